@@ -1,0 +1,90 @@
+"""The hardware as the kernel sees it: physical memory and processors.
+
+:mod:`emu` implements these on Unicorn; the tests implement them on plain memory.
+"""
+
+from typing import Protocol
+
+
+class Memory(Protocol):
+    """Physical memory: one buffer, shared by all processors.
+
+    ``words`` is the same memory as 32-bit words and is for page directories and tables only.
+    Frames that may hold code are changed through the methods alone: a 386 keeps its
+    instruction fetch coherent with such writes, the emulated one has to be told.
+    """
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory, a multiple of 4 MB."""
+
+    @property
+    def words(self) -> "memoryview[int]":
+        """All of memory as 32-bit words (format "I"); index is physical address / 4."""
+
+    def zero(self, pa: int) -> None:
+        """Clear the frame at pa."""
+
+    def copy(self, dst: int, src: int) -> None:
+        """Copy the frame at src to the frame at dst."""
+
+    def read(self, pa: int, n: int) -> bytes:
+        """The n bytes at pa."""
+
+    def write(self, pa: int, data: "bytes | bytearray | memoryview[int]") -> None:
+        """Store data at pa; it does not cross a frame boundary."""
+
+    def table(self, pa: int) -> None:
+        """The frame at pa is about to serve as a page directory or page table."""
+
+    def data(self, pa: int) -> None:
+        """The frame at pa no longer serves as a page directory or page table."""
+
+
+class Regs(Protocol):
+    """A user process's registers as a trap saved them: ints of 32 bits, to read and to write."""
+
+    ax: int
+    bx: int
+    cx: int
+    dx: int
+    si: int
+    di: int
+    bp: int
+    sp: int
+    pc: int
+    flags: int
+
+    def copyfrom(self, other: "Regs") -> None:
+        """Take over the complete state of other, floating point included (fork)."""
+
+    def clear(self) -> None:
+        """The state of a fresh program: zero registers, FPU control 0x37f, MXCSR 0x1f80 (exec)."""
+
+
+class Cpu(Protocol):
+    """One processor."""
+
+    def putcr3(self, pa: int) -> None:
+        """Load a page directory; forgets every translation (TLB)."""
+
+    def getcr3(self) -> int:
+        """Physical address of the loaded page directory."""
+
+    def getcr2(self) -> int:
+        """Address of the last page fault."""
+
+    def invlpg(self, va: int) -> None:
+        """Forget the translation of one page."""
+
+    def forget(self, pa: int) -> None:
+        """Forget what this processor decoded from the frame at pa."""
+
+    def newregs(self) -> Regs:
+        """Room for one process's registers."""
+
+    def now(self) -> int:
+        """Virtual time of this processor, ns since boot."""
+
+    def spend(self, ns: int) -> None:
+        """Let ns of virtual time pass on this processor."""
