@@ -52,6 +52,9 @@ Edirseek: Final = "seek in directory"
 Etoolong: Final = "name too long"
 Enocreate: Final = "mounted directory forbids creation"
 Eunmount: Final = "not mounted"
+Emount: Final = "inconsistent mount"
+Eunion: Final = "not in union"
+Eismtpt: Final = "is a mount point"
 
 
 class Error(Exception):

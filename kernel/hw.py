@@ -55,6 +55,12 @@ class Regs(Protocol):
     pc: int
     flags: int
 
+    def fpstatus(self) -> tuple[int, int]:
+        """FPU status word and address of the last FPU instruction."""
+
+    def mxcsr(self) -> int:
+        """SSE control and status."""
+
     def copyfrom(self, other: "Regs") -> None:
         """Take over the complete state of other, floating point included (fork)."""
 

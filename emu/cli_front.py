@@ -1,0 +1,100 @@
+"""The command line's manners: every failure is one line on standard error and an exit status."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from emu.cli_error import BROKEN, INTERRUPTED, PIPE, USAGE, Failure
+from emu.observe.plain import plain
+
+
+class Front(click.Group):
+    """A group of commands whose main never shows a traceback and always exits."""
+
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run the command and exit with its status (an int that it returns, 0 otherwise)."""
+        extra["standalone_mode"] = False
+        try:
+            result = super().main(args=args, prog_name=prog_name or "p9emu", **extra)
+            status = result if isinstance(result, int) else 0
+        except Failure as e:
+            status = e.status
+            _tell(str(e), e.more)
+        except click.ClickException as e:
+            status = USAGE
+            _tell(_usage(e))
+        except click.Abort:
+            status = INTERRUPTED
+            _tell("interrupted")
+        except OSError as e:
+            status = BROKEN
+            _tell(f"{plain(os.fsdecode(e.filename))}: {e.strerror}" if e.filename else f"{e.strerror or e}")
+        except MemoryError:
+            status = BROKEN
+            _tell("the host has no memory left")
+        except Exception as e:  # noqa: BLE001  the last line of defence: a bug of ours must not show as a traceback
+            status = BROKEN
+            _tell(_bug(e))
+        sys.exit(_settle(status))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the chosen command; its interrupts and broken pipes end quietly."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Failure("interrupted", INTERRUPTED) from None
+        except BrokenPipeError:
+            raise Failure("", PIPE) from None
+
+
+def _usage(e: click.ClickException) -> str:
+    """A usage error as one line, with the command whose help tells more."""
+    message = " ".join(e.format_message().split()).removesuffix(".")
+    ctx = e.ctx if isinstance(e, click.UsageError) else None
+    return f"{message} (try '{ctx.command_path} --help')" if ctx else message
+
+
+def _bug(e: Exception) -> str:
+    """Where an unexpected exception arose, for a report."""
+    tb = e.__traceback__
+    while tb and tb.tb_next:
+        tb = tb.tb_next
+    where = f" at {os.path.basename(tb.tb_frame.f_code.co_filename)}:{tb.tb_lineno}" if tb else ""
+    return f"internal error: {type(e).__name__}: {e}{where}"
+
+
+def _tell(message: str, more: str = "") -> None:
+    """Write the one line, if there is anything to tell; a standard error that is gone hears nothing."""
+    if not message or sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(f"p9emu: {plain(message)}\n")
+        for line in more.splitlines():
+            sys.stderr.write(f"{plain(line.expandtabs())}\n")
+        sys.stderr.flush()
+    except OSError:
+        pass
+
+
+def _settle(status: int) -> int:
+    """Flush our streams while failure can still be told; a stream that is gone is replaced, so that
+    the interpreter does not stumble over it at exit. The status to exit with."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except OSError as e:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
+            if stream is sys.stdout and status == 0:
+                status = PIPE if isinstance(e, BrokenPipeError) else BROKEN
+                if status == BROKEN:
+                    _tell(f"cannot write standard output: {e.strerror}")
+    return status

@@ -1,0 +1,90 @@
+"""The options that run and trace have in common."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from emu.cli_types import bind, env, guestdir, seconds, size
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def machine_options(f: Function) -> Function:
+    """Decorate a command with them; it receives the fields of cli_types.Options as keywords."""
+    options = [
+        click.option(
+            "-m",
+            "--memory",
+            type=size,
+            default="64M",
+            show_default=True,
+            metavar="SIZE",
+            help="Memory of the machine, 4M to 3G; suffixes K, M, G.",
+        ),
+        click.option(
+            "--cpus", type=click.IntRange(1, 8), default=1, show_default=True, metavar="N", help="Processors, 1 to 8."
+        ),
+        click.option(
+            "--bind",
+            "binds",
+            type=bind,
+            multiple=True,
+            metavar="HOST:GUEST[:rw]",
+            help="Show a host directory or file in the guest's name space, read-only unless :rw follows. Repeatable.",
+        ),
+        click.option(
+            "--env",
+            type=env,
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Set /env/NAME. Repeatable; the host's environment is not passed on.",
+        ),
+        click.option(
+            "--cwd",
+            type=guestdir,
+            default="/",
+            show_default=True,
+            metavar="DIR",
+            help="The program's current directory, in the guest.",
+        ),
+        click.option(
+            "--seed",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            metavar="N",
+            help="Seed of everything random; equal seeds give equal runs.",
+        ),
+        click.option(
+            "--timeout",
+            type=seconds,
+            metavar="SECONDS",
+            help="End the run after so much of the host's time, with status 124.",
+        ),
+        click.option("--check", is_flag=True, help="Check the kernel's invariants all the time (slow)."),
+        click.option(
+            "--counter",
+            type=click.Choice(["auto", "native", "python"]),
+            default="auto",
+            show_default=True,
+            help="What counts executed blocks, and so drives virtual time.",
+        ),
+        click.option("--stats", is_flag=True, help="Print figures about the run on standard error at its end."),
+        click.option(
+            "--color",
+            type=click.Choice(["auto", "always", "never"]),
+            default="auto",
+            show_default=True,
+            help="Colour what p9emu prints; auto is on a terminal, unless NO_COLOR is set.",
+        ),
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            help="Print the kernel's messages, processes left over, and a panic's dump on standard error.",
+        ),
+    ]
+    for option in reversed(options):
+        f = option(f)
+    return f

@@ -1,0 +1,103 @@
+"""libunicorn, called through ctypes: its Python classes cost too much on the path of a trap.
+
+Handles are passed as ``c_void_p`` objects made once; a plain call costs some 0.2 us that way.
+"""
+
+import ctypes
+import functools
+from collections.abc import Callable
+from ctypes import CFUNCTYPE, c_bool, c_int, c_size_t, c_uint32, c_uint64, c_void_p
+from typing import Any, Final
+
+ARCH_X86: Final = 4
+MODE_32: Final = 1 << 2
+PROT_ALL: Final = 7
+CPU_QEMU64: Final = 0  # the model with SVM and without RDRAND
+
+HOOK_INTR: Final = 1 << 0
+HOOK_INSN: Final = 1 << 1
+HOOK_BLOCK: Final = 1 << 3
+HOOK_INSN_INVALID: Final = 1 << 14
+
+INS_IN: Final = 218
+INS_OUT: Final = 500
+INS_SYSCALL: Final = 699
+INS_SYSENTER: Final = 700
+
+# Kind of control, number of arguments, and 1 for "write" (unicorn.h: UC_CTL)
+CTL_USE_EXITS: Final = 4 | 1 << 26 | 1 << 30
+CTL_EXITS: Final = 6 | 2 << 26 | 1 << 30
+CTL_CPU_MODEL: Final = 7 | 1 << 26 | 1 << 30
+CTL_TB_REMOVE: Final = 9 | 2 << 26 | 1 << 30
+CTL_TB_FLUSH: Final = 10 | 1 << 30
+CTL_TLB_FLUSH: Final = 11 | 1 << 30
+
+# Callbacks take as few arguments as their use needs: the C ABIs let a callee ignore the rest,
+# and each argument costs a Python object.
+INTRHOOK: Final = CFUNCTYPE(None, c_void_p, c_uint32)
+INVALIDHOOK: Final = CFUNCTYPE(c_bool, c_void_p)
+BLOCKHOOK: Final = CFUNCTYPE(None, c_void_p)
+OUTHOOK: Final = CFUNCTYPE(None, c_void_p)
+INHOOK: Final = CFUNCTYPE(c_uint32, c_void_p)
+
+
+class UnicornError(Exception):
+    """A call of libunicorn failed, or this release of it cannot be used."""
+
+
+class MSR(ctypes.Structure):
+    """Argument of a register access to REG_MSR."""
+
+    _fields_ = [("rid", c_uint32), ("value", c_uint64)]
+
+
+class Lib:
+    """The functions used. Those of ``fast`` keep the GIL: they return at once."""
+
+    def __init__(self) -> None:
+        from unicorn import __version__
+        from unicorn.unicorn_py3.unicorn import uclib
+
+        self.release: str = __version__
+        fast: Any = ctypes.PyDLL(None, handle=uclib._handle)
+        slow: Any = ctypes.CDLL(None, handle=uclib._handle)
+        self.open: Callable[..., int] = fast.uc_open
+        self.close: Callable[..., int] = fast.uc_close
+        self.ctl: Callable[..., int] = fast.uc_ctl
+        self.map: Callable[..., int] = fast.uc_mem_map_ptr
+        self.hook: Callable[..., int] = fast.uc_hook_add
+        self.unhook: Callable[..., int] = fast.uc_hook_del
+        self.regwrite: Callable[..., int] = fast.uc_reg_write
+        self.start: Callable[..., int] = slow.uc_emu_start
+        self.stop: Callable[..., int] = fast.uc_emu_stop
+        self.save: Callable[..., int] = fast.uc_context_save
+        self.restore: Callable[..., int] = fast.uc_context_restore
+        self.contextalloc: Callable[..., int] = fast.uc_context_alloc
+        self.contextfree: Callable[..., int] = fast.uc_context_free
+        self.contextsize: Callable[..., int] = fast.uc_context_size
+        self.contextread: Callable[..., int] = fast.uc_context_reg_read
+        self.contextwrite: Callable[..., int] = fast.uc_context_reg_write
+        fast.uc_context_size.restype = c_size_t
+        fast.uc_mem_map_ptr.argtypes = [c_void_p, c_uint64, c_uint64, c_uint32, c_void_p]
+        # The variadic two: only the fixed arguments are declared, as ctypes asks for.
+        fast.uc_hook_add.argtypes = [c_void_p, c_void_p, c_int, c_void_p, c_void_p, c_uint64, c_uint64]
+        fast.uc_ctl.argtypes = [c_void_p, c_int]
+        slow.uc_emu_start.argtypes = [c_void_p, c_uint64, c_uint64, c_uint64, c_size_t]
+        self._strerror: Any = fast.uc_strerror
+        self._strerror.restype = ctypes.c_char_p
+        self.stopaddress: int = ctypes.cast(slow.uc_emu_stop, c_void_p).value or 0
+
+    def check(self, err: int, what: str) -> None:
+        """Raise UnicornError if err, which a function returned, says so."""
+        if err:
+            raise UnicornError(f"{what}: {self._strerror(err).decode()}")
+
+    def unusable(self, why: str) -> UnicornError:
+        """The error to raise when this release does not behave as it must."""
+        return UnicornError(f"this release of Unicorn ({self.release}) is not usable: {why}")
+
+
+@functools.cache
+def lib() -> Lib:
+    """The library, loaded once in a process."""
+    return Lib()

@@ -1,0 +1,75 @@
+"""Events as JSON lines: one object per event, schema version 1.
+
+Every object begins with v, ns, pid, cpu, event; the event's own fields follow in the order in which
+kernel/event.py declares them. A fault tells ``fn`` in kernel mode only and ``load`` only when
+there was one, and calls its class ``class``. Numbers and addresses are JSON integers. Equal events
+give equal bytes.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, Final
+
+from emu.observe.output import Output
+from kernel.event import Event, FaultEvent
+
+VERSION: Final = 1
+COMMON: Final = ("ns", "pid", "cpu")
+
+dumps: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class JsonWriter:
+    """A sink that writes each event as one JSON line."""
+
+    def __init__(self, out: Output) -> None:
+        self.out = out
+        self.makers: dict[type[Event], Callable[[Event], dict[str, object]]] = {}
+
+    def __call__(self, ev: Event) -> None:
+        self.out.write(self.line(ev))
+
+    def finish(self) -> None:
+        """Nothing follows the last event."""
+
+    def line(self, ev: Event) -> str:
+        """The event's line, newline included."""
+        obj: dict[str, object] = {"v": VERSION, "ns": ev.ns, "pid": ev.pid, "cpu": ev.cpu, "event": ev.kind}
+        if isinstance(ev, FaultEvent):
+            _fault(ev, obj)
+        else:
+            cls = type(ev)
+            make = self.makers.get(cls)
+            if make is None:
+                make = self.makers[cls] = _maker(cls)
+            obj.update(make(ev))
+        return dumps(obj) + "\n"
+
+
+def _fault(ev: FaultEvent, obj: dict[str, object]) -> None:
+    obj["addr"] = ev.addr
+    obj["pc"] = ev.pc
+    obj["mode"] = ev.mode
+    if ev.mode == "kernel":
+        obj["fn"] = ev.fn
+    obj["err"] = ev.err
+    obj["access"] = ev.access
+    obj["segment"] = ev.segment
+    obj["class"] = ev.cls
+    if ev.load:
+        obj["load"] = ev.load
+    obj["frame"] = ev.frame
+
+
+def _maker(cls: type[Event]) -> Callable[[Event], dict[str, object]]:
+    """A function from an event of class cls to its own fields, in declared order."""
+    names = [f.name for f in fields(cls) if f.name not in COMMON]
+    if not names:
+        return lambda _: {}
+    if len(names) == 1:
+        name = names[0]
+        return lambda ev: {name: getattr(ev, name)}
+    get: Callable[[Any], Any] = attrgetter(*names)
+    return lambda ev: dict(zip(names, get(ev), strict=True))

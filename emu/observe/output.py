@@ -1,0 +1,93 @@
+"""Where a trace goes: standard error, or a file written as the run goes."""
+
+import os
+import sys
+from typing import Final, Protocol
+
+from emu.observe.plain import plain
+
+FILEBUF: Final = 1 << 16  # characters kept back for a file
+
+
+class OutputError(Exception):
+    """Our own output failed (disk full, reader gone). str() is one line."""
+
+
+class Output(Protocol):
+    """Receives whole lines. After a failure it raised once, it swallows everything."""
+
+    def write(self, text: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class StderrOutput:
+    """Standard error, shown at once, in order with what the guest itself writes there."""
+
+    def __init__(self) -> None:
+        self.failed = False
+
+    def write(self, text: str) -> None:
+        """Write and flush; raises OutputError the first time that fails."""
+        if self.failed or sys.stderr is None:
+            return
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except OSError as e:
+            self.failed = True
+            raise OutputError(f"cannot write the trace to standard error: {e.strerror}") from None
+
+    def close(self) -> None:
+        """Standard error stays open."""
+
+
+class FileOutput:
+    """A file, truncated now, written in pieces of FILEBUF and at close.
+
+    It keeps its own buffer, so that a failed write is told once, where it can be handled, and
+    not again when the interpreter closes its files.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Open path; raises OutputError if that is not possible."""
+        self.path = path
+        self.buf: list[str] = []
+        self.size = 0
+        self.fd = -1
+        try:
+            self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOCTTY | os.O_CLOEXEC, 0o666)
+        except OSError as e:
+            raise OutputError(f"cannot write {plain(path)}: {e.strerror}") from None
+
+    def write(self, text: str) -> None:
+        """Take text; raises OutputError the first time the file cannot be written."""
+        if self.fd < 0:
+            return
+        self.buf.append(text)
+        self.size += len(text)
+        if self.size >= FILEBUF:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what was kept back and close; raises OutputError. Closing again does nothing."""
+        if self.fd < 0:
+            return
+        self._flush()
+        fd, self.fd = self.fd, -1
+        try:
+            os.close(fd)
+        except OSError as e:
+            raise OutputError(f"cannot write {plain(self.path)}: {e.strerror}") from None
+
+    def _flush(self) -> None:
+        data = memoryview("".join(self.buf).encode("utf-8", "backslashreplace"))
+        self.buf.clear()
+        self.size = 0
+        try:
+            while data:
+                data = data[os.write(self.fd, data) :]
+        except OSError as e:
+            os.close(self.fd)
+            self.fd = -1
+            raise OutputError(f"cannot write {plain(self.path)}: {e.strerror}") from None

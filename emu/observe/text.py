@@ -1,0 +1,138 @@
+"""Events as lines for a person, in the manner of strace and perf trace.
+
+    TIME [PID] KIND  what happened
+
+TIME is virtual, in seconds. The processor is told when there are several.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from emu.disasm import instruction
+from emu.observe.output import Output
+from emu.observe.plain import plain
+from kernel.event import (
+    Event,
+    FaultEvent,
+    ImageEvent,
+    NoteEvent,
+    PageEvent,
+    ProcEvent,
+    SegmentEvent,
+    SyscallEvent,
+    TlbEvent,
+)
+
+Lookup = Callable[[int, int], tuple[str, bytes] | None]
+"""From pid and pc to the symbol with offset ("" if unknown) and the code bytes there (b"" if unknown)."""
+
+RESET: Final = "\x1b[0m"
+DIM: Final = "\x1b[2m"
+RED: Final = "\x1b[31m"
+GREEN: Final = "\x1b[32m"
+YELLOW: Final = "\x1b[33m"
+CYAN: Final = "\x1b[36m"
+
+# Red could not be served, yellow waited for a disk, green took a frame, the rest only fixed a table.
+CLSCOLOR: Final = {
+    "text-load": YELLOW,
+    "data-load": YELLOW,
+    "swap-in": YELLOW,
+    "zero-fill": GREEN,
+    "cow-copy": GREEN,
+    "protection": RED,
+    "unmapped": RED,
+}
+IMAGES: Final = {-1: "-", -2: "swap", -3: "fscache"}
+
+
+class TextWriter:
+    """A sink that writes each event as one line."""
+
+    def __init__(self, out: Output, cpus: int = 1, color: bool = False, lookup: Lookup | None = None) -> None:
+        self.out = out
+        self.cpus = cpus
+        self.color = color
+        self.lookup = lookup
+
+    def __call__(self, ev: Event) -> None:
+        self.out.write(self.line(ev))
+
+    def finish(self) -> None:
+        """Nothing follows the last event."""
+
+    def line(self, ev: Event) -> str:
+        """The event's line, newline included."""
+        sec, ns = divmod(ev.ns, 1_000_000_000)
+        when = f"{sec:4d}.{ns:09d}"
+        who = f"[{ev.pid}]"
+        cpu = f" cpu{ev.cpu}" if self.cpus > 1 else ""
+        if self.color:
+            return f"{DIM}{when}{RESET} {who:<6}{cpu} {CYAN}{ev.kind:<7}{RESET} {self.what(ev)}\n"
+        return f"{when} {who:<6}{cpu} {ev.kind:<7} {self.what(ev)}\n"
+
+    def what(self, ev: Event) -> str:
+        """What happened, without when and to whom."""
+        if isinstance(ev, FaultEvent):
+            return self.fault(ev)
+        if isinstance(ev, SyscallEvent):
+            return self.syscall(ev)
+        return plain(_other(ev))
+
+    def fault(self, ev: FaultEvent) -> str:
+        """Address, access, who touched it, class, segment, frame, and the instruction."""
+        who = f"kernel {ev.fn}".rstrip() if ev.mode == "kernel" else ev.mode
+        cls = f"{ev.cls}+{ev.load}" if ev.load else ev.cls
+        frame = f"0x{ev.frame:08x}" if ev.frame else "-"
+        shown = f"{cls:<18}"
+        if self.color and ev.cls in CLSCOLOR:
+            shown = f"{CLSCOLOR[ev.cls]}{shown}{RESET}"
+        line = f"0x{ev.addr:08x} {ev.access:<5} {who:<16} {shown} {ev.segment or '-':<6} frame {frame:<10}"
+        return f"{line} pc 0x{ev.pc:08x}{self.place(ev)}"
+
+    def place(self, ev: FaultEvent) -> str:
+        """Symbol and instruction at a fault's pc, as far as they can be known.
+
+        In kernel mode the pc is only where the process left user mode: no instruction is told.
+        """
+        found = self.lookup(ev.pid, ev.pc) if self.lookup else None
+        if found is None:
+            return ""
+        symbol, code = found
+        where = f" {plain(symbol)}" if symbol else ""
+        insn = instruction(code, ev.pc) if code and ev.mode != "kernel" else ""
+        return f"{where}: {insn}" if insn else where
+
+    def syscall(self, ev: SyscallEvent) -> str:
+        """A call as in strace: ``name(args) = ret``, ``?`` if it never returns."""
+        call = plain(f"{ev.name}({ev.args})")
+        if ev.ret is None:
+            return f"{call} = ?"
+        if not ev.error:
+            return f"{call} = {ev.ret}"
+        end = f'{ev.ret} "{plain(ev.error)}"'
+        return f"{call} = {RED}{end}{RESET}" if self.color else f"{call} = {end}"
+
+
+def _other(ev: Event) -> str:
+    match ev:
+        case ProcEvent():
+            child = f" pid {ev.child}" if ev.child else ""
+            status = f' "{ev.status}"' if ev.status or ev.op == "exit" else ""
+            return f"{ev.op:<6} {ev.name}{child}{status}"
+        case PageEvent():
+            image = IMAGES.get(ev.image, str(ev.image))
+            return (
+                f"{ev.op:<7} frame 0x{ev.frame:08x} va 0x{ev.va:08x} image {image:<4} daddr 0x{ev.daddr:x} ref {ev.ref}"
+            )
+        case ImageEvent():
+            image = IMAGES.get(ev.image, str(ev.image))
+            return f"{ev.op:<7} image {image} {ev.path} ref {ev.ref} pgref {ev.pgref}"
+        case SegmentEvent():
+            return f"{ev.op:<8} {ev.type:<8} 0x{ev.base:08x}-0x{ev.top:08x} ref {ev.ref}"
+        case NoteEvent():
+            return f'{ev.op:<7} to {ev.target} "{ev.text}"'
+        case TlbEvent():
+            return f"{ev.op:<6} va 0x{ev.va:08x} pdb 0x{ev.pdb:08x}"
+        case _:
+            return repr(ev)

@@ -1,0 +1,232 @@
+"""A user process's registers: one copy of the processor's whole state, and where things lie in it.
+
+``uc_context_save`` copies Unicorn's internal CPU structure. Reading and writing that copy is far
+cheaper than Unicorn's register calls, and the page-fault error code is nowhere else; but its
+layout is nobody's promise, so it is found out, once in a process, on a scratch processor.
+"""
+
+import ctypes
+import functools
+import struct
+from ctypes import c_char, c_size_t, c_uint32, c_void_p
+from dataclasses import dataclass
+from typing import Final
+
+from emu import svm, x86
+from emu.lib import HOOK_INTR, INTRHOOK, Lib, lib
+from kernel.hw import Regs as AnyRegs
+from unicorn import x86_const
+
+EFLAGS: Final = x86_const.UC_X86_REG_EFLAGS
+NONE: Final = 0xFFFFFFFF  # old_exception: no exception in flight
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Indices of 32-bit words in a saved state."""
+
+    ax: int
+    cx: int
+    dx: int
+    bx: int
+    sp: int
+    bp: int
+    si: int
+    di: int
+    pc: int
+    flags: int  # without the arithmetic flags and D, which Unicorn keeps elsewhere
+    cr2: int
+    cr3: int
+    errorcode: int
+    isint: int  # the last trap was an INT n; Unicorn moves EIP at the next one if it stays set
+    oldexception: int  # the exception in flight; Unicorn makes a double fault of the next if it stays set
+
+
+class Context:
+    """Room for one saved state, in memory of Python's."""
+
+    def __init__(self, header: bytes) -> None:
+        self.buf = bytearray(header)
+        pin = (c_char * len(self.buf)).from_buffer(self.buf)  # the handle's address is valid while this lives
+        self._pin = pin
+        self.handle = c_void_p(ctypes.addressof(pin))
+        self.words: memoryview[int] = memoryview(self.buf).cast("I")
+
+
+def header(lib: Lib, uc: c_void_p) -> bytes:
+    """An unused state as Unicorn allocates it, to be copied: its head says what kind it is."""
+    handle = c_void_p()
+    lib.check(lib.contextalloc(uc, ctypes.byref(handle)), "uc_context_alloc")
+    try:
+        return ctypes.string_at(handle, lib.contextsize(uc))
+    finally:
+        lib.contextfree(handle)
+
+
+class Regs(Context):
+    """Implements kernel.hw.Regs. Use the class that :func:`regsclass` makes for a layout.
+
+    Outside a trap's own processing the state is always ready to be resumed: no exception in flight,
+    and the arithmetic flags where Unicorn keeps them while it runs, not in the flags word.
+    """
+
+    layout: Layout
+    ax: int
+    bx: int
+    cx: int
+    dx: int
+    si: int
+    di: int
+    bp: int
+    sp: int
+    pc: int
+
+    def __init__(self, blank: bytes) -> None:
+        super().__init__(blank)
+        self._blank = blank
+
+    @property
+    def flags(self) -> int:
+        """EFLAGS whole. Only the bits that ring 3 may change are changed by writing it."""
+        value = c_uint32()
+        lib().contextread(self.handle, EFLAGS, ctypes.byref(value))
+        return value.value
+
+    @flags.setter
+    def flags(self, value: int) -> None:
+        new = value & x86.FL_USER | x86.FL_INTERRUPT | x86.FL_ALWAYS
+        lib().contextwrite(self.handle, EFLAGS, ctypes.byref(c_uint32(new)))
+        self.words[self.layout.flags] = new & ~(x86.FL_ARITH | x86.FL_DIRECTION)
+
+    def copyfrom(self, other: AnyRegs) -> None:
+        """Take over the complete state of other, floating point included (fork)."""
+        assert isinstance(other, Regs)
+        self.buf[:] = other.buf
+
+    def clear(self) -> None:
+        """The state of a fresh program: zero registers, FPU control 0x37f, MXCSR 0x1f80 (exec)."""
+        self.buf[:] = self._blank
+
+    def settle(self, stopped: bool) -> None:
+        """Make a state that was just saved ready to be resumed; stopped: it was saved outside emulation."""
+        words, layout = self.words, self.layout
+        words[layout.isint] = 0
+        words[layout.oldexception] = NONE
+        if stopped:
+            words[layout.flags] &= ~(x86.FL_ARITH | x86.FL_DIRECTION)
+
+
+def _word(index: int) -> property:
+    """A register that is one word of the saved state."""
+
+    def get(self: Regs) -> int:
+        return self.words[index]
+
+    def put(self: Regs, value: int) -> None:
+        self.words[index] = value & 0xFFFFFFFF
+
+    return property(get, put)
+
+
+@functools.cache
+def regsclass() -> type[Regs]:
+    """The class of registers for this process's Unicorn; its indices are built in."""
+    layout = probe(lib())
+    names = ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp", "pc")
+    members: dict[str, object] = {name: _word(getattr(layout, name)) for name in names}
+    return type("Regs", (Regs,), {**members, "layout": layout})
+
+
+# The scratch machine of the probe: one page directory that maps 4 MB of RAM flat for ring 3.
+PDB: Final = 0x1000
+CODE: Final = 0x2000
+MARKS: Final = {
+    "ax": 0x11A5A501,
+    "cx": 0x22A5A502,
+    "dx": 0x33A5A503,
+    "bx": 0x44A5A504,
+    "sp": 0x55A5A505,
+    "bp": 0x66A5A506,
+    "si": 0x77A5A507,
+    "di": 0x18A5A508,
+    "pc": 0x29A5A509,
+    "cr3": 0x3AA5A000,
+    "flags": 0x244202,
+}
+FAULTADDR: Final = 0x5BA5A50C
+SELECTOR: Final = 0x6CA8
+
+
+class _Scratch:
+    """A processor on which known traps are provoked; ``trap`` runs code and returns the state's words."""
+
+    def __init__(self, lib: Lib) -> None:
+        self.lib = lib
+        self.ram = svm.anonymous(4 << 20)
+        self.region = svm.Region()
+        self.uc = svm.open(lib, svm.addressof(self.ram), 4 << 20, self.region)
+        self.context = Context(header(lib, self.uc))
+        start = svm.Start()
+        start.ax, start.sp, start.pc = MARKS["ax"], MARKS["sp"], MARKS["pc"]
+        start.cr3, start.flags = MARKS["cr3"], MARKS["flags"]
+        for name in ("cx", "dx", "bx", "bp", "si", "di"):
+            svm.regwrite(lib, self.uc, getattr(x86_const, f"UC_X86_REG_E{name.upper()}"), MARKS[name])
+        svm.enter(lib, self.uc, self.region, start, self.context.handle)
+        self.first = self.context.words.tolist()
+        self.region.identity(4 << 20)
+        for frame in (PDB >> 12, CODE >> 12):
+            self.region.set(frame, execute=True, write=True)
+        struct.pack_into("<I", self.ram, PDB, x86.PDE_VALID | x86.PDE_WRITE | x86.PDE_USER | x86.PDE_SIZE)
+        # Kept until close: a callback must outlive every call that may reach it.
+        self._hook = INTRHOOK(self._stop)
+        self.lib.check(lib.hook(self.uc, ctypes.byref(c_size_t()), HOOK_INTR, self._hook, None, 1, 0), "uc_hook_add")
+
+    def _stop(self, _uc: int, _intno: int) -> None:
+        self.lib.save(self.uc, self.context.handle)
+        self.lib.stop(self.uc)
+
+    def trap(self, code: bytes, cr3: int) -> list[int]:
+        """Run code from the first state at CODE; the words of the state that its trap leaves."""
+        self.ram[CODE : CODE + len(code)] = code
+        words = self.context.words
+        words[:] = memoryview(struct.pack(f"{len(self.first)}I", *self.first)).cast("I")
+        words[cr3] = PDB
+        self.lib.restore(self.uc, self.context.handle)
+        self.lib.ctl(self.uc, 10 | 1 << 30)
+        self.lib.ctl(self.uc, 11 | 1 << 30)
+        self.lib.start(self.uc, CODE, 0, 0, 0)
+        return words.tolist()
+
+    def close(self) -> None:
+        self.lib.close(self.uc)
+
+
+def probe(lib: Lib) -> Layout:
+    """Find where things lie in a saved state. Raises UnicornError if they are not to be found."""
+    scratch = _Scratch(lib)
+    try:
+        head = len(header(lib, scratch.uc)) and 0
+
+        def find(name: str, *runs: tuple[list[int], int]) -> int:
+            """The one word that has the given value in each of the given states."""
+            hits = [i for i in range(head, len(runs[0][0])) if all(words[i] == value for words, value in runs)]
+            if len(hits) != 1:
+                raise lib.unusable(f"{len(hits)} places in a saved state look like {name}")
+            return hits[0]
+
+        first = scratch.first
+        at = {name: find(name, (first, value)) for name, value in MARKS.items()}
+        trap = functools.partial(scratch.trap, cr3=at["cr3"])
+        int77 = trap(b"\xcd\x77")
+        read = trap(b"\xa1" + struct.pack("<I", FAULTADDR))  # mov eax, [FAULTADDR]
+        write = trap(b"\xa3" + struct.pack("<I", FAULTADDR))  # mov [FAULTADDR], eax
+        select = trap(b"\x66\xb8" + struct.pack("<H", SELECTOR) + b"\x8e\xd8")  # mov ax, SELECTOR; mov ds, ax
+        at["cr2"] = find("CR2", (first, 0), (read, FAULTADDR), (select, 0))
+        at["errorcode"] = find("the error code", (read, 4), (write, 6), (select, SELECTOR))
+        at["isint"] = find("the INT mark", (first, 0), (int77, 1), (read, 0), (select, 0))
+        at["oldexception"] = find(
+            "the exception in flight", (first, NONE), (int77, NONE), (read, x86.PAGEFAULT), (select, x86.PROTECTION)
+        )
+        return Layout(**at)
+    finally:
+        scratch.close()

@@ -1,0 +1,46 @@
+"""The bundled guest programs: one row each."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A bundled program. ``synopsis`` is its command line, ``description`` one line of what it does."""
+
+    name: str
+    synopsis: str
+    description: str
+
+
+CATALOG: Final[tuple[Guest, ...]] = (
+    Guest("hello", "hello", "print one line"),
+    Guest("true", "true", "succeed"),
+    Guest("false", "false [MSG]", "fail with status MSG"),
+    Guest("echo", "echo [-n] ARGS", "print the arguments"),
+    Guest("cat", "cat [FILE...]", "copy files, or standard input, to standard output"),
+    Guest("wc", "wc [FILE]", "count lines, words and bytes"),
+    Guest("touch", "touch N", "write N pages of bss once: zero-fill faults"),
+    Guest("read", "read N", "read N pages of data: demand loading (N up to 256)"),
+    Guest("cow", "cow N", "dirty N pages and fork; the child writes them all: copy on write"),
+    Guest("forkbomb", "forkbomb N", "N children at once, all awaited"),
+    Guest("stack", "stack N", "go N pages down the stack"),
+    Guest("brk", "brk N", "grow the bss by N pages, shrink it, grow it again: zero each time"),
+    Guest("shm", "shm N", "share N pages by rfork(RFMEM) and by a shared segment; the stack stays private"),
+    Guest("segs", "segs", "attach, detach, free, flush and grow segments; overlaps are refused"),
+    Guest("text", "text N", "run N pages of code, exec itself, run them again: image cache (N up to 256)"),
+    Guest("exec", "exec PROG ARGS", "become PROG"),
+    Guest("rotext", "rotext", "write into the text: dies of a protection fault"),
+    Guest("nil", "nil", "read address 0: dies of a page fault"),
+    Guest("wild", "wild [-w] ADDR", "read (-w: write) the hexadecimal address ADDR: dies if it may not"),
+    Guest("div0", "div0", "divide by zero: dies of it"),
+    Guest("badop", "badop", "execute an invalid instruction: dies of it"),
+    Guest("spin", "spin MS", "keep the processor busy for MS virtual milliseconds"),
+    Guest("pingpong", "pingpong N", "two processes exchange values N times by rendezvous"),
+    Guest("sema", "sema N", "four processes take turns N times by semaphore"),
+    Guest("pipe", "pipe N", "send N messages through a pipe and have each answered"),
+    Guest("selfmod", "selfmod", "change code in memory in every way there is: the newest must run"),
+    Guest("sieve", "sieve N", "count the primes up to N"),
+    Guest("syscalls", "syscalls N", "make N null system calls"),
+    Guest("usertests", "usertests [-l | NAME...]", "run all quick checks, or some; -l lists them"),
+)

@@ -1,0 +1,89 @@
+/*
+ * System calls: INT $0x40 with the number in AX. The kernel finds the arguments from SP+4 up, which is
+ * where a C caller put them, below it the return address; the result comes back in AX.
+ */
+#define SYSCALL(name, nr) \
+	.section .text.name, "ax", @progbits; \
+	.globl name; \
+	.type name, @function; \
+name:	movl $nr, %eax; \
+	int $0x40; \
+	ret; \
+	.size name, . - name
+
+	SYSCALL(bind, 2)
+	SYSCALL(chdir, 3)
+	SYSCALL(close, 4)
+	SYSCALL(dup, 5)
+	SYSCALL(exec, 7)
+	SYSCALL(exits, 8)
+	SYSCALL(segbrk, 12)
+	SYSCALL(open, 14)
+	SYSCALL(sleep, 17)
+	SYSCALL(rfork, 19)
+	SYSCALL(pipe, 21)
+	SYSCALL(create, 22)
+	SYSCALL(fd2path, 23)
+	SYSCALL(brk_, 24)
+	SYSCALL(remove, 25)
+	SYSCALL(segattach, 30)
+	SYSCALL(segdetach, 31)
+	SYSCALL(segfree, 32)
+	SYSCALL(segflush, 33)
+	SYSCALL(rendezvous, 34)
+	SYSCALL(semacquire, 37)
+	SYSCALL(semrelease, 38)
+	SYSCALL(seek_, 39)
+	SYSCALL(errstr, 41)
+	SYSCALL(stat, 42)
+	SYSCALL(fstat, 43)
+	SYSCALL(await, 47)
+	SYSCALL(pread, 50)
+	SYSCALL(pwrite, 51)
+	SYSCALL(tsemacquire, 52)
+
+/* syscall(nr, args...): the return address takes the number's place, so the arguments start above it */
+	.section .text.syscall, "ax", @progbits
+	.globl syscall
+	.type syscall, @function
+syscall:
+	popl %ecx
+	popl %eax
+	pushl %ecx
+	int $0x40
+	popl %ecx
+	pushl %eax		/* the caller takes the number off */
+	pushl %ecx
+	ret
+	.size syscall, . - syscall
+
+/* uvlong cycles(void) */
+	.section .text.cycles, "ax", @progbits
+	.globl cycles
+	.type cycles, @function
+cycles:	rdtsc
+	ret
+	.size cycles, . - cycles
+
+/* uvlong udiv64(uvlong n, uint d, uint *rest): two DIVs, high word first */
+	.section .text.udiv64, "ax", @progbits
+	.globl udiv64
+	.type udiv64, @function
+udiv64:	pushl %ebx
+	movl 16(%esp), %ecx
+	xorl %edx, %edx
+	movl 12(%esp), %eax
+	divl %ecx
+	movl %eax, %ebx
+	movl 8(%esp), %eax
+	divl %ecx
+	movl 20(%esp), %ecx
+	testl %ecx, %ecx
+	jz 1f
+	movl %edx, (%ecx)
+1:	movl %ebx, %edx
+	popl %ebx
+	ret
+	.size udiv64, . - udiv64
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,227 @@
+"""The structures of the file system: the part of portdat.h that channels need.
+
+Names of files are str: bytes that are not UTF-8 live in them as lone surrogates
+(:func:`kstr`, :func:`kbytes`), so that every name of a host file survives the way through the kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final, Protocol
+
+from kernel.dat import Lock, Qid, QLock
+from kernel.rwlock import RWlock
+
+# Open modes (open(2))
+OREAD: Final = 0
+OWRITE: Final = 1
+ORDWR: Final = 2
+OEXEC: Final = 3
+OTRUNC: Final = 0x10
+OCEXEC: Final = 0x20
+ORCLOSE: Final = 0x40
+OEXCL: Final = 0x1000
+
+# Bits of Qid.type, and the same bits on top of a mode (stat(5))
+QTDIR: Final = 0x80
+QTAPPEND: Final = 0x40
+QTEXCL: Final = 0x20
+QTMOUNT: Final = 0x10
+QTAUTH: Final = 0x08
+QTFILE: Final = 0x00
+DMDIR: Final = QTDIR << 24
+DMAPPEND: Final = QTAPPEND << 24
+DMEXCL: Final = QTEXCL << 24
+DMMOUNT: Final = QTMOUNT << 24
+
+# What namec is to make of the last element
+Aaccess, Abind, Atodir, Aopen, Amount, Acreate, Aremove = range(7)
+
+# bind(2)
+MREPL: Final = 0
+MBEFORE: Final = 1
+MAFTER: Final = 2
+MORDER: Final = 3
+MCREATE: Final = 4
+MCACHE: Final = 16
+MMASK: Final = 23
+
+MAXWELEM: Final = 16
+MNTHASH: Final = 32
+DELTAFD: Final = 20
+NUMSIZE: Final = 12  # room for a formatted number
+UNKNOWN: Final = 0xFFFFFFFF  # "don't touch" in a wstat
+
+
+def kstr(b: bytes) -> str:
+    """A name, from its bytes."""
+    return b.decode("utf-8", "surrogateescape")
+
+
+def kbytes(s: str) -> bytes:
+    """The bytes of a name; kstr's inverse."""
+    return s.encode("utf-8", "surrogateescape")
+
+
+class Counter:
+    """A global that incref hands out numbers from."""
+
+    __slots__ = ("ref",)
+
+    def __init__(self) -> None:
+        self.ref = 0
+
+
+class Data(Protocol):
+    """The bytes of a write: bytes, or the writer's memory, which may fault when it is looked at."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: slice, /) -> bytes: ...
+
+
+class Path:
+    """The name a channel was reached by, and for each element the channel mounted upon there."""
+
+    __slots__ = ("mtpt", "ref", "s")
+
+    def __init__(self, s: str) -> None:
+        self.ref = 1
+        self.s = s
+        self.mtpt: list[Chan | None] = [None]
+
+
+class Chan(Lock):
+    """An open or walked-to file of some device. Source: port/portdat.h."""
+
+    __slots__ = (
+        "aux", "dev", "devoffset", "dirrock", "dri", "flag", "iounit", "ismtpt", "mchan", "mode", "mqid", "offset",
+        "path", "qid", "ref", "rockqlock", "type", "umc", "umh", "umqlock", "uri",
+    )  # fmt: skip
+
+    # flag
+    COPEN: ClassVar[int] = 0x0001  # for i/o
+    CMSG: ClassVar[int] = 0x0002  # the message channel of a mount
+    CCEXEC: ClassVar[int] = 0x0008  # close on exec
+    CFREE: ClassVar[int] = 0x0010  # not in use
+    CRCLOSE: ClassVar[int] = 0x0020  # remove on close
+    CCACHE: ClassVar[int] = 0x0080  # client cache
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ref = 1
+        self.offset = 0  # of the fd
+        self.devoffset = 0  # of the device; see sysfile.read
+        self.type = 0  # index into k.devtab
+        self.dev = 0
+        self.mode = 0
+        self.flag = 0
+        self.qid = Qid(0)
+        self.iounit = 0
+        self.umh: Mhead | None = None  # union this channel came from
+        self.umc: Chan | None = None  # element of the union being read
+        self.umqlock = QLock()
+        self.uri = 0  # which element
+        self.dri = 0  # devdirread's place
+        self.dirrock: list[bytes] = []  # directory entries that overflowed in mountfix
+        self.rockqlock = QLock()
+        self.ismtpt = False
+        self.aux: Any = None  # the device's own
+        self.mchan: Chan | None = None
+        self.mqid = Qid(0)
+        self.path: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"<Chan {self.path.s if self.path else None} type {self.type} qid {self.qid.path:#x} ref {self.ref}>"
+
+
+@dataclass(slots=True, eq=False)
+class Mount:
+    """One element of a union: what is mounted, and how. Source: port/portdat.h."""
+
+    head: Mhead
+    to: Chan
+    mflag: int
+    mountid: int
+    spec: str | None = None
+    next: Mount | None = None
+
+
+class Mhead:
+    """A place something is mounted upon. Source: port/portdat.h."""
+
+    __slots__ = ("from_", "lock", "mount", "ref")
+
+    def __init__(self, from_: Chan) -> None:
+        self.ref = 1
+        self.lock = RWlock()
+        self.from_ = from_
+        self.mount: Mount | None = None
+
+
+class Pgrp(Lock):
+    """A name space. ``mnthash`` has a list of Mheads for each hash of a qid. Source: port/portdat.h."""
+
+    def __init__(self, pgrpid: int) -> None:
+        super().__init__()
+        self.ref = 1
+        self.noattach = False
+        self.pgrpid = pgrpid
+        self.debug = QLock()
+        self.ns = RWlock()
+        self.mnthash: list[list[Mhead]] = [[] for _ in range(MNTHASH)]
+
+
+class Fgrp(Lock):
+    """File descriptors. ``fd`` grows by DELTAFD. Source: port/portdat.h."""
+
+    def __init__(self, nfd: int = DELTAFD) -> None:
+        super().__init__()
+        self.ref = 1
+        self.fd: list[Chan | None] = [None] * nfd
+        self.maxfd = 0  # highest in use
+        self.exceed = 0
+
+    @property
+    def nfd(self) -> int:
+        """Number of slots."""
+        return len(self.fd)
+
+
+@dataclass(slots=True, eq=False)
+class Evalue:
+    """One environment variable. Source: port/portdat.h."""
+
+    name: str
+    qid: Qid
+    value: bytearray = field(default_factory=bytearray)
+
+
+class Egrp(RWlock):
+    """An environment. Source: port/portdat.h."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ref = 1
+        self.ent: list[Evalue] = []
+        self.path = 0  # qid.path of the last Evalue made
+        self.vers = 0
+
+
+class Files:
+    """What chan.c, pgrp.c, auth.c and devcons.c keep in globals; ``k.files``. The boot may fill in the strings.
+
+    ``kmalloc`` and ``kdraw`` are what /dev/swap tells of the
+    kernel's own memory, as bytes used and limit.
+    """
+
+    def __init__(self) -> None:
+        self.pgrpid = Counter()
+        self.mountid = Counter()
+        self.hostdomain = ""
+        self.sysname = ""
+        self.kerndate = 0  # mtime of the kernel's own files, s
+        self.fasthz = 1_000_000_000  # the fast clock counts virtual ns
+        self.kmesg = bytearray()
+        self.kmalloc = (0, 0)
+        self.kdraw = (0, 0)

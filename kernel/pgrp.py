@@ -1,0 +1,137 @@
+"""Process groups: name spaces, descriptors, environments, rendezvous. Source: port/pgrp.c, and the end of port/devenv.c."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kernel.channel import cclose, decref, incref, mountfree, newmhead, newmount, putmhead
+from kernel.chandat import DELTAFD, Egrp, Evalue, Fgrp, Mount, Pgrp
+from kernel.dat import NUser, Qid, Rgrp
+from kernel.error import ERRMAX, Error, Etoobig
+from kernel.fd import fdclose as fdclose
+from kernel.qlock import qlock, qunlock
+from kernel.rwlock import rlock, runlock, wlock, wunlock
+from kernel.taslock import lock, unlock
+
+if TYPE_CHECKING:
+    from kernel.kernel import Kernel
+
+
+def pgrpnote(k: Kernel, noteid: int, text: str, flag: int = NUser) -> None:
+    """Post a note to all other processes of a note group. Source: port/pgrp.c:pgrpnote."""
+    if len(text) >= ERRMAX - 1:
+        raise Error(Etoobig)
+    for p in k.procs.everyproc():
+        if p is not k.up and p.noteid == noteid and not p.kp:
+            qlock(k, p.debug)
+            if p.noteid == noteid:
+                k.procs.postnote(p, 0, text, flag)
+            qunlock(k, p.debug)
+
+
+def newpgrp(k: Kernel) -> Pgrp:
+    """An empty name space. Source: port/pgrp.c:newpgrp."""
+    return Pgrp(incref(k, k.files.pgrpid))
+
+
+def newrgrp(k: Kernel) -> Rgrp:
+    """Source: port/pgrp.c:newrgrp."""
+    return Rgrp()
+
+
+def closergrp(k: Kernel, r: Rgrp) -> None:
+    """Drop one reference. Source: port/pgrp.c:closergrp."""
+    decref(k, r)
+
+
+def closepgrp(k: Kernel, p: Pgrp) -> None:
+    """Drop one reference; the last one undoes all mounts. Source: port/pgrp.c:closepgrp."""
+    if decref(k, p) != 0:
+        return
+    qlock(k, p.debug)
+    wlock(k, p.ns)
+    p.pgrpid = 0xFFFFFFFF
+    for chain in p.mnthash:
+        for f in chain:
+            wlock(k, f.lock)
+            cclose(k, f.from_)
+            mountfree(k, f.mount)
+            f.mount = None
+            wunlock(k, f.lock)
+            putmhead(k, f)
+        chain.clear()
+    wunlock(k, p.ns)
+    qunlock(k, p.debug)
+
+
+def pgrpcpy(k: Kernel, to: Pgrp, from_: Pgrp) -> None:
+    """Copy all mounts into an empty name space, ids in the order of the originals. Source: port/pgrp.c:pgrpcpy."""
+    wlock(k, from_.ns)
+    copies: list[tuple[int, Mount]] = []
+    for i, chain in enumerate(from_.mnthash):
+        for f in chain:
+            rlock(k, f.lock)
+            mh = newmhead(k, f.from_)
+            to.mnthash[i].append(mh)
+            last: Mount | None = None
+            m = f.mount
+            while m is not None:
+                n = newmount(k, mh, m.to, m.mflag, m.spec)
+                copies.append((m.mountid, n))
+                if last is None:
+                    mh.mount = n
+                else:
+                    last.next = n
+                last = n
+                m = m.next
+            runlock(k, f.lock)
+    for _, n in sorted(copies, key=lambda c: c[0]):
+        n.mountid = incref(k, k.files.mountid)
+    wunlock(k, from_.ns)
+
+
+def dupfgrp(k: Kernel, f: Fgrp | None) -> Fgrp:
+    """A copy of the descriptors, no longer than it must be, or an empty set. Source: port/pgrp.c:dupfgrp."""
+    if f is None:
+        return Fgrp()
+    lock(k, f)
+    nfd = f.maxfd + 1
+    new = Fgrp(nfd + -nfd % DELTAFD)
+    new.maxfd = f.maxfd
+    for i, c in enumerate(f.fd[: f.maxfd + 1]):
+        if c is not None:
+            incref(k, c)
+            new.fd[i] = c
+    unlock(k, f)
+    return new
+
+
+def closefgrp(k: Kernel, f: Fgrp | None) -> None:
+    """Drop one reference; the last one closes all files. Source: port/pgrp.c:closefgrp."""
+    if f is None or decref(k, f) != 0:
+        return
+    for i in range(f.maxfd + 1):
+        c = f.fd[i]
+        if c is not None:
+            f.fd[i] = None
+            cclose(k, c)
+
+
+def newegrp(k: Kernel) -> Egrp:
+    """An empty environment."""
+    return Egrp()
+
+
+def envcpy(k: Kernel, to: Egrp, from_: Egrp) -> None:
+    """Copy an environment into an empty one. Source: port/devenv.c:envcpy."""
+    rlock(k, from_)
+    for e in from_.ent:
+        to.path += 1
+        to.ent.append(Evalue(e.name, Qid(to.path), bytearray(e.value)))
+    runlock(k, from_)
+
+
+def closeegrp(k: Kernel, eg: Egrp) -> None:
+    """Drop one reference. Source: port/devenv.c:closeegrp."""
+    if decref(k, eg) == 0:
+        eg.ent.clear()

@@ -1,0 +1,326 @@
+"""The swap map and the pager. Source: port/swap.c."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kernel.chan import Chan, cclose, incref
+from kernel.dat import (
+    NOADDR,
+    NSEG,
+    PG_ONSWAP,
+    PG_REF,
+    SG_BSS,
+    SG_DATA,
+    SG_SHARED,
+    SG_STACK,
+    SG_TEXT,
+    SG_TYPE,
+    Dead,
+    Page,
+    Proc,
+    Pte,
+    Segment,
+)
+from kernel.error import Einuse, Error, Panic
+from kernel.mem import BY2PG
+from kernel.page import cachedel, cachepage, pagereclaim, putpage, uncachepage
+from kernel.qlock import canqlock, qunlock
+from kernel.taslock import lock, unlock
+
+if TYPE_CHECKING:
+    from kernel.kernel import Kernel
+
+
+def newswap(k: Kernel) -> int:
+    """Take a free slot with two references, for the pte and for the write; its disc address, NOADDR if none.
+
+    The search starts at the last slot given out and wraps around. Source: port/swap.c:newswap.
+    """
+    sa = k.swapalloc
+    lock(k, sa)
+    if sa.free == 0:
+        unlock(k, sa)
+        return NOADDR
+    look = sa.swmap.find(0, sa.last, max(sa.top, sa.last))
+    if look < 0:
+        look = sa.swmap.find(0, 0, sa.last)
+    if look < 0:
+        raise Panic("newswap: no free slot")  # the original writes through a nil pointer
+    sa.swmap[look] = 2
+    sa.last = look
+    sa.free -= 1
+    unlock(k, sa)
+    return look * BY2PG
+
+
+def putswap(k: Kernel, p: int) -> None:
+    """Drop one reference to the slot of a swap entry. Panics if it has none.
+
+    A count that reached 255 stays there: such slots share xref and are freed together.
+    Source: port/swap.c:putswap.
+    """
+    sa = k.swapalloc
+    lock(k, sa)
+    i = p // BY2PG
+    n = sa.swmap[i]
+    if n == 0:
+        raise Panic(f"putswap {p:#x} ref == 0")
+    if n == 255:
+        if sa.xref == 0:
+            raise Panic(f"putswap {p:#x} xref == 0")
+        sa.xref -= 1
+        if sa.xref == 0:
+            for j in range(sa.top):
+                if sa.swmap[j] == 255:
+                    sa.swmap[j] = 0
+                    sa.free += 1
+    else:
+        sa.swmap[i] = n - 1
+        if n == 1:
+            sa.free += 1
+    unlock(k, sa)
+
+
+def dupswap(k: Kernel, p: int) -> None:
+    """Count one more reference to the slot of a swap entry. Source: port/swap.c:dupswap."""
+    sa = k.swapalloc
+    lock(k, sa)
+    i = p // BY2PG
+    if sa.swmap[i] == 255:
+        sa.xref += 1
+    else:
+        sa.swmap[i] += 1
+        if sa.swmap[i] == 255:
+            sa.xref += 255
+    unlock(k, sa)
+
+
+def swapcount(k: Kernel, daddr: int) -> int:
+    """References to the slot at daddr. Source: port/swap.c:swapcount."""
+    return k.swapalloc.swmap[daddr // BY2PG]
+
+
+def kickpager(k: Kernel) -> None:
+    """Start the pager, or wake it. Source: port/swap.c:kickpager."""
+    if k.pagerstarted.ref or incref(k, k.pagerstarted) != 1:
+        k.procs.wakeup(k.swapalloc.r)
+    else:
+        k.procs.kproc("pager", lambda: pager(k))
+
+
+def reclaim(k: Kernel) -> bool:
+    """Free cached pages nobody references; False if there are none and memory is still short.
+
+    From the first of mount cache, swap cache and images that yields. Source: port/swap.c:reclaim.
+    """
+    while True:
+        n = pagereclaim(k, k.fscache, 1000) or pagereclaim(k, k.swapimage, 1000) or k.imagereclaim(1000)
+        if not needpages(k):
+            return True
+        if n == 0:
+            return False
+        k.procs.sched()
+
+
+def pager(k: Kernel) -> None:
+    """The pager process: reclaims cached pages, then pages out processes in turn. Source: port/swap.c:pager."""
+    up = k.up
+    assert up is not None
+    tab = k.procs.proctab
+    pi = 0
+    while True:
+        try:
+            while True:
+                up.psstate = "Reclaim"
+                if reclaim(k):
+                    up.psstate = "Idle"
+                    k.procs.wakeup(k.palloc.r)
+                    k.procs.sleep(k.swapalloc.r, lambda: needpages(k))
+                    continue
+
+                if k.swapimage.c is None or k.swapalloc.free == 0:
+                    k.procs.killbig("out of memory")
+                    k.procs.freebroken()
+                    k.procs.sched()
+                    continue
+
+                pi += 1
+                if pi >= len(tab):
+                    pi = 0
+                    k.ageclock = (k.ageclock + 1) & 0xFFFF
+                p = tab[pi]
+
+                if p.state == Dead or p.noswap:
+                    continue
+                if not canqlock(k, p.seglock):
+                    continue  # the process is changing its segments
+
+                up.psstate = "Pageout"
+                pageproc(k, p)
+                qunlock(k, p.seglock)
+
+                if k.iolist:
+                    up.psstate = "I/O"
+                    executeio(k)
+        except Error:
+            pass
+
+
+def pageproc(k: Kernel, p: Proc) -> None:
+    """Page out what may go of p's segments; part of pager() in the original."""
+    for i in range(NSEG):
+        s = p.seg[i]
+        if s is not None and s.type & SG_TYPE in (SG_TEXT, SG_DATA, SG_BSS, SG_STACK, SG_SHARED):
+            pageout(k, p, s)
+
+
+def pageout(k: Kernel, p: Proc, s: Segment) -> None:
+    """Page out the old pages of s, a segment of p, unless someone holds or runs it.
+
+    A page referenced since the last visit is stamped instead; a page goes when it is 16 clocks old. The
+    last used entry of each page table is never looked at. Source: port/swap.c:pageout.
+    """
+    if not canqlock(k, s):  # we cannot afford to wait: we would deadlock
+        return
+    if s.steal:  # protected by /proc
+        qunlock(k, s)
+        return
+    if not canflush(k, p, s):
+        qunlock(k, s)
+        k.putseg(s)
+        return
+
+    t = s.type & SG_TYPE
+    for pte in s.map:
+        if pte is None:
+            continue
+        for n in range(pte.first, pte.last):
+            e = pte.pages[n]
+            if not isinstance(e, Page):
+                continue
+            if e.modref & PG_REF:
+                e.modref &= ~PG_REF
+                e.refage = k.ageclock
+                continue
+            age = (k.ageclock - e.refage) & 0xFFFF
+            if age < 16 or age >= 0x8000:  # a signed 16-bit difference
+                continue
+            pagepte(k, t, pte, n)
+    qunlock(k, s)
+    k.putseg(s)
+
+
+def canflush(k: Kernel, p: Proc, s: Segment) -> bool:
+    """Take a reference to s and say whether no process that has it runs; all of them will flush.
+
+    Source: port/swap.c:canflush.
+    """
+    if incref(k, s) == 2:  # p is the only user
+        return k.procs.canpage(p)
+    for q in k.procs.proctab:
+        if q.state != Dead:
+            for i in range(NSEG):
+                if q.seg[i] is s and not k.procs.canpage(q):
+                    return False
+    return True
+
+
+def pagepte(k: Kernel, type: int, pte: Pte, n: int) -> None:
+    """Page out entry n of pte: text reverts to demand load, others get a slot and go on the i/o list.
+
+    Source: port/swap.c:pagepte.
+    """
+    outp = pte.pages[n]
+    assert isinstance(outp, Page)
+    if type == SG_TEXT:
+        putpage(k, outp)
+        pte.pages[n] = None
+        return
+
+    if len(k.iolist) >= k.conf.nswppo:
+        return
+    daddr = newswap(k)
+    if daddr == NOADDR:
+        return
+    # forget what the slot cached before, and what the page cached
+    cachedel(k, k.swapimage, daddr)
+    uncachepage(k, outp)
+    # cached now, a fault during the write finds the page, not a half-written slot
+    outp.daddr = daddr
+    cachepage(k, outp, k.swapimage)
+    pte.pages[n] = daddr | PG_ONSWAP
+    k.iolist.append(outp)
+
+
+def pagersummary(k: Kernel) -> str:
+    """One line on memory and swap. Source: port/swap.c:pagersummary."""
+    pa, conf = k.palloc, k.conf
+    text = (
+        f"{pa.user - pa.freecount}/{pa.user} memory {conf.nswap - k.swapalloc.free}/{conf.nswap} swap "
+        f"{len(k.iolist)} iolist\n"
+    )
+    k.print(text)
+    return text
+
+
+def executeio(k: Kernel) -> None:
+    """Write the pages of the i/o list to their slots and drop them. A failed write panics.
+
+    A page whose slot nobody but us holds any more is not written. Source: port/swap.c:executeio.
+    """
+    c = k.swapimage.c
+    i = 0
+    while i < len(k.iolist):
+        if len(k.iolist) > k.conf.nswppo:
+            raise Panic(f"executeio: ioptr {len(k.iolist)} > {k.conf.nswppo}")
+        outp = k.iolist[i]
+        assert outp.ref > 0 and outp.image is k.swapimage and outp.daddr != NOADDR
+        if swapcount(k, outp.daddr) > 1:
+            assert c is not None
+            kk = k.mmu.kmap(outp)
+            try:
+                n = k.devtab[c.type].write(c, k.mem.read(k.mmu.VA(kk), BY2PG), outp.daddr)
+            except Error:
+                n = -1
+            if n != BY2PG:
+                raise Panic("executeio: page outp I/O error")
+            k.mmu.kunmap(kk)
+        putswap(k, outp.daddr)  # our extra reference
+        putpage(k, outp)
+        i += 1
+    k.iolist.clear()
+
+
+def needpages(k: Kernel) -> bool:
+    """Whether memory is short of headroom. Source: port/swap.c:needpages."""
+    return k.palloc.freecount < k.swapalloc.headroom
+
+
+def setswapchan(k: Kernel, c: Chan) -> None:
+    """Swap to c from now on. A device that is not a file limits the number of slots by its length.
+
+    Errors: Einuse while slots are in use. Takes the caller's reference to c. Source: port/swap.c:setswapchan.
+    """
+    old = k.swapimage.c
+    sa = k.swapalloc
+    if old is not None:
+        if sa.free != k.conf.nswap:
+            cclose(k, c)
+            raise Error(Einuse)
+        cclose(k, old)
+        k.swapimage.c = None
+
+    dev = k.devtab[c.type]
+    if dev.dc != "M":
+        length = dev.length(c)
+        if length is None:
+            cclose(k, c)
+            raise Error("stat failed in setswapchan")
+        if length < k.conf.nswap * BY2PG:
+            # last stays where it is: newswap can give out slots beyond the new top
+            k.conf.nswap = length // BY2PG
+            sa.top = k.conf.nswap
+            sa.free = k.conf.nswap
+    c.flag &= ~Chan.CCACHE
+    k.swapimage.c = c

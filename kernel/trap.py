@@ -1,0 +1,366 @@
+"""Traps, system calls and notes. Source: pc/trap.c."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from kernel.dat import ESEG, NDebug, NUser, Proc
+from kernel.error import ERRMAX, Ebadarg, Error, Panic
+from kernel.event import FaultEvent, NoteEvent, SyscallEvent
+from kernel.fault import checkpages, fault, okaddr, seg, validaddr
+from kernel.mem import BY2PG, BY2WD, USTKTOP
+from kernel.proc import CLOCK
+from kernel.qlock import qlock, qunlock
+from kernel.segment import segname
+from kernel.systab import NOTED, RFORK, Syscall, render
+from kernel.uaccess import uframe, ufetch, usetword, ustore, uword
+
+if TYPE_CHECKING:
+    from kernel.hw import Regs
+    from kernel.kernel import Kernel
+
+VectorBPT = 3
+VectorPF = 14
+VectorCERR = 16
+VectorSIMD = 19
+VectorSYSCALL = 64
+
+TRAPNS = 1000  # virtual time a trap takes
+MAXSYSARG = 5
+TOSSIZE = 56
+TOS = USTKTOP - TOSSIZE
+KCYCLES = TOS + 32  # kcycles, pcycles, pid follow each other
+
+excname = (
+    "divide error",
+    "debug exception",
+    "nonmaskable interrupt",
+    "breakpoint",
+    "overflow",
+    "bounds check",
+    "invalid opcode",
+    "coprocessor not available",
+    "double fault",
+    "coprocessor segment overrun",
+    "invalid TSS",
+    "segment not present",
+    "stack exception",
+    "general protection violation",
+    "page fault",
+    "15 (reserved)",
+    "coprocessor error",
+    "alignment check",
+    "machine check",
+    "simd error",
+)
+
+mathmsg = (
+    "invalid",
+    "denormalized operand",
+    "division by zero",
+    "numeric overflow",
+    "numeric underflow",
+    "precision loss",
+)
+
+# Flags a user may change: condition codes, direction, overflow, trap
+UFLAGS = 0xCD5
+
+NCONT, NDFLT, NSAVE, NRSTR = range(4)
+
+# Ureg: di si bp nsp bx dx cx ax gs fs es ds trap ecode pc cs flags usp ss (sys/include 386/ureg.h)
+UREG = struct.Struct("<19I")
+UDSEL, UESEL = 0x1B, 0x23
+
+
+class Traps:
+    """What the processors' traps lead to, for one kernel."""
+
+    def __init__(self, k: Kernel, systab: dict[int, Syscall]) -> None:
+        self.k = k
+        self.systab = systab
+
+    def trap(self, no: int, ecode: int) -> None:
+        """Serve a trap of the current process from user mode. Source: pc/trap.c:trap."""
+        if no == VectorSYSCALL:
+            self.syscall()
+            return
+        k = self.k
+        up = k.up
+        assert up is not None and up.regs is not None
+        cpu = k.m.cpu
+        up.kentry = cpu.now()
+        cpu.spend(TRAPNS)
+        clockintr = False
+        if no == VectorPF:
+            self.fault386(up, ecode)
+        elif no == CLOCK:
+            clockintr = True
+            k.m.intr += 1
+            k.procs.hzclock(k.m)
+        elif no == VectorBPT:
+            up.regs.pc -= 1  # back to the instruction
+            k.procs.postnote(up, 1, "sys: breakpoint", NDebug)
+        elif no == VectorCERR:
+            fsw, fip = up.regs.fpstatus()
+            self.mathnote(up, fsw, fip)
+        elif no == VectorSIMD:
+            self.mathnote(up, up.regs.mxcsr() & 0x3F, up.regs.pc)
+        elif no < 32:
+            name = excname[no] if no < len(excname) else f"{no} (reserved)"
+            k.procs.postnote(up, 1, "sys: trap: " + name, NDebug)
+        else:
+            raise Panic(f"unknown trap/intr: {no}")
+        k.m.splhi = True
+
+        if up.delaysched and clockintr:
+            k.procs.sched()
+            k.m.splhi = True
+        if up.procctl or up.note:
+            self.notify(up)
+        self.kexit(up)
+
+    def fault386(self, up: Proc, ecode: int) -> None:
+        """A page fault in user mode. Source: pc/trap.c:fault386."""
+        k = self.k
+        addr = k.m.cpu.getcr2()
+        read = not ecode & 2
+        insyscall, up.insyscall = up.insyscall, 1
+        if self.fault(addr, read, ecode, "user", "") < 0:
+            checkpages(k)
+            k.procs.postnote(up, 1, f"sys: trap: fault {'read' if read else 'write'} addr={addr:#x}", NDebug)
+        up.insyscall = insyscall
+
+    def fault(self, addr: int, read: bool, err: int, mode: str, fn: str) -> int:
+        """fault(), told to the trace with what it came to."""
+        k = self.k
+        up = k.up
+        assert up is not None
+        k.nfault += 1
+        if k.sink is None:
+            return fault(k, addr, read)
+        s = seg(k, up, addr, 0)
+        name = "" if s is None else "estack" if s is up.seg[ESEG] else segname(s)
+        n = fault(k, addr, read)
+        if n == 0 and err & 1 and up.faultcls == "remap":
+            up.faultcls = "cow-reuse"  # the page was there, read-only, and is ours alone
+        frame = 0
+        if n == 0 and up.mmupdb is not None:
+            frame = k.mmu.walk(up.mmupdb.pa, addr) & ~0xFFF
+        pc = up.regs.pc if up.regs is not None else 0
+        k.emit(
+            FaultEvent(
+                0, 0, 0, addr, pc, mode, fn, err, "read" if read else "write", name, up.faultcls, up.faultload, frame
+            )
+        )
+        return n
+
+    def mathnote(self, up: Proc, status: int, pc: int) -> None:
+        """A floating-point error becomes a note. Source: pc/main.c:mathnote."""
+        msg = "unknown exception"
+        for i in range(1, 6):
+            if status & 1 << i:
+                msg = mathmsg[i]
+                break
+        if status & 1:
+            if status & 0x40:
+                msg = "stack overflow" if status & 0x200 else "stack underflow"
+            else:
+                msg = "invalid operation"
+        self.k.procs.postnote(up, 1, f"sys: fp: {msg} fppc={pc:#x} status={status:#x}", NDebug)
+
+    # System calls
+
+    def syscall(self) -> None:
+        """A system call of the current process. Source: pc/trap.c:syscall."""
+        k = self.k
+        up = k.up
+        assert up is not None and up.regs is not None
+        m = k.m
+        up.kentry = m.cpu.now()
+        m.cpu.spend(TRAPNS)
+        m.syscall += 1
+        k.nsyscall += 1
+        up.insyscall = 1
+        regs = up.regs
+        sp = regs.sp
+        nr = up.scallnr = regs.ax
+        m.splhi = False
+        up.nerrlab = 1
+        ret = -1
+        args: tuple[int, ...] = ()
+        call = self.systab.get(nr)
+        try:
+            if sp < USTKTOP - BY2PG or sp > USTKTOP - MAXSYSARG * BY2WD - BY2WD:
+                validaddr(k, sp, MAXSYSARG * BY2WD + BY2WD, False)
+            args = struct.unpack("<5I", ufetch(k, sp + BY2WD, MAXSYSARG * BY2WD, "syscall"))
+            if call is None:
+                k.procs.pprint(f"bad sys call number {nr} pc {regs.pc:x}\n")
+                k.procs.postnote(up, 1, "sys: bad sys call", NDebug)
+                raise Error(Ebadarg)
+            up.psstate = call.state
+            if k.sink is None:
+                ret = call.fn(k, args)
+            else:
+                ret = self.traced(up, nr, call, args)
+        except Error as e:
+            up.errstr = up.syserrstr
+            up.syserrstr = str(e)
+        up.nerrlab = 0
+        regs.ax = ret & 0xFFFFFFFF
+        up.insyscall = 0
+        up.psstate = None
+
+        if nr == NOTED and call is not None:
+            self.noted(up, args[0] if args else 0)
+        if nr != RFORK and (up.procctl or up.note):
+            k.m.splhi = True
+            self.notify(up)
+        if up.delaysched:
+            k.procs.sched()
+        self.kexit(up)
+
+    def traced(self, up: Proc, nr: int, call: Syscall, args: tuple[int, ...]) -> int:
+        """Make the call, and tell the trace of it."""
+        k = self.k
+        assert up.regs is not None
+        pc = up.regs.pc
+        text = render(k, call, args)
+        if call.noreturn:
+            k.emit(SyscallEvent(0, 0, 0, nr, call.name, text, pc, None, ""))
+            return call.fn(k, args)
+        try:
+            ret = call.fn(k, args)
+        except Error as e:
+            k.emit(SyscallEvent(0, 0, 0, nr, call.name, text, pc, -1, str(e)))
+            raise
+        signed = (ret & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
+        k.emit(SyscallEvent(0, 0, 0, nr, call.name, text, pc, signed, ""))
+        return ret
+
+    def kexit(self, up: Proc) -> None:
+        """Return to user mode: bring the clocks in the Tos up to date. Source: pc/trap.c:kexit."""
+        k = self.k
+        pa = uframe(k, KCYCLES, True, "kexit")  # one read-modify-write: a missing page is a write fault
+        t = k.m.cpu.now()
+        mem = k.mem
+        kcycles = int.from_bytes(mem.read(pa, 8), "little") + t - up.kentry
+        mem.write(pa, struct.pack("<QqI", kcycles & (1 << 64) - 1, t + up.pcycles, up.pid))
+        if k.checking:
+            k.check()
+
+    # Notes
+
+    def notify(self, up: Proc) -> bool:
+        """Deliver the first note: call the handler, or die of it. Source: pc/trap.c:notify."""
+        k = self.k
+        procs = k.procs
+        if up.procctl:
+            procs.procctl(up)
+        if not up.note:
+            return False
+        assert up.regs is not None
+        regs = up.regs
+        k.m.splhi = False
+        qlock(k, up.debug)
+        up.notepending = 0
+        n = up.note[0]
+        if n.msg.startswith("sys:"):
+            n.msg = n.msg[: ERRMAX - 15] + f" pc=0x{regs.pc:08x}"
+
+        if n.flag != NUser and (up.notified or up.notify == 0):
+            qunlock(k, up.debug)
+            if n.flag == NDebug:
+                procs.pprint(f"suicide: {n.msg}\n")
+            procs.pexit(n.msg, n.flag != NDebug)
+        if up.notified:
+            qunlock(k, up.debug)
+            k.m.splhi = True
+            return False
+        if up.notify == 0:
+            qunlock(k, up.debug)
+            procs.pexit(n.msg, n.flag != NDebug)
+
+        sp = (regs.sp - 256 - UREG.size) & 0xFFFFFFFF  # 256: keeps what caused the trouble
+        if not okaddr(k, up.notify, 1, False) or not okaddr(
+            k, (sp - ERRMAX - 4 * BY2WD) & 0xFFFFFFFF, UREG.size + ERRMAX + 4 * BY2WD, True
+        ):
+            qunlock(k, up.debug)
+            procs.pprint("suicide: bad address in notify\n")
+            procs.pexit("Suicide", False)
+
+        ustore(k, sp, self.packureg(regs))
+        usetword(k, sp - BY2WD, up.ureg, "notify")  # word under the Ureg is the old one's address
+        up.ureg = sp
+        sp -= BY2WD + ERRMAX
+        ustore(k, sp, k.encode(n.msg)[: ERRMAX - 1].ljust(ERRMAX, b"\0"))
+        sp -= 3 * BY2WD
+        ustore(k, sp, struct.pack("<3I", 0, up.ureg, sp + 3 * BY2WD), "notify")  # return pc, ureg, text
+        regs.sp = sp
+        regs.pc = up.notify
+        up.notified = True
+        up.lastnote = up.note.pop(0)
+        qunlock(k, up.debug)
+        k.m.splhi = True
+        if k.sink is not None:
+            k.emit(NoteEvent(0, 0, 0, "deliver", up.pid, n.msg))
+        return True
+
+    def packureg(self, regs: Regs) -> bytes:
+        """The Ureg of the registers; trap and error code are not kept."""
+        r = regs
+        return UREG.pack(
+            r.di, r.si, r.bp, 0, r.bx, r.dx, r.cx, r.ax, 0, 0, UDSEL, UDSEL, 0, 0, r.pc, UESEL, r.flags, r.sp, UDSEL
+        )
+
+    def noted(self, up: Proc, arg0: int) -> None:
+        """Return from a note handler, or die of the note. Source: pc/trap.c:noted."""
+        k = self.k
+        procs = k.procs
+        assert up.regs is not None
+        regs = up.regs
+        qlock(k, up.debug)
+        if arg0 != NRSTR and not up.notified:
+            qunlock(k, up.debug)
+            procs.pprint("call to noted() when not notified\n")
+            procs.pexit("Suicide", False)
+        up.notified = False
+        oureg = up.ureg
+        if not okaddr(k, (oureg - BY2WD) & 0xFFFFFFFF, BY2WD + UREG.size, False):
+            qunlock(k, up.debug)
+            procs.pprint("bad ureg in noted or call to noted when not notified\n")
+            procs.pexit("Suicide", False)
+
+        u = UREG.unpack(ufetch(k, oureg, UREG.size))
+        regs.di, regs.si, regs.bp = u[0], u[1], u[2]
+        regs.bx, regs.dx, regs.cx, regs.ax = u[4], u[5], u[6], u[7]
+        pc, usp = u[14], u[17]
+        regs.flags = regs.flags & ~UFLAGS | u[16] & UFLAGS
+        regs.pc, regs.sp = pc, usp
+
+        if arg0 in (NCONT, NRSTR):
+            if not okaddr(k, pc, 1, False) or not okaddr(k, usp, BY2WD, False):
+                qunlock(k, up.debug)
+                procs.pprint("suicide: trap in noted\n")
+                procs.pexit("Suicide", False)
+            up.ureg = uword(k, oureg - BY2WD, "noted")
+            qunlock(k, up.debug)
+        elif arg0 == NSAVE:
+            if not okaddr(k, pc, BY2WD, False) or not okaddr(k, usp, BY2WD, False):
+                qunlock(k, up.debug)
+                procs.pprint("suicide: trap in noted\n")
+                procs.pexit("Suicide", False)
+            qunlock(k, up.debug)
+            sp = oureg - 4 * BY2WD - ERRMAX
+            regs.sp = sp
+            ustore(k, sp, struct.pack("<2I", 0, oureg), "noted")
+        else:
+            if arg0 != NDFLT:
+                up.lastnote.flag = NDebug
+            qunlock(k, up.debug)
+            if up.lastnote.flag == NDebug:
+                procs.pprint(f"suicide: {up.lastnote.msg}\n")
+            procs.pexit(up.lastnote.msg, up.lastnote.flag != NDebug)
+
+
