@@ -43,7 +43,7 @@ GUEST_ARGS = {"allow_interspersed_args": False, "help_option_names": ["-h", "--h
 HELP = {"help_option_names": ["-h", "--help"]}
 
 
-@click.group(cls=Front, no_args_is_help=False, context_settings=HELP, epilog=STATUS)
+@click.group("p9emu", cls=Front, no_args_is_help=False, context_settings=HELP, epilog=STATUS)
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version and exit."
 )

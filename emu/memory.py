@@ -28,6 +28,9 @@ class Processor(Protocol):
     def grant(self, frame: int, execute: bool, write: bool) -> None:
         """From the next instruction on, let the frame be used like this."""
 
+    def settable(self, frame: int, execute: bool) -> None:
+        """The same for a frame that no user address is mapped to, a page table."""
+
     def stale(self, frame: int) -> None:
         """What was translated from the frame must be dropped before it is executed again."""
 
@@ -93,19 +96,19 @@ class Memory:
             self.forget(frame)
         self.tables.add(frame)
         for cpu in self._cpus:
-            cpu.grant(frame, execute=True, write=True)
+            cpu.settable(frame, execute=True)
 
     def data(self, pa: int) -> None:
         """The frame at pa no longer serves as a page directory or page table."""
         frame = pa >> 12
         self.tables.discard(frame)
         for cpu in self._cpus:
-            cpu.grant(frame, execute=False, write=True)
+            cpu.settable(frame, execute=False)
 
     def attach(self, cpu: Processor) -> None:
         """A processor joins. Tables and frames that others execute are set up in it."""
         for frame in self.tables:
-            cpu.grant(frame, execute=True, write=True)
+            cpu.settable(frame, execute=True)
         for frame in self.executed:
             cpu.grant(frame, execute=False, write=False)
         self._cpus.append(cpu)
@@ -122,14 +125,15 @@ class Memory:
 
     def store(self, cpu: Processor, frame: int) -> None:
         """cpu is about to store to a frame that was read-only for it: the others lose their code of it."""
-        self._revoke(frame, self.executed.get(frame, 0) & ~(1 << cpu.machno))
+        self.revoke(frame, self.executed.get(frame, 0) & ~(1 << cpu.machno))
 
     def forget(self, frame: int) -> None:
         """The frame's contents change: no processor may go on with code translated from it."""
-        self._revoke(frame, self.executed[frame])
+        self.revoke(frame, self.executed[frame])
 
-    def _revoke(self, frame: int, mask: int) -> None:
+    def revoke(self, frame: int, mask: int) -> None:
         """The processors in mask must not execute the frame before they have dropped its code."""
+        mask &= self.executed.get(frame, 0)
         for cpu in self._cpus:
             if mask >> cpu.machno & 1:
                 cpu.stale(frame)

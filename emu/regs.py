@@ -8,12 +8,12 @@ layout is nobody's promise, so it is found out, once in a process, on a scratch 
 import ctypes
 import functools
 import struct
-from ctypes import c_char, c_size_t, c_uint32, c_void_p
+from ctypes import c_char, c_size_t, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
 from typing import Final
 
 from emu import svm, x86
-from emu.lib import HOOK_INTR, INTRHOOK, Lib, lib
+from emu.lib import CTL_TB_FLUSH, CTL_TLB_FLUSH, HOOK_INTR, INTRHOOK, Lib, lib
 from kernel.hw import Regs as AnyRegs
 from unicorn import x86_const
 
@@ -88,15 +88,26 @@ class Regs(Context):
     @property
     def flags(self) -> int:
         """EFLAGS whole. Only the bits that ring 3 may change are changed by writing it."""
-        value = c_uint32()
-        lib().contextread(self.handle, EFLAGS, ctypes.byref(value))
-        return value.value
+        return self._read(EFLAGS)
 
     @flags.setter
     def flags(self, value: int) -> None:
         new = value & x86.FL_USER | x86.FL_INTERRUPT | x86.FL_ALWAYS
         lib().contextwrite(self.handle, EFLAGS, ctypes.byref(c_uint32(new)))
         self.words[self.layout.flags] = new & ~(x86.FL_ARITH | x86.FL_DIRECTION)
+
+    def fpstatus(self) -> tuple[int, int]:
+        """FPU status word and address of the last FPU instruction."""
+        return self._read(x86_const.UC_X86_REG_FPSW) & 0xFFFF, self._read(x86_const.UC_X86_REG_FIP)
+
+    def mxcsr(self) -> int:
+        """SSE control and status."""
+        return self._read(x86_const.UC_X86_REG_MXCSR)
+
+    def _read(self, reg: int) -> int:
+        value = c_uint64()
+        lib().contextread(self.handle, reg, ctypes.byref(value))
+        return value.value
 
     def copyfrom(self, other: AnyRegs) -> None:
         """Take over the complete state of other, floating point included (fork)."""
@@ -192,8 +203,8 @@ class _Scratch:
         words[:] = memoryview(struct.pack(f"{len(self.first)}I", *self.first)).cast("I")
         words[cr3] = PDB
         self.lib.restore(self.uc, self.context.handle)
-        self.lib.ctl(self.uc, 10 | 1 << 30)
-        self.lib.ctl(self.uc, 11 | 1 << 30)
+        self.lib.ctl(self.uc, CTL_TB_FLUSH)
+        self.lib.ctl(self.uc, CTL_TLB_FLUSH)
         self.lib.start(self.uc, CODE, 0, 0, 0)
         return words.tolist()
 
@@ -205,11 +216,9 @@ def probe(lib: Lib) -> Layout:
     """Find where things lie in a saved state. Raises UnicornError if they are not to be found."""
     scratch = _Scratch(lib)
     try:
-        head = len(header(lib, scratch.uc)) and 0
-
         def find(name: str, *runs: tuple[list[int], int]) -> int:
             """The one word that has the given value in each of the given states."""
-            hits = [i for i in range(head, len(runs[0][0])) if all(words[i] == value for words, value in runs)]
+            hits = [i for i in range(len(runs[0][0])) if all(words[i] == value for words, value in runs)]
             if len(hits) != 1:
                 raise lib.unusable(f"{len(hits)} places in a saved state look like {name}")
             return hits[0]

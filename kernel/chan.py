@@ -129,12 +129,12 @@ def _checkname(k: Kernel, name: str, slashok: bool) -> None:
             raise Error(up.genbuf)
 
 
-def validname(k: Kernel, name: str, slashok: bool) -> None:
-    """Raise unless name is short enough and free of control characters and, if so told, slashes.
+def validname(k: Kernel, name: str | bytes, slashok: bool) -> None:
+    """Raise unless name is short enough and free of control characters and, unless slashok, of slashes.
 
     Source: port/chan.c:validname.
     """
-    _checkname(k, name, slashok)
+    _checkname(k, kstr(name) if isinstance(name, bytes) else name, slashok)
 
 
 def validnamedup(k: Kernel, addr: int, slashok: bool) -> str:
@@ -512,7 +512,7 @@ def _namec(k: Kernel, e: Elemlist, nomount: bool, amode: int, omode: int, perm: 
         raise Panic(f"unknown namec access {amode}")
 
 
-def namec(k: Kernel, aname: str | int, amode: int, omode: int = 0, perm: int = 0) -> Chan:
+def namec(k: Kernel, aname: str | bytes | int, amode: int, omode: int = 0, perm: int = 0) -> Chan:
     """The channel of a name, for the purpose amode; its last element is left in up.genbuf.
 
     ``aname`` is a kernel string or a user address whose first byte is known to be valid. For Aopen, Acreate,
@@ -522,9 +522,11 @@ def namec(k: Kernel, aname: str | int, amode: int, omode: int = 0, perm: int = 0
         if ufetch(k, aname, 1, "namec") == b"\0":
             raise Error("empty file name")
         aname = validnamedup(k, aname, True)
-    elif not aname:
-        raise Error("empty file name")
     else:
+        if isinstance(aname, bytes):
+            aname = kstr(aname)
+        if not aname:
+            raise Error("empty file name")
         validname(k, aname, True)
     c, prefix, nomount = _start(k, aname)
     e = Elemlist(c, aname, prefix)

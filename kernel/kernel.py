@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kernel import check, fault, page, segment, swap, trap
+from kernel.chandat import Files
 from kernel.dat import (
     SEGMAXSIZE,
     SG_BSS,
@@ -25,6 +26,7 @@ from kernel.dat import (
     Segment,
     Swapalloc,
 )
+from kernel.devcons import kprint, writefd2
 from kernel.error import Panic
 from kernel.mem import BY2PG, KZERO, MASK32, MB
 from kernel.mmu import Mmu
@@ -32,7 +34,8 @@ from kernel.proc import Procs
 from kernel.systab import systab
 
 if TYPE_CHECKING:
-    from kernel.dev import Console, Dev
+    from kernel.dev import Dev
+    from kernel.devcons import Console
     from kernel.event import Event, Sink
     from kernel.hw import Memory
 
@@ -97,11 +100,12 @@ class Kernel:
         self.devtab: list[Dev] = []
         self.console: Console
         self.rng = random.Random(0)
-        self.kmesg: list[str] = []
+        self.files = Files()
         self.onprint: Callable[[str], None] | None = None
         self.sink: Sink | None = None
         self.explore: Callable[[str], None] | None = None
         self.checking = False
+        self.halted = False  # the program has ended: run nothing more
         self.nfault = 0
         self.nsyscall = 0
         self.mmu = Mmu(self)
@@ -121,8 +125,8 @@ class Kernel:
         self.sink(e)
 
     def print(self, text: str) -> None:
-        """The kernel's own messages: /dev/kmesg. Source: port/devcons.c:print."""
-        self.kmesg.append(text)
+        """print(): a message of the kernel's own, to /dev/kmesg. Source: port/devcons.c:print."""
+        kprint(self, text)
         if self.onprint is not None:
             self.onprint(text)
 
@@ -201,18 +205,4 @@ class Kernel:
 
     def writefd2(self, text: str) -> None:
         """Write to file descriptor 2 of the current process, errors ignored. Source: port/devcons.c:pprint."""
-        from kernel.chan import cclose, incref
-        from kernel.error import Error
-
-        fgrp = self.up.fgrp if self.up is not None else None
-        c = fgrp.fd[2] if fgrp is not None and len(fgrp.fd) > 2 else None
-        if c is None or c.mode & 3 not in (1, 2):
-            return
-        incref(self, c)
-        data = self.encode(text)
-        try:
-            self.devtab[c.type].write(c, data, c.offset)
-            c.offset += len(data)
-        except Error:
-            pass
-        cclose(self, c)
+        writefd2(self, text)

@@ -188,11 +188,12 @@ class Mmu:
         pdb = self.tmpmap(proc.mmupdb)
         i = self.kword(pdb)
         w = self.words
-        page = last = proc.mmuused
+        last = proc.mmuused
+        page: Page | None = last
         while page is not None:
             w[i + page.daddr] = 0
             last = page
-            page = page.next  # type: ignore[assignment]
+            page = page.next
         self.tmpunmap(pdb)
         m.splhi = s
         last.next = proc.mmufree

@@ -186,6 +186,8 @@ class Procs:
         k.m = m
         k.up = m.proc
         while True:
+            if k.halted:
+                return None
             p = m.proc
             if p is None:
                 while m.nexttick <= cpu.now():

@@ -47,7 +47,7 @@ def eqlock(k: Kernel, q: QLock) -> None:
     assert up is not None
     up.eql = q
     k.procs.sched()
-    if up.eql is None:
+    if up.eql is not q:  # a note took us off the queue
         up.notepending = 0
         k.procs.interrupted()
     up.eql = None

@@ -62,7 +62,7 @@ def render(k: Kernel, call: Syscall, args: tuple[int, ...]) -> str:
             i += 1
             out.append(str((w ^ 1 << 63) - (1 << 63)))
         elif f == "a":
-            names = []
+            names: list[str] = []
             while len(names) < 16:
                 word = peek(k, v, 4)
                 if len(word) < 4 or word == b"\0\0\0\0":

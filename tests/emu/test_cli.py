@@ -12,7 +12,7 @@ import sys
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner, Result
@@ -84,7 +84,7 @@ class Outcome:
 class Machine:
     """Notes what it is asked, tells three events, and ends as ``behave`` says."""
 
-    made: list["Machine"] = []
+    made: ClassVar[list["Machine"]] = []
     behave: Callable[["Machine"], Outcome] = lambda self: Outcome()
     program: str = ""
     args: Sequence[str] = ()

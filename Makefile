@@ -1,0 +1,41 @@
+# make demo    trace a guest that forks, page by page
+# make test    everything that CI checks
+# make guests  rebuild the guest programs (byte for byte the same)
+# make bench   the benchmarks, as ratios to a bare Unicorn
+#
+# Each sets up a virtual environment of its own in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint guests bench clean
+
+$(BIN)/p9emu: pyproject.toml setup.py emu/_blockcount.c
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.test: $(BIN)/p9emu pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+demo: $(BIN)/p9emu
+	$(BIN)/p9emu trace -e fault,proc cow 4
+	$(BIN)/p9emu trace -c cow 4
+
+test: $(VENV)/.test lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+guests: $(VENV)/.test
+	$(BIN)/python -m guest.build
+
+bench: $(BIN)/p9emu
+	$(BIN)/p9emu bench
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

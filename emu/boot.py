@@ -1,0 +1,192 @@
+"""From a machine just switched on to the program's first instruction, and what is known of its end.
+
+The kernel's first process is init, made here (pid 1). The program is its child: the machine stops when init
+has the child's wait record. Source: pc/main.c:userinit, port/initcode.c, cut down to that.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from emu.aout import AoutError, load, script
+from emu.cli_program import resolve
+from kernel.chan import namec
+from kernel.channel import cclone, cmount, newpath
+from kernel.chandat import MAFTER, MCREATE, MREPL, Abind, Amount, Atodir, Chan, kstr
+from kernel.dat import SG_STACK, SSEG, Proc, TReal, Waitmsg
+from kernel.devcons import Consdev, conschan
+from kernel.devdup import Dupdev
+from kernel.devenv import Envdev, ksetenv
+from kernel.devhost import Hostdev
+from kernel.devpipe import Pipedev
+from kernel.devroot import Rootdev
+from kernel.error import Error
+from kernel.mem import BY2PG, USTKSIZE, USTKTOP
+from kernel.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
+from kernel.segment import newseg
+from kernel.sysproc import exec_
+
+if TYPE_CHECKING:
+    from emu.machine import Machine
+    from kernel.kernel import Kernel
+
+
+class First:
+    """The program's process: its name, its end, or why it did not start."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.wait: Waitmsg | None = None
+        self.loaderror: Exception | None = None
+
+
+def boot(machine: Machine, program: str, args: list[bytes]) -> First:
+    """Prepare the kernel so that its loop runs program. Raises LoadError if the file cannot be run."""
+    from emu.machine import LoadError
+
+    path = resolve(program)
+    try:
+        if script(path) is None:
+            load(path)
+    except AoutError as e:
+        raise LoadError(str(e), e.status) from None
+
+    k = machine.kernel
+    _devices(k)
+    first = First(kstr(os.fsencode(os.path.basename(path))))
+    machine.program = (first.name, path)
+
+    def init() -> None:
+        up = k.up
+        assert up is not None
+        _firstgroups(k, up)
+        try:
+            _namespace(k, machine, path, first.name)
+        except Error as e:
+            first.loaderror = LoadError(str(e), 126)
+            k.halted = True
+            k.procs.pexit(None, True)
+        child = _child(k, up, first, args, machine.config.cwd)
+        while True:
+            w = k.procs.pwait()
+            if w.pid == child:
+                first.wait = w
+                k.halted = True
+                k.procs.sleep(up.sleep, lambda: False)  # for good
+
+    k.procs.kproc("init", init)
+    return first
+
+
+def _devices(k: Kernel) -> None:
+    # A channel's type is its device's place in this table; devroot comes first.
+    k.devtab += [Rootdev(k), Consdev(k), Dupdev(k), Envdev(k), Pipedev(k), Hostdev(k)]
+
+
+def _firstgroups(k: Kernel, up: Proc) -> None:
+    """The groups and the root directory that every process inherits. Source: pc/main.c:init0."""
+    up.user = k.eve
+    up.pgrp = newpgrp(k)
+    up.egrp = newegrp(k)
+    up.fgrp = dupfgrp(k, None)
+    up.rgrp = newrgrp(k)
+    up.slash = namec(k, "#/", Atodir, 0)
+    up.slash.path = newpath("/")
+    up.dot = cclone(k, up.slash)
+
+
+def _bind(k: Kernel, new: Chan, old: str, flag: int) -> None:
+    cmount(k, new, namec(k, old, Amount, 0), flag, None)
+
+
+def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> None:
+    """What the program sees: devices, the bundled guests and itself in /bin, and the host's directories."""
+    import guest
+
+    root = k.devtab[0]
+    host = k.devtab[-1]
+    assert isinstance(root, Rootdev) and isinstance(host, Hostdev)
+    _bind(k, namec(k, "#c", Abind, 0), "/dev", MREPL)
+    _bind(k, namec(k, "#d", Abind, 0), "/fd", MREPL)
+    _bind(k, namec(k, "#e", Abind, 0), "/env", MREPL | MCREATE)
+    guests = str(guest.path("true").parent)
+    if os.path.dirname(os.path.abspath(path)) != guests:
+        root.addhost(f"/bin/{name}", path)
+    _bind(k, host.handover(guests, False), "/bin", MAFTER)
+    for b in machine.config.binds:
+        root.mkdir(b.guest)
+        new = host.handover(b.host, b.writable)
+        _bind(k, new, b.guest, MREPL | (MCREATE if b.writable else 0))
+    for var, value in machine.config.env:
+        ksetenv(k, var, value)
+
+
+def _child(k: Kernel, up: Proc, first: First, args: list[bytes], cwd: str) -> int:
+    """Fork off the program's process; its pid."""
+    p = k.procs.newproc()
+    p.user = k.eve
+    p.text = first.name
+    p.pgrp, p.egrp, p.fgrp, p.rgrp = up.pgrp, up.egrp, up.fgrp, up.rgrp
+    up.pgrp = up.egrp = up.fgrp = up.rgrp = None
+    p.slash = up.slash
+    p.dot, up.dot = up.dot, None
+    p.parent = up
+    p.parentpid = up.pid
+    up.nchild += 1
+    p.time[TReal] = k.machs[0].ticks
+    p.procmode = 0o640
+
+    def program() -> None:
+        from emu.machine import LoadError
+
+        assert p.fgrp is not None and p.regs is not None
+        p.insyscall = 1
+        p.nerrlab = 1
+        p.seg[SSEG] = newseg(k, SG_STACK, USTKTOP - USTKSIZE, USTKSIZE // BY2PG)
+        try:
+            for fd in range(3):
+                p.fgrp.fd[fd] = conschan(k, fd)
+                p.fgrp.maxfd = fd
+            _chdir(k, p, first, cwd)
+            path = f"/bin/{first.name}"
+            p.regs.clear()
+            p.regs.ax = exec_(k, k.encode(path), [k.encode(first.name), *args])
+        except Error as e:
+            first.loaderror = first.loaderror or LoadError(f"{first.name}: {e}", 126)
+            k.procs.pexit(str(e), True)
+        p.insyscall = 0
+        p.nerrlab = 0
+        k.traps.kexit(p)
+        k.procs.user()
+
+    k.procs.start(p, program)
+    k.procs.ready(p)
+    return p.pid
+
+
+def _chdir(k: Kernel, p: Proc, first: First, cwd: str) -> None:
+    from emu.machine import LoadError
+
+    if cwd == "/":
+        return
+    try:
+        p.dot = namec(k, cwd, Atodir, 0)
+    except Error as e:
+        first.loaderror = LoadError(f"--cwd {cwd}: {e}", 2)
+        raise
+
+
+def hostpath(machine: Machine, p: Proc) -> str | None:
+    """Where on the host the program of p lies: the machine's own program, or a bundled guest."""
+    import guest
+
+    if p.text == machine.program[0]:
+        return machine.program[1]
+    return str(guest.path(p.text)) if any(g.name == p.text for g in guest.guests()) else None
+
+
+def shutdown(machine: Machine) -> None:
+    """Close what the devices hold of the host."""
+    for d in machine.kernel.devtab:
+        d.shutdown()

@@ -1,0 +1,460 @@
+"""One processor: runs user code until it traps, its time is up, or the kernel wants it back.
+
+Every trap is served inside Unicorn's hook, with the registers saved in the current Regs; leaving
+emulation and coming back would cost several times as much.
+"""
+
+import ctypes
+import weakref
+from collections.abc import Callable
+from ctypes import c_size_t, c_uint64, c_void_p
+from typing import Any, Final
+
+from emu import rmw, svm, x86
+from emu.counter import NS_PER_BLOCK, Counter, Kind
+from emu.cpuid import cpuid
+from emu.lib import (
+    CTL_EXITS,
+    CTL_TB_FLUSH,
+    CTL_TB_REMOVE,
+    CTL_TLB_FLUSH,
+    HOOK_INSN,
+    HOOK_INSN_INVALID,
+    HOOK_INTR,
+    INHOOK,
+    INS_IN,
+    INS_OUT,
+    INS_SYSCALL,
+    INS_SYSENTER,
+    INTRHOOK,
+    INVALIDHOOK,
+    OUTHOOK,
+    UnicornError,
+    lib,
+)
+from emu.memory import Memory
+from emu.regs import NONE, Context, Regs, header, regsclass
+from kernel.mem import CPU0GDT, IDTADDR, NGDT
+from unicorn import x86_const
+
+Service = Callable[[int, int], Regs | None]
+
+LOWMEM: Final = 1024 * 1024
+MAXINSN: Final = 15  # bytes in the longest instruction
+NOWHERE: Final = 0xFFFFF000  # a page directory outside RAM
+
+
+class Cpu:
+    """Implements kernel.hw.Cpu on one Unicorn over memory that other processors share.
+
+    ``service(trapno, ecode)`` is called for every trap, with the state saved in ``current``. It
+    returns the Regs to go on with, which become ``current``, or None to make run() return False.
+    What it raises, run() raises. A trap number is the 386's, 64 for INT $64; ecode is its error
+    code, or 0. Frames below lowmem are the kernel's own and are never mapped for users.
+    """
+
+    current: Regs
+
+    def __init__(
+        self, machno: int, memory: Memory, service: Service, *, counter: Kind = "auto", lowmem: int = LOWMEM
+    ) -> None:
+        self.machno = machno
+        self.memory = memory
+        self.service = service
+        self.counter = Counter(counter)
+        self._blocks = self.counter.blocks
+        self._zero = 0  # virtual time when the counter will be at 0
+        self._until = 0
+        self._cr2 = 0
+        self._cr3 = 0
+        self._flush = True  # the TLB must be flushed before the guest goes on
+        self._raised: BaseException | None = None
+        self._left = False  # the service returned None
+        self._trap: tuple[int, int] | None = None  # to be served once emulation has stopped
+        self._count = 0  # the block counter at that trap
+        self._fence: int | None = None  # stop at the instruction that runs into this page
+        self._fenced = False
+        self._low = lowmem >> 12
+        self._stale: set[int] = set()
+
+        self._lib = lib()
+        self._regs = regsclass()
+        self._layout = self._regs.layout
+        self._region = svm.Region()
+        self._uc = svm.open(self._lib, memory.address, memory.size, self._region)
+        self._closer = weakref.finalize(self, self._lib.close, self._uc)
+        self._blank = self._boot()
+        self._hooks: list[Any] = []  # kept alive: Unicorn holds their addresses
+        self._install()
+        memory.attach(self)
+
+    def close(self) -> None:
+        """Give back what the processor holds. It cannot be used any more."""
+        if self._closer.alive:
+            self.memory.detach(self)
+            self._closer()
+
+    # kernel.hw.Cpu
+
+    def putcr3(self, pa: int) -> None:
+        """Load a page directory; forgets every translation."""
+        frame = pa >> 12
+        if frame >= self._low and frame not in self.memory.tables:
+            self.memory.table(pa)
+        self._cr3 = pa
+        self._flush = True
+
+    def getcr3(self) -> int:
+        """Physical address of the loaded page directory."""
+        return self._cr3
+
+    def getcr2(self) -> int:
+        """Address of the last page fault."""
+        return self._cr2
+
+    def invlpg(self, va: int) -> None:
+        """Forget the translation of one page; Unicorn can only forget all."""
+        self._flush = True
+
+    def forget(self, pa: int) -> None:
+        """Forget what this processor decoded from the frame at pa."""
+        self.memory.revoke(pa >> 12, 1 << self.machno)
+
+    def newregs(self) -> Regs:
+        """Room for one process's registers, in the state of a fresh program."""
+        return self._regs(self._blank)
+
+    def now(self) -> int:
+        """Virtual time of this processor, ns since boot, exact to the block, in a trap too."""
+        return self._zero - self._blocks[0] * NS_PER_BLOCK
+
+    def spend(self, ns: int) -> None:
+        """Let ns of virtual time pass on this processor."""
+        self._zero += ns
+        self.setuntil(self._until)
+
+    # The machine's side
+
+    def setuntil(self, ns: int) -> None:
+        """Let run() return True at the first block boundary at which now() is ns or more."""
+        now = self.now()
+        blocks = max(0, -((now - ns) // NS_PER_BLOCK))
+        self._until = ns
+        self._blocks[0] = blocks
+        self._zero = now + blocks * NS_PER_BLOCK
+
+    @property
+    def until(self) -> int:
+        """The time given to run() or setuntil()."""
+        return self._until
+
+    def requeststop(self) -> None:
+        """Make run() return True before the next block, its time up or not; a signal handler may call it."""
+        self.counter.request()
+
+    def run(self, regs: Regs, until: int) -> bool:
+        """Run regs in user mode, serving its traps; switching to others is the service's affair.
+
+        True: the time is up (or a stop was requested), and ``current`` is where user mode was left.
+        False: the service returned None.
+        """
+        self.current = regs
+        self._flush = True  # Unicorn's TLB grows only when it is flushed
+        self.setuntil(until)
+        while True:
+            if self._trap is not None:
+                trapno, ecode = self._trap
+                self._trap = None
+                self.counter.rewind(self._count)
+                new = self.service(trapno, ecode)
+                if new is None:
+                    return False
+                self.current = new
+            self._emulate()
+            fenced, self._fenced = self._fenced, False
+            if self._raised is not None:
+                raised, self._raised = self._raised, None
+                raise raised
+            if self._left:
+                self._left = False
+                return False
+            if self._trap is None and self._fence is None:
+                self._lib.save(self._uc, self.current.handle)
+                self.current.settle(stopped=True)
+                if self.counter.take():
+                    return True
+                if not fenced:
+                    raise UnicornError(f"emulation ended by itself at pc 0x{self.current.pc:x}")
+
+    # emu.memory.Processor
+
+    def grant(self, frame: int, execute: bool, write: bool) -> None:
+        """From the next instruction on, let the frame be used like this."""
+        self.settable(frame, execute, write)
+        self._flush = True
+
+    def settable(self, frame: int, execute: bool, write: bool = True) -> None:
+        """The same for a frame that no user address is mapped to: no TLB entry is involved."""
+        low = frame < self._low
+        self._region.set(frame, execute or low, write or low)
+
+    def stale(self, frame: int) -> None:
+        """What was translated from the frame must be dropped before it is executed again."""
+        self._stale.add(frame)
+
+    # Setting up
+
+    def _boot(self) -> bytes:
+        """Enter the guest; returns the state of a fresh program."""
+        blank = Context(header(self._lib, self._uc))
+        start = svm.Start()
+        start.gdt = CPU0GDT, NGDT * 8 - 1
+        start.idt = IDTADDR, 256 * 8 - 1
+        svm.enter(self._lib, self._uc, self._region, start, blank.handle)
+        self._region.identity(self.memory.size)
+        for frame in range(self._low):
+            self._region.set(frame, execute=True, write=True)
+        fresh = self._regs(bytes(blank.buf))
+        fresh.settle(stopped=False)
+        return bytes(fresh.buf)
+
+    def _install(self) -> None:
+        """Register the hooks."""
+        add, uc = self._lib.hook, self._uc
+
+        def insn(hook: Any, number: int) -> None:
+            err = add(uc, ctypes.byref(c_size_t()), HOOK_INSN, hook, None, 1, 0, ctypes.c_int(number))
+            self._lib.check(err, "uc_hook_add")
+            self._hooks.append(hook)
+
+        def other(hook: Any, kind: int) -> None:
+            self._lib.check(add(uc, ctypes.byref(c_size_t()), kind, hook, None, 1, 0), "uc_hook_add")
+            self._hooks.append(hook)
+
+        def protection(_uc: int) -> int:
+            return self._divert(x86.PROTECTION)
+
+        def undefined(_uc: int) -> None:
+            self._divert(x86.UNDEFINED)
+
+        other(INTRHOOK(self._interrupt), HOOK_INTR)
+        other(INVALIDHOOK(self._invalid), HOOK_INSN_INVALID)
+        insn(INHOOK(protection), INS_IN)
+        insn(OUTHOOK(protection), INS_OUT)
+        insn(OUTHOOK(undefined), INS_SYSCALL)
+        insn(OUTHOOK(undefined), INS_SYSENTER)
+        self.counter.install(self._lib, uc)
+
+    # Running
+
+    def _emulate(self) -> None:
+        """Run ``current`` until something stops emulation."""
+        regs, words, layout = self.current, self.current.words, self._layout
+        words[layout.cr3] = self._cr3
+        flags = words[layout.flags]
+        # uc_emu_start takes the arithmetic flags and D from the flags word and forgets where they were.
+        words[layout.flags] = regs.flags
+        self._lib.restore(self._uc, regs.handle)
+        words[layout.flags] = flags
+        if self._flush:
+            self._flush = False
+            self._lib.ctl(self._uc, CTL_TLB_FLUSH)
+        if self._fence is None:
+            err = self._lib.start(self._uc, words[layout.pc], 0, 0, 0)
+        else:
+            err = self._tofence(self._fence, words[layout.pc])
+        if err and self._raised is None:
+            self._lib.check(err, f"uc_emu_start at pc 0x{words[layout.pc]:x}")
+
+    def _tofence(self, end: int, pc: int) -> int:
+        """Run, but stop at an instruction boundary close before the page at end.
+
+        Unicorn translates ahead across the end of a page: a page fault of that fetch is told before
+        the instructions of the first page have run. Here they run first; at most 14 rounds, the
+        instruction that really needs the next page is the one at pc.
+        """
+        self._fence = None
+        self._fenced = True
+        stops = range(max(pc + 1, end - MAXINSN + 1), end + 1)
+        self._lib.ctl(self._uc, CTL_EXITS, (c_uint64 * len(stops))(*stops), c_size_t(len(stops)))
+        err = self._lib.start(self._uc, pc, 0, 0, 0)  # drops the code in which the stops are built in
+        self._lib.ctl(self._uc, CTL_EXITS, None, c_size_t(0))
+        return err
+
+    def _resume(self, regs: Regs) -> None:
+        """In a hook: go on with regs."""
+        self.current = regs
+        regs.words[self._layout.cr3] = self._cr3
+        self._lib.restore(self._uc, regs.handle)
+        if self._flush:
+            self._flush = False
+            self._lib.ctl(self._uc, CTL_TLB_FLUSH)
+
+    def _serve(self, trapno: int, ecode: int) -> None:
+        """In a hook, with the state saved: have the trap served and act on the answer."""
+        if self._fenced:
+            # Outside: the code in which the stops are built in can be dropped only in its own address space.
+            self._trap = trapno, ecode
+            self._count = self._blocks[0]
+            self._lib.stop(self._uc)
+            return
+        new = self.service(trapno, ecode)
+        if new is None:
+            self._left = True
+            self._lib.stop(self._uc)
+        else:
+            self._resume(new)
+
+    def _interrupt(self, _uc: int, intno: int) -> None:
+        """Unicorn's interrupt hook: INT n, most exceptions, and exits of the nested guest."""
+        try:
+            if self._trap is not None:
+                return  # diverted, about to stop
+            regs, layout = self.current, self._layout
+            self._lib.save(self._uc, regs.handle)
+            words = regs.words
+            isint = words[layout.isint]
+            words[layout.isint] = 0
+            words[layout.oldexception] = NONE
+            if intno == x86.SYSCALL and isint:
+                self._serve(x86.SYSCALL, 0)
+            elif intno == x86.PAGEFAULT and not isint:
+                self._pagefault(regs)
+            elif intno >= x86.EXIT:
+                self._exit(regs, intno - x86.EXIT)
+            elif isint:
+                self._softint(regs, intno)
+            else:
+                ecode = words[layout.errorcode]
+                if intno == x86.PROTECTION and self._opcode(regs).startswith(b"\x0f\x35"):  # SYSEXIT
+                    intno, ecode = x86.UNDEFINED, 0
+                self._serve(intno, ecode)
+        except BaseException as e:
+            self._fail(e)
+
+    def _invalid(self, _uc: int) -> bool:
+        """Unicorn's hook for undefined instructions; the exception is dealt with."""
+        try:
+            if self._trap is None:
+                regs = self.current
+                self._lib.save(self._uc, regs.handle)
+                regs.settle(stopped=False)
+                trapno = x86.UNDEFINED
+                code = self._opcode(regs)
+                if code.startswith(b"\xf1"):  # INT1, which Unicorn does not know
+                    regs.pc += self._length(regs, code) + 1
+                    trapno = x86.DEBUG
+                self._serve(trapno, 0)
+        except BaseException as e:
+            self._fail(e)
+        return True
+
+    def _divert(self, trapno: int) -> int:
+        """Unicorn's hook for an instruction that must trap, at that instruction.
+
+        The rest of its block will still run, in an address space that has nothing in it, so that
+        it cannot change memory; its registers are not used.
+        """
+        try:
+            if self._trap is None:
+                self._lib.save(self._uc, self.current.handle)
+                self.current.settle(stopped=False)
+                self._trap = trapno, 0
+                self._count = self._blocks[0]
+                svm.regwrite(self._lib, self._uc, x86_const.UC_X86_REG_CR3, NOWHERE)
+                self._lib.stop(self._uc)
+        except BaseException as e:
+            self._fail(e)
+        return 0
+
+    def _fail(self, e: BaseException) -> None:
+        """In a hook: carry an exception out of emulation."""
+        self._raised = e
+        self._lib.stop(self._uc)
+
+    # Traps
+
+    def _opcode(self, regs: Regs) -> bytes:
+        """The instruction at pc without its prefixes, as far as it can be read."""
+        return self.memory.code(self._cr3, regs.pc, MAXINSN).lstrip(bytes(rmw.PREFIXES))
+
+    def _length(self, regs: Regs, code: bytes) -> int:
+        """How many prefixes _opcode left out."""
+        return len(self.memory.code(self._cr3, regs.pc, MAXINSN)) - len(code)
+
+    def _softint(self, regs: Regs, n: int) -> None:
+        """INT3, INTO, or an INT n through a gate that ring 3 may not use. Source: pc/trap.c:trapinit0."""
+        before = self.memory.code(self._cr3, regs.pc - 1, 1)
+        if n == x86.BREAKPOINT or n == x86.OVERFLOW and before == b"\xce":
+            self._serve(n, 0)
+        else:
+            regs.pc -= 2
+            self._serve(x86.PROTECTION, n << x86.EC_VECTOR | x86.EC_IDT)
+
+    def _pagefault(self, regs: Regs) -> None:
+        """A page fault, with the address and error code of a 386."""
+        words, layout = regs.words, self._layout
+        ecode = words[layout.errorcode]
+        addr = self._cr2 = words[layout.cr2]
+        pc = words[layout.pc]
+        if not ecode & x86.PF_WRITE:
+            if not addr & 0xFFF and addr - (pc & 0xFFFFF000) == 0x1000 and not self._fenced:
+                self._fence = addr
+                self._lib.stop(self._uc)
+                return
+            if ecode == x86.PF_USER and rmw.writes(self.memory.code(self._cr3, pc, MAXINSN), regs, addr):
+                ecode |= x86.PF_WRITE
+            elif not ecode & x86.PF_USER and self._opcode(regs).startswith(b"\xcf"):
+                # IRET with NT set reads the back link of a task that does not exist.
+                self._serve(x86.TASK, 0)
+                return
+        self._serve(x86.PAGEFAULT, ecode)
+
+    def _exit(self, regs: Regs, code: int) -> None:
+        """An exit of the nested guest: things that the user never sees."""
+        if code == x86.EXIT_NPF:
+            self._nestedfault(regs)
+        elif code == x86.EXIT_RDTSC:
+            opcode = self._opcode(regs)
+            now = self.now()
+            regs.ax, regs.dx = now, now >> 32
+            if opcode.startswith(b"\x0f\x01"):  # RDTSCP
+                regs.cx = self.machno
+            regs.pc += self._length(regs, opcode) + (3 if opcode.startswith(b"\x0f\x01") else 2)
+        elif code == x86.EXIT_CPUID:
+            regs.ax, regs.bx, regs.cx, regs.dx = cpuid(regs.ax)
+            regs.pc += self._length(regs, self._opcode(regs)) + 2
+        else:
+            raise UnicornError(f"exit 0x{code:x} of the nested guest at pc 0x{regs.pc:x}")
+        self._resume(regs)
+
+    def _nestedfault(self, regs: Regs) -> None:
+        """The first execution of a frame, or a store to one that another processor executes."""
+        why = regs.words[self._layout.errorcode]
+        pa = self._region.npfaddress
+        frame = pa >> 12
+        if pa < self.memory.size and why & x86.NPF_PRESENT and not why & x86.NPF_RESERVED:
+            entry = self._region.entry(frame)
+            if why & x86.NPF_FETCH and entry & x86.NPT_NX:
+                self.memory.execute(self, frame)
+                if frame in self._stale:
+                    self._drop(regs, frame)
+                return
+            if why & x86.NPF_WRITE and not entry & x86.NPT_WRITE:
+                self.memory.store(self, frame)
+                return
+        raise UnicornError(
+            f"processor {self.machno}: page tables at 0x{self._cr3:x} lead to physical address 0x{pa:x} "
+            f"(pc 0x{regs.pc:x}, nested fault 0x{why:x})"
+        )
+
+    def _drop(self, regs: Regs, frame: int) -> None:
+        """Drop what was translated from the frame, which the instructions at pc are about to execute."""
+        self._stale.discard(frame)
+        self._lib.ctl(self._uc, CTL_TLB_FLUSH)  # or the translation of the address fails
+        for va in (regs.pc & 0xFFFFF000, (regs.pc & 0xFFFFF000) + 0x1000):
+            pa = self.memory.walk(self._cr3, va & 0xFFFFFFFF)
+            if pa is not None and pa >> 12 == frame:
+                self._lib.ctl(self._uc, CTL_TB_REMOVE, c_uint64(va), c_uint64(va + 0x1000))
+                return
+        self._lib.ctl(self._uc, CTL_TB_FLUSH)

@@ -1,0 +1,1 @@
+"""Tests of the kernel without a CPU: on plain memory."""
