@@ -113,10 +113,10 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> None:
     guests = str(guest.path("true").parent)
     if os.path.dirname(os.path.abspath(path)) != guests:
         root.addhost(f"/bin/{name}", path)
-    _bind(k, host.handover(guests, False), "/bin", MAFTER)
+    _bind(k, host.bind(guests, False), "/bin", MAFTER)
     for b in machine.config.binds:
         root.mkdir(b.guest)
-        new = host.handover(b.host, b.writable)
+        new = host.bind(b.host, b.writable)
         _bind(k, new, b.guest, MREPL | (MCREATE if b.writable else 0))
     for var, value in machine.config.env:
         ksetenv(k, var, value)

@@ -39,19 +39,25 @@ class Trace:
         self.out = out
         self.kinds = kinds
         self.error: OutputError | None = None
+        self.seen = False
 
     def __call__(self, ev: "Event") -> None:
         if ev.kind in self.kinds and self.error is None:
+            self.seen = True
             try:
                 self.renderer(ev)
             except OutputError as e:
                 self.error = e
                 raise
 
-    def finish(self) -> None:
-        """Write what is left; then tell of a failure, now or before, by OutputError."""
+    def finish(self, failed: bool = False) -> None:
+        """Write what is left; then tell of a failure, now or before, by OutputError.
+
+        A run that failed before it did anything leaves its one line of error alone: no empty summary.
+        """
         if self.error is None:
-            self.renderer.finish()
+            if self.seen or not failed:
+                self.renderer.finish()
             self.out.close()
         else:
             with suppress(OutputError):
@@ -92,7 +98,7 @@ def trace(
             raise
         except BaseException:
             with suppress(OutputError):  # the first failure is the one to tell
-                tracer.finish()
+                tracer.finish(failed=True)
             raise
         tracer.finish()
     except OutputError as e:
@@ -179,7 +185,7 @@ def complaint_of(outcome: "Outcome") -> str:
 
 
 def stats_text(stats: object, color: bool) -> str:
-    """A dataclass of figures as aligned lines; names in ``ns`` are virtual or host nanoseconds."""
+    """A dataclass of figures as aligned lines; fields in _ns and _seconds are times."""
     rows = list(_rows(stats))
     width = max((len(name) for name, _ in rows), default=0)
     wide = max((len(value) for _, value in rows), default=0)
@@ -196,10 +202,10 @@ def _rows(stats: object) -> "list[tuple[str, str]]":
         label = f.name.replace("_", " ")
         if isinstance(value, dict):
             rows += [(f"{label} {plain(str(key))}", str(n)) for key, n in sorted(value.items())]
-        elif isinstance(value, int) and (f.name == "ns" or f.name.endswith("_ns")):
-            rows.append((label.removesuffix("ns").rstrip() or "virtual time", f"{value / 1e9:.9f} s"))
-        elif isinstance(value, float):
-            rows.append((label, f"{value:.3f}"))
+        elif f.name.endswith("_ns"):
+            rows.append((label.removesuffix(" ns") + " time", f"{value / 1e9:.9f} s"))
+        elif f.name.endswith("_seconds"):
+            rows.append((label.removesuffix(" seconds") + " time", f"{value:.3f} s"))
         else:
             rows.append((label, plain(str(value))))
     return rows

@@ -6,7 +6,7 @@ Each function takes the word that was typed and returns its value, or raises cli
 import math
 import os
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from click import BadParameter
 
@@ -28,7 +28,7 @@ class Options:
     seed: int
     timeout: float | None
     check: bool
-    counter: str
+    counter: Literal["auto", "native", "python"]
     stats: bool
     color: str
     verbose: bool

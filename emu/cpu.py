@@ -340,9 +340,8 @@ class Cpu:
                 self._lib.save(self._uc, regs.handle)
                 regs.settle(stopped=False)
                 trapno = x86.UNDEFINED
-                code = self._opcode(regs)
-                if code.startswith(b"\xf1"):  # INT1, which Unicorn does not know
-                    regs.pc += self._length(regs, code) + 1
+                if self._opcode(regs).startswith(b"\xf1"):  # INT1, which Unicorn does not know
+                    regs.pc += self._prefixes(regs) + 1
                     trapno = x86.DEBUG
                 self._serve(trapno, 0)
         except BaseException as e:
@@ -374,13 +373,14 @@ class Cpu:
 
     # Traps
 
+    def _prefixes(self, regs: Regs) -> int:
+        """How many prefixes the instruction at pc has."""
+        code = self.memory.code(self._cr3, regs.pc, MAXINSN)
+        return len(code) - len(code.lstrip(rmw.PREFIXES))
+
     def _opcode(self, regs: Regs) -> bytes:
         """The instruction at pc without its prefixes, as far as it can be read."""
-        return self.memory.code(self._cr3, regs.pc, MAXINSN).lstrip(bytes(rmw.PREFIXES))
-
-    def _length(self, regs: Regs, code: bytes) -> int:
-        """How many prefixes _opcode left out."""
-        return len(self.memory.code(self._cr3, regs.pc, MAXINSN)) - len(code)
+        return self.memory.code(self._cr3, regs.pc, MAXINSN).lstrip(rmw.PREFIXES)
 
     def _softint(self, regs: Regs, n: int) -> None:
         """INT3, INTO, or an INT n through a gate that ring 3 may not use. Source: pc/trap.c:trapinit0."""
@@ -415,15 +415,12 @@ class Cpu:
         if code == x86.EXIT_NPF:
             self._nestedfault(regs)
         elif code == x86.EXIT_RDTSC:
-            opcode = self._opcode(regs)
             now = self.now()
             regs.ax, regs.dx = now, now >> 32
-            if opcode.startswith(b"\x0f\x01"):  # RDTSCP
-                regs.cx = self.machno
-            regs.pc += self._length(regs, opcode) + (3 if opcode.startswith(b"\x0f\x01") else 2)
+            regs.pc += self._prefixes(regs) + 2
         elif code == x86.EXIT_CPUID:
             regs.ax, regs.bx, regs.cx, regs.dx = cpuid(regs.ax)
-            regs.pc += self._length(regs, self._opcode(regs)) + 2
+            regs.pc += self._prefixes(regs) + 2
         else:
             raise UnicornError(f"exit 0x{code:x} of the nested guest at pc 0x{regs.pc:x}")
         self._resume(regs)

@@ -91,6 +91,8 @@ class Memory:
 
         It must be executable in the nested tables: Unicorn's walk dies on one that is not.
         """
+        if not 0 <= pa < self._size:
+            raise ValueError(f"no memory at 0x{pa:x} for a page table")
         frame = pa >> 12
         if frame in self.executed:
             self.forget(frame)

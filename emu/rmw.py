@@ -12,7 +12,7 @@ from typing import Final
 
 from kernel.hw import Regs
 
-PREFIXES: Final = frozenset(b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3")
+PREFIXES: Final = b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3"
 OPERANDSIZE: Final = 0x66
 ADDRESSSIZE: Final = 0x67
 REGISTERS: Final = ("ax", "cx", "dx", "bx", "sp", "bp", "si", "di")

@@ -8,36 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kernel.channel import (
-    addelem,
-    ccloseq,
-    cclone,
-    cclose,
-    chanfree,
-    chanpath,
-    cmount,
-    cmpswap,
-    cunique,
-    cunmount,
-    current,
-    decref,
-    domount,
-    eqchan,
-    eqchantdqid,
-    eqqid,
-    findmount,
-    incref,
-    isdir,
-    kstrcpy,
-    mountfree,
-    namespace,
-    newchan,
-    newmhead,
-    newmount,
-    newpath,
-    pathclose,
-    putmhead,
-)
 from kernel.chandat import (
     DMDIR,
     MAXWELEM,
@@ -63,6 +33,37 @@ from kernel.chandat import (
     Pgrp,
     kbytes,
     kstr,
+)
+from kernel.channel import (
+    addelem,
+    cclone,
+    cclose,
+    ccloseq,
+    chanfree,
+    chanpath,
+    cmount,
+    cmpswap,
+    cunique,
+    cunmount,
+    current,
+    decref,
+    domount,
+    eqchan,
+    eqchantdqid,
+    eqqid,
+    findmount,
+    incref,
+    isdir,
+    kstrcpy,
+    mountfree,
+    namespace,
+    newchan,
+    newmhead,
+    newmount,
+    newpath,
+    pathclose,
+    putmhead,
+    undomount,
 )
 from kernel.dev import Walkqid, devno
 from kernel.error import (
@@ -251,7 +252,7 @@ def walk(k: Kernel, start: Chan, names: list[str], nomount: bool) -> Chan:
             if dotdot:
                 assert wq.clone is not None
                 path = addelem(k, path, "..", None)
-                nc = _undomount(k, wq.clone, path)
+                nc = undomount(k, wq.clone, path)
                 n = 1
             else:
                 found = None
@@ -311,7 +312,6 @@ def createdir(k: Kernel, c: Chan, m: Mhead) -> Chan:
     runlock(k, m.lock)
     cclose(k, c)
     return nc
-
 
 
 class Elemlist:

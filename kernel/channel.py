@@ -24,12 +24,13 @@ from kernel.chandat import (
     kstr,
 )
 from kernel.dat import Proc, Qid
-from kernel.error import ERRMAX, Emount, Enotdir, Error, Eunion, Eunmount, Panic
+from kernel.error import Emount, Enotdir, Error, Eunion, Eunmount, Panic
 from kernel.rwlock import rlock, runlock, wlock, wunlock
 
 if TYPE_CHECKING:
     from kernel.dat import Ref
     from kernel.kernel import Kernel
+
 
 def cmpswap(r: Ref, old: int, new: int) -> bool:
     """Set r's count to new if it is still old; say whether. One instruction on a 386."""
@@ -250,9 +251,7 @@ def eqchan(a: Chan, b: Chan, skipvers: bool) -> bool:
 
 def eqchantdqid(a: Chan, type: int, dev: int, qid: Qid, skipvers: bool | int) -> bool:
     """Whether a is the file qid of that device. Source: port/chan.c:eqchantdqid."""
-    return (
-        a.qid.path == qid.path and (bool(skipvers) or a.qid.vers == qid.vers) and a.type == type and a.dev == dev
-    )
+    return a.qid.path == qid.path and (bool(skipvers) or a.qid.vers == qid.vers) and a.type == type and a.dev == dev
 
 
 def newmhead(k: Kernel, from_: Chan) -> Mhead:
@@ -451,8 +450,8 @@ def domount(k: Kernel, c: Chan, mh: Mhead | None, path: Path | None) -> tuple[Ch
     return c, mh, path
 
 
-def _undomount(k: Kernel, c: Chan, path: Path) -> Chan:
-    """From c back to what it is mounted upon, as path tells; path is ours. Takes c."""
+def undomount(k: Kernel, c: Chan, path: Path) -> Chan:
+    """From c back to what it is mounted upon, as path tells; path is ours. Takes c. Source: port/chan.c:undomount."""
     nc = path.mtpt[-1] if path.mtpt else None
     if nc is not None:
         cclose(k, c)

@@ -13,20 +13,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
-from kernel.channel import cclose, current, isdir, newchan, newpath
 from kernel.chandat import (
     DMDIR,
     DMMOUNT,
+    OCEXEC,
     OEXEC,
     ORCLOSE,
     OREAD,
-    OCEXEC,
     OTRUNC,
     QTDIR,
     QTMOUNT,
     Chan,
     Data,
 )
+from kernel.channel import cclose, current, isdir, newchan, newpath
 from kernel.conv import BIT16SZ, Dir, convD2M, convM2D
 from kernel.dat import Qid
 from kernel.error import Ebadarg, Enonexist, Enotdir, Eperm, Error, Eshort, Panic
@@ -208,9 +208,7 @@ def devclone(k: Kernel, c: Chan) -> Chan:
     return nc
 
 
-def devwalk(
-    k: Kernel, c: Chan, nc: Chan | None, names: Sequence[str], gen: Gen, top: int | None = None
-) -> Walkqid:
+def devwalk(k: Kernel, c: Chan, nc: Chan | None, names: Sequence[str], gen: Gen, top: int | None = None) -> Walkqid:
     """Walk by a generator. With top, only the directory of that qid.path has children. Source: port/dev.c:devwalk."""
     if names:
         isdir(c)

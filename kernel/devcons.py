@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from kernel.chan import namec
-from kernel.channel import current, namespace
 from kernel.chandat import DMDIR, NUMSIZE, ORDWR, OREAD, OWRITE, QTDIR, Aopen, Chan, Data, kbytes, kstr
+from kernel.channel import current, namespace
 from kernel.dat import PriNormal, Qid, TReal
 from kernel.dev import Dev, Dirtab, devdirread, iseve, readnum, readstr
 from kernel.error import Ebadarg, Egreg, Eperm, Error
@@ -193,10 +193,7 @@ class Consdev(Dev):
         if q == Qsysstat:
             # idle and interrupt time, the last two, are not measured
             return b"".join(
-                b"".join(
-                    readnum(v)
-                    for v in (m.machno, m.cs, m.intr, m.syscall, m.pfault, 0, m.tlbpurge, m.load, 0, 0)
-                )
+                b"".join(readnum(v) for v in (m.machno, m.cs, m.intr, m.syscall, m.pfault, 0, m.tlbpurge, m.load, 0, 0))
                 + b"\n"
                 for m in k.machs
             )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kernel.channel import cclose, chanpath, current
 from kernel.chandat import DMDIR, OCEXEC, QTAUTH, QTDIR, QTFILE, Chan, Data, Fgrp, kbytes
+from kernel.channel import cclose, chanpath, current
 from kernel.conv import Dir
 from kernel.dat import Qid
 from kernel.dev import DEVDOTDOT, Dev, devdir, devdirread, openmode, readstr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.channel import cclose, current, kstrcpy
+from kernel.chan import GENBUF, namec
 from kernel.chandat import (
     DMDIR,
     OREAD,
@@ -18,11 +18,11 @@ from kernel.chandat import (
     Evalue,
     kbytes,
 )
+from kernel.channel import cclose, current, kstrcpy
 from kernel.conv import Dir
 from kernel.dat import Qid
 from kernel.dev import DEVDOTDOT, Dev, devattach, devdir, devdirread, iseve, openmode
 from kernel.error import Ebadarg, Eexist, Enonexist, Eperm, Error, Etoobig, Etoolong, Panic
-from kernel.chan import GENBUF, namec
 from kernel.rwlock import rlock, runlock, wlock, wunlock
 
 if TYPE_CHECKING:

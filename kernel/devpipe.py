@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from kernel.channel import current
 from kernel.chandat import DMDIR, OREAD, QTDIR, QTFILE, UNKNOWN, Chan, Data
+from kernel.channel import current
 from kernel.conv import BIT16SZ, Dir, convD2M, convM2D
 from kernel.dat import NUser, Qid, QLock
 from kernel.dev import DEVDOTDOT, Dev, Dirtab, Walkqid, devattach, devdir, devdirread, devwalk, iseve, openmode

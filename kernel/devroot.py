@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from kernel.channel import isdir
 from kernel.chandat import (
     DMAPPEND,
     DMDIR,
@@ -18,11 +17,11 @@ from kernel.chandat import (
     OREAD,
     OTRUNC,
     OWRITE,
-    QTDIR,
     UNKNOWN,
     Chan,
     Data,
 )
+from kernel.channel import isdir
 from kernel.conv import BIT16SZ, NOLENGTH, Dir, convD2M, convM2D
 from kernel.dat import Qid
 from kernel.dev import Dev, Walkqid, devattach, devclone, devpermcheck, openmode
@@ -182,15 +181,16 @@ class Rootdev(Dev):
         """As devwalk, on the tree."""
         if names:
             isdir(c)
-        node = self._node(c) if names else c.aux
+        node: Node = self._node(c) if names else c.aux
         wq = Walkqid(None)
         for j, n in enumerate(names):
-            if node.kids is None:
+            kids = node.kids
+            if kids is None:
                 break
             if n == "..":
                 node = node.parent
             elif n != ".":
-                kid = node.kids.get(n)
+                kid = kids.get(n)
                 if kid is None:
                     if j == 0:
                         raise Error(Enonexist)

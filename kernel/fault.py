@@ -228,9 +228,10 @@ def pio(k: Kernel, s: Segment, addr: int, soff: int, pte: Pte, n: int) -> Page:
         while True:
             try:
                 data = k.devtab[c.type].read(c, ask, daddr)
-                if len(data) != ask:
-                    raise Error(Eioload)
-                break
+                if len(data) == ask:
+                    break
+                k.mem.write(k.mmu.VA(kk), data)
+                raise Error(Eioload)
             except Error as e:
                 up.errstr = str(e)
                 if up.errstr == Eintr:
@@ -275,7 +276,8 @@ def pio(k: Kernel, s: Segment, addr: int, soff: int, pte: Pte, n: int) -> Page:
             putswap(k, loadrec)
         putpage(k, new)
         pg = pages[n]
-        assert isinstance(pg, Page)
+        if not isinstance(pg, Page):  # the original would take the swap entry for a page
+            raise Panic(f"pio: entry {pg!r} at {addr:#x}")
         if s.flushme:
             pg.cachectl[:] = bytes([PG_TXTFLUSH]) * len(pg.cachectl)
         return pg

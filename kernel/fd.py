@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.channel import cclose, current, incref
 from kernel.chandat import DELTAFD, ORDWR, OREAD, OTRUNC, Chan, Fgrp
+from kernel.channel import cclose, current, incref
 from kernel.error import Ebadfd, Ebadusefd, Error, Panic
 from kernel.taslock import lock, unlock
 
@@ -42,6 +42,7 @@ def growfd(k: Kernel, f: Fgrp, fd: int) -> int:
     if fd >= f.nfd + DELTAFD:
         return -1
     if f.nfd >= MAXFD:
+        k.print("no free file descriptors\n")
         return -1
     f.fd.extend([None] * DELTAFD)
     if fd > f.maxfd:
@@ -114,7 +115,10 @@ def fdtochan(k: Kernel, fd: int, mode: int, chkmnt: bool, iref: bool) -> Chan:
 
 
 def fdclose(k: Kernel, fd: int, flag: int) -> None:
-    """Close descriptor fd, which is in range, if its channel has flag (0: in any case). Source: port/sysfile.c:fdclose."""
+    """Close descriptor fd, which is in range, if its channel has flag (0: in any case).
+
+    Source: port/sysfile.c:fdclose.
+    """
     f = fgrp(k)
     lock(k, f)
     c = f.fd[fd]

@@ -1,11 +1,11 @@
-"""Process groups: name spaces, descriptors, environments, rendezvous. Source: port/pgrp.c, and the end of port/devenv.c."""
+"""What processes share: name spaces, descriptors, environments, rendezvous. Source: port/pgrp.c, port/devenv.c."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kernel.channel import cclose, decref, incref, mountfree, newmhead, newmount, putmhead
 from kernel.chandat import DELTAFD, Egrp, Evalue, Fgrp, Mount, Pgrp
+from kernel.channel import cclose, decref, incref, mountfree, newmhead, newmount, putmhead
 from kernel.dat import NUser, Qid, Rgrp
 from kernel.error import ERRMAX, Error, Etoobig
 from kernel.fd import fdclose as fdclose

@@ -226,6 +226,8 @@ class Procs:
                 g.switch()
             if p.inkernel:
                 self.schedinit(m, p)
+                if k.checking:
+                    k.check()
 
     def schedinit(self, m: Mach, p: Proc) -> None:
         """p has given up processor m: queue it again if it could go on, bury it if it is done.
@@ -800,8 +802,15 @@ class Procs:
         qunlock(k, kp.seglock)
 
     def blocked(self) -> bool:
-        """Whether a process is in the middle of kernel work, where it may hold references of its own."""
-        return any(p.state != Dead and p.inkernel and p is not self.k.up for p in self.everyproc())
+        """Whether a process was switched away from in the middle of kernel work that holds references.
+
+        That is in a fault, or somewhere it can go on by itself (waiting for other processors to flush).
+        """
+        return any(
+            p.inkernel and p is not self.k.up and (p.psstate == "Fault" or p.state in (Ready, Scheding, Running))
+            for p in self.everyproc()
+            if p.state != Dead
+        )
 
     def dump(self) -> str:
         """One line for each process: pid, name, state. Source: port/proc.c:procdump."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.channel import current
 from kernel.chandat import Data
+from kernel.channel import current
 from kernel.dat import Proc_exitbig, Proc_exitme, QLock, Rendez
 from kernel.error import Egreg, Ehungup, Error
 from kernel.mem import ROUND

@@ -35,18 +35,22 @@ if TYPE_CHECKING:
 def newswap(k: Kernel) -> int:
     """Take a free slot with two references, for the pte and for the write; its disc address, NOADDR if none.
 
-    The search starts at the last slot given out and wraps around. Source: port/swap.c:newswap.
+    The search starts at the last slot given out and wraps around; a last slot beyond the top (setswapchan) makes
+    it go on beyond the top. Source: port/swap.c:newswap.
     """
     sa = k.swapalloc
     lock(k, sa)
     if sa.free == 0:
         unlock(k, sa)
         return NOADDR
-    look = sa.swmap.find(0, sa.last, max(sa.top, sa.last))
+    if sa.last > sa.top:  # top - last is negative, and a huge length for memchr
+        look = sa.swmap.find(0, sa.last)
+    else:
+        look = sa.swmap.find(0, sa.last, sa.top)
+        if look < 0:
+            look = sa.swmap.find(0, 0, sa.last)
     if look < 0:
-        look = sa.swmap.find(0, 0, sa.last)
-    if look < 0:
-        raise Panic("newswap: no free slot")  # the original writes through a nil pointer
+        raise Panic("newswap: no free slot")  # the original leaves the map, or writes through a nil pointer
     sa.swmap[look] = 2
     sa.last = look
     sa.free -= 1

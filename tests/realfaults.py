@@ -78,14 +78,20 @@ def replay(doc: dict[str, Any], run: dict[str, Any], guests: Path) -> Faults:
 
 
 def recorded(run: dict[str, Any]) -> Faults:
-    """The faults of one run on the real kernel that are ours to reproduce."""
+    """The faults of one run on the real kernel that are ours to reproduce.
+
+    What "main" did before its exec was the launcher's; its children have been ours since they were forked.
+    """
+
+    def ours(p: str, f: dict[str, Any]) -> bool:
+        return p != "main" or f["phase"] != "forked"
+
     user = {
-        p: [(int(f["addr"], 16), f["err"], int(f["eip"], 16)) for f in faults if f["phase"] not in ("forked", "exec")]
+        p: [(int(f["addr"], 16), f["err"], int(f["eip"], 16)) for f in faults if ours(p, f)]
         for p, faults in run["user"].items()
     }
     kernel = {
-        p: [(f["fn"], int(f["addr"], 16)) for f in faults if f["phase"] != "forked"]
-        for p, faults in run["kernel"].items()
+        p: [(f["fn"], int(f["addr"], 16)) for f in faults if ours(p, f)] for p, faults in run["kernel"].items()
     }
     return user, kernel
 

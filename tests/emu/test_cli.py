@@ -69,7 +69,7 @@ class Stats:
     faults: int = 3
     context_switches: int = 10
     classes: dict[str, int] = dataclasses.field(default_factory=lambda: {"zero-fill": 2})
-    wall_seconds: float = 0.25
+    host_seconds: float = 0.25
 
 
 @dataclasses.dataclass
@@ -369,11 +369,11 @@ def test_stats(machine: type[Machine], prog: str) -> None:
     assert result.stdout == ""
     rows = [line.split("  ") for line in result.stderr.splitlines()]
     assert [(row[0].strip(), row[-1].strip()) for row in rows] == [
-        ("virtual", "1.500000000 s"),
+        ("virtual time", "1.500000000 s"),
         ("faults", "3"),
         ("context switches", "10"),
         ("classes zero-fill", "2"),
-        ("wall seconds", "0.250"),
+        ("host time", "0.250 s"),
     ]
 
 
@@ -478,6 +478,17 @@ def test_the_summary_of_an_interrupted_run_is_still_written(
     counts, line = result.stderr.splitlines()
     assert json.loads(counts)["faults"] == {"zero-fill": 1}
     assert line == "p9emu: interrupted"
+
+
+@pytest.mark.parametrize("options", [[], ["-c"], ["-c", "--format", "json"]])
+def test_a_program_that_cannot_be_loaded_leaves_one_line_and_no_summary(
+    machine: type[Machine], monkeypatch: pytest.MonkeyPatch, prog: str, options: list[str]
+) -> None:
+    def fail(self: Machine, program: str, args: Sequence[str]) -> Outcome:
+        raise LoadError("x: no such file", 127)
+
+    monkeypatch.setattr(Machine, "run", fail)
+    assert oneline(p9emu("trace", *options, prog), 127) == "x: no such file"
 
 
 @pytest.mark.parametrize("expr", ["nosuch", "fault,", "!%all"])

@@ -89,7 +89,7 @@ class PlainRegs:
 
 @dataclass(slots=True)
 class PlainCpu:
-    """A processor that runs nothing. ``log`` has what the kernel told it: cr3, invlpg, forget, each with its address."""
+    """A processor that runs nothing. ``log`` has what it was told: cr3, invlpg, forget, each with its address."""
 
     cr3: int = 0
     cr2: int = 0

@@ -13,8 +13,6 @@ from greenlet import getcurrent, greenlet
 from kernel.chan import Chan
 from kernel.chandat import Data, Path
 from kernel.dat import (
-    BY2PG,
-    PTEPERTAB,
     SG_PHYSICAL,
     Conf,
     Mach,
@@ -30,7 +28,7 @@ from kernel.dat import (
 from kernel.dev import Dev
 from kernel.error import Eintr, Eio, Error, Panic
 from kernel.kernel import Kernel
-from kernel.mem import MB
+from kernel.mem import BY2PG, MB, PTEPERTAB
 from kernel.mmu import Mmu
 from kernel.page import pagenumber
 from kernel.proc import Procs
@@ -146,6 +144,7 @@ class VectorMmu(Mmu):
     k: VectorKernel
 
     def kmap(self, page: Page) -> int:
+        self.k.lastkmap = page.pa
         return page.pa
 
     def VA(self, kk: int) -> int:
@@ -286,6 +285,7 @@ class VectorKernel(Kernel):
         self.ioerr: list[int] = []
         self.nomem = 0
         self.spins = 0
+        self.lastkmap = 0
         self.chans: list[Chan] = []
         self.segs: dict[int, Segment] = {}  # those alive, by their number
         self.segnum: dict[Segment, int] = {}
@@ -322,8 +322,8 @@ class VectorKernel(Kernel):
         raise Error(Eintr if kind == 2 else Eio)
 
     def nodata(self, n: int) -> bytes:
-        """What a read that moved nothing says it read."""
-        return bytes(n)
+        """A read that moves nothing: the bytes that are in the page already."""
+        return self.mem.read(self.lastkmap, n)
 
     def spin(self, point: str) -> None:
         """The pager took one more lock."""

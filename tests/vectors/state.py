@@ -6,8 +6,8 @@ import json
 import zlib
 from typing import Any, TypeAlias
 
-from kernel.dat import BY2PG, NSEG, PGHSIZE, Image, Page
-from kernel.mem import PTEPERTAB
+from kernel.dat import NSEG, PGHSIZE, Image, Page
+from kernel.mem import BY2PG, PTEPERTAB
 from kernel.page import swapaddr
 from tests.vectors.machine import VectorKernel, signed
 
@@ -89,13 +89,13 @@ def _images(k: VectorKernel, state: State) -> None:
     buckets = {}
     for b, head in enumerate(ia.hash):
         x = head
-        bucket = []
+        bucket: list[int] = []
         while x is not None and len(bucket) <= len(ia.list):
             bucket.append(x.num)
             x = x.hash
         if bucket:
             buckets[str(b)] = bucket
-    free = []
+    free: list[int] = []
     f = ia.free
     while f is not None and len(free) <= len(ia.list):
         free.append(f.num)
