@@ -14,7 +14,7 @@ from emu.cli_program import resolve
 from kernel.chan import namec
 from kernel.channel import cclone, cmount, newpath
 from kernel.chandat import MAFTER, MCREATE, MREPL, Abind, Amount, Atodir, Chan, kstr
-from kernel.dat import SG_STACK, SSEG, Proc, TReal, Waitmsg
+from kernel.dat import SG_STACK, SSEG, TSEG, Proc, TReal, Waitmsg
 from kernel.devcons import Consdev, conschan
 from kernel.devdup import Dupdev
 from kernel.devenv import Envdev, ksetenv
@@ -178,12 +178,20 @@ def _chdir(k: Kernel, p: Proc, first: First, cwd: str) -> None:
 
 
 def hostpath(machine: Machine, p: Proc) -> str | None:
-    """Where on the host the program of p lies: the machine's own program, or a bundled guest."""
+    """Where on the host the text of p lies: the machine's own program, a bundled guest, or a file of a bind."""
     import guest
 
-    if p.text == machine.program[0]:
+    s = p.seg[TSEG]
+    c = s.image.c if s is not None and s.image is not None else None
+    if c is None or c.path is None:
+        return None
+    for b in machine.config.binds:
+        if c.path.s.startswith(b.guest.rstrip("/") + "/"):
+            return os.path.join(b.host, c.path.s[len(b.guest.rstrip("/")) + 1 :])
+    name = c.path.s.removeprefix("/bin/")
+    if name == machine.program[0]:
         return machine.program[1]
-    return str(guest.path(p.text)) if any(g.name == p.text for g in guest.guests()) else None
+    return str(guest.path(name)) if any(g.name == name for g in guest.guests()) else None
 
 
 def shutdown(machine: Machine) -> None:

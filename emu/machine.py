@@ -22,6 +22,7 @@ from emu.memory import Memory
 from kernel.dat import Dead, Mach
 from kernel.error import Panic
 from kernel.kernel import Kernel, confinit
+from kernel.mem import BY2PG, MB, ROUND
 from kernel.proc import Never
 from kernel.uaccess import peek
 
@@ -120,8 +121,9 @@ class Machine:
     def __init__(self, config: Config, sink: Sink | None = None) -> None:
         self.config = config
         conf = confinit(config.memory, config.cpus)
-        self.memory = Memory(config.memory)
-        self.kernel = k = Kernel(conf, self.memory)
+        # The kernel's window maps 4 MB at a time; what -m leaves of the last 4 MB nobody uses.
+        self.memory = Memory(ROUND(config.memory, 4 * MB))
+        self.kernel = k = Kernel(conf, self.memory, config.memory - conf.upages * BY2PG)
         self.cpus: list[Cpu] = []
         for n in range(config.cpus):
             cpu = Cpu(n, self.memory, self._service(n), counter=config.counter)

@@ -61,7 +61,7 @@ class SyscallEvent(Event):
 
 @dataclass(slots=True)
 class ProcEvent(Event):
-    """``op``: fork, exec, exit, broken, switch. ``child`` is the other process's pid, or 0."""
+    """``op``: fork, exec, exit, broken. ``child`` is the other process's pid, or 0."""
 
     kind: ClassVar[str] = "proc"
     op: str

@@ -329,7 +329,10 @@ def seg(k: Kernel, p: Proc, addr: int, dolock: int) -> Segment | None:
 
 
 def checkpages(k: Kernel) -> None:
-    """Compare the current process's page tables with its segments, and print the count. Source: port/fault.c:checkpages."""
+    """Compare the current process's page tables with its segments, and print the count.
+
+    Source: port/fault.c:checkpages.
+    """
     up = k.up
     if up is None:
         return

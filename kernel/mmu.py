@@ -216,7 +216,7 @@ class Mmu:
             m.cpu.putcr3(proc.mmupdb.pa)
         else:
             m.cpu.putcr3(m.pdb)
-        if k.sink is not None:
+        if k.sink is not None and not proc.kp:
             k.emit(TlbEvent(0, 0, 0, "switch", 0, m.cpu.getcr3()))
 
     def mmurelease(self, proc: Proc) -> None:

@@ -22,7 +22,7 @@ from kernel.dat import (
     Pte,
     Segment,
 )
-from kernel.error import Error, Panic
+from kernel.error import Error
 from kernel.event import PageEvent
 from kernel.mem import BY2PG, PGSHIFT, PTEPERTAB
 from kernel.qlock import eqlock, qunlock

@@ -205,8 +205,6 @@ class Procs:
                 p.mach = m
                 m.proc = k.up = p
                 k.mmu.mmuswitch(p)
-                if k.sink is not None:
-                    k.emit(ProcEvent(0, 0, 0, "switch", p.text, 0, ""))
             if not p.inkernel:
                 now = cpu.now()
                 if trap is None and now < m.nexttick:

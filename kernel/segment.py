@@ -20,7 +20,6 @@ from kernel.dat import (
     SG_TEXT,
     SG_TYPE,
     SSEG,
-    SSEGMAPSIZE,
     TSEG,
     Image,
     Page,
@@ -40,7 +39,7 @@ from kernel.error import (
     Panic,
 )
 from kernel.event import ImageEvent, SegmentEvent
-from kernel.mem import BY2PG, MASK32, PGMASK, PGROUND, PTEMAPMEM, PTEPERTAB, SEGMAPSIZE, USTKTOP
+from kernel.mem import BY2PG, MASK32, PGMASK, PGROUND, PTEMAPMEM, PTEPERTAB, SEGMAPSIZE, SSEGMAPSIZE, USTKTOP
 from kernel.page import freepte, pagereclaim, ptecpy, putpage
 from kernel.qlock import eqlock, qlock, qunlock
 from kernel.taslock import lock, unlock

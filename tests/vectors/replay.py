@@ -164,7 +164,7 @@ class Sequence:
             result = str(e)
         except UnknownOperation:
             raise
-        except Exception as e:  # the kernel under test may do anything
+        except Exception as e:  # noqa: BLE001 - the kernel under test may do anything
             result = f"{type(e).__name__}: {e}"
         return result, nested
 
@@ -192,7 +192,7 @@ class Sequence:
         n = min(len(expected), len(actual))
         if len(expected) > n:
             self.fail(f"event {n}: expected {json.dumps(expected[n])}, actual none")
-        else:
+        elif len(actual) > n:
             self.fail(f"event {n}: expected none, actual {json.dumps(actual[n])}")
 
     def states(self, expected: State) -> None:

@@ -1,0 +1,168 @@
+"""The clock: stops are exact, the same with either hook, and leave no trace in the guest."""
+
+import struct
+
+import pytest
+
+from emu import counter
+from emu.counter import NS_PER_BLOCK, Counter
+from emu.regs import Regs
+from tests.emu.bare import Bare, Trap
+
+CODE = 0x1000
+DATA = 0x8000
+
+# LOOP: INCL DATA; ADDL $3, BX; JNP 1f; XCHGL BX, DATA+4; 1: LOCK XADDL AX, DATA+8; PUSHL CX; CALL 2f;
+# POPL CX; DECL CX; JNE LOOP; INT $64; 2: MOVL $3, CX; MOVL $.., SI; MOVL $.., DI; REP MOVSB; RET
+PROGRAM = bytes.fromhex(
+    "ff0500800000 83c303 7b06 871d04800000 f00fc10508800000 51 e806000000"
+    "59 49 75dd cd40 b903000000 be10800000 bf20800000 f3a4 c3"
+)
+
+
+def machine(kind: counter.Kind = "auto") -> tuple[Bare, Regs]:
+    bare = Bare(counter=kind)
+    bare.map(DATA)
+    bare.load(CODE, PROGRAM)
+    regs = bare.regs(CODE, sp=DATA + 0x800)
+    regs.cx = 50
+    return bare, regs
+
+
+def state(bare: Bare, regs: Regs) -> tuple[object, ...]:
+    pa = bare.memory.walk(bare.pdb, DATA)
+    assert pa is not None
+    gprs = (regs.ax, regs.bx, regs.cx, regs.dx, regs.si, regs.di, regs.bp, regs.sp, regs.pc, regs.flags)
+    return (*gprs, bare.memory.read(pa, 4096))
+
+
+def whole(kind: counter.Kind) -> tuple[tuple[object, ...], int]:
+    bare, regs = machine(kind)
+    with bare:
+        assert not bare.run(regs)
+        assert bare.traps[-1].trapno == 64
+        return state(bare, regs), bare.cpu.now()
+
+
+def test_native_and_python_count_alike():
+    assert whole("native") == whole("python")
+
+
+def test_every_stop_is_at_the_same_instruction_with_either_hook():
+    """One block at a time, two machines side by side, and one that runs to the same count in one go."""
+    pairs = [machine("native"), machine("python")]
+    for n in range(300):
+        for bare, regs in pairs:
+            assert bare.run(regs, ns=NS_PER_BLOCK)
+            assert bare.cpu.now() == (n + 1) * NS_PER_BLOCK
+        assert state(*pairs[0]) == state(*pairs[1])
+        if n % 37 == 0:
+            bare, regs = machine()
+            assert bare.run(regs, ns=(n + 1) * NS_PER_BLOCK)
+            assert state(bare, regs) == state(*pairs[0])
+            bare.close()
+    for bare, _ in pairs:
+        bare.close()
+
+
+@pytest.mark.parametrize("quantum", [1, 2, 3, 7, 64])
+def test_stopping_changes_nothing(quantum):
+    expected, ns = whole("native")
+    bare, regs = machine()
+    with bare:
+        while bare.run(regs, ns=quantum * NS_PER_BLOCK):
+            assert bare.cpu.current is regs
+        assert (state(bare, regs), bare.cpu.now()) == (expected, ns)
+
+
+def test_time_that_is_up_already_runs_nothing():
+    bare, regs = machine()
+    with bare:
+        assert bare.run(regs, ns=0)
+        assert (regs.pc, bare.cpu.now()) == (CODE, 0)
+        bare.cpu.spend(1000)
+        assert bare.cpu.run(regs, 500)
+        assert (regs.pc, bare.cpu.now()) == (CODE, 1000)
+
+
+def test_until_is_rounded_up_to_a_block():
+    bare, regs = machine()
+    with bare:
+        assert bare.run(regs, ns=25)
+        assert bare.cpu.now() == 30
+
+
+def test_time_spent_in_a_trap_comes_off_the_slice():
+    with Bare() as bare:
+        bare.load(CODE, b"\x40\xcd\x40\x90\xeb\xfe")
+
+        def policy(b: Bare, trap: Trap) -> Regs | None:
+            assert b.cpu.now() == 10
+            b.cpu.spend(500)
+            assert b.cpu.now() == 510
+            return b.cpu.current
+
+        bare.policy = policy
+        assert bare.run(bare.regs(CODE), ns=1000)
+        assert bare.cpu.now() == 1000
+
+
+def test_until_set_in_a_trap_takes_effect_at_once():
+    with Bare() as bare:
+        bare.load(CODE, b"\x40\xcd\x40\x90\xeb\xfe")
+
+        def policy(b: Bare, trap: Trap) -> Regs | None:
+            b.cpu.setuntil(b.cpu.now() + 50)
+            return b.cpu.current
+
+        bare.policy = policy
+        assert bare.run(bare.regs(CODE), ns=10**9)
+        assert bare.cpu.now() == 60
+
+
+@pytest.mark.parametrize("kind", ["native", "python"])
+def test_a_requested_stop_is_at_a_block_and_uncounted(kind):
+    bare, regs = machine(kind)
+    expected, ns = whole("native")
+    with bare:
+        bare.cpu.requeststop()
+        assert bare.run(regs)
+        assert (regs.pc, bare.cpu.now()) == (CODE, 0)
+        assert not bare.run(regs)
+        assert (state(bare, regs), bare.cpu.now()) == (expected, ns)
+
+
+def test_a_stop_requested_by_another_thread_ends_a_loop():
+    import threading
+
+    with Bare() as bare:
+        bare.load(CODE, b"\xff\x05" + struct.pack("<I", DATA) + b"\x40\xeb\xf7")
+        bare.map(DATA)
+        regs = bare.regs(CODE)
+        for _ in range(20):
+            timer = threading.Timer(0.005, bare.cpu.requeststop)
+            timer.start()
+            assert bare.run(regs)
+            timer.join()
+        assert regs.pc == CODE
+        assert regs.ax == bare.peek(DATA) > 0
+
+
+def test_divert_does_not_disturb_the_count():
+    with Bare() as bare:
+        bare.load(CODE, b"\x40\xe4\x60\x40\xeb\x00\x40\xeb\xfe")
+        bare.run(bare.regs(CODE))
+        assert bare.traps == [Trap(13, 0, CODE + 1)]
+        assert bare.cpu.now() == NS_PER_BLOCK
+
+
+def test_python_is_chosen_where_the_extension_is_missing(monkeypatch):
+    monkeypatch.setattr(counter, "nativehook", lambda: None)
+    assert not Counter().native
+    with pytest.raises(ImportError, match="not built"):
+        Counter("native")
+
+
+def test_native_is_chosen_where_it_is_there():
+    assert Counter().native
+    assert not Counter("python").native

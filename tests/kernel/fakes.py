@@ -1,0 +1,234 @@
+"""A kernel on plain memory that runs Python functions as processes: the file part without a CPU.
+
+:class:`Rig` has a booted name space and a console in memory. ``@rig.run`` runs a function at once as a process
+with a megabyte of user memory; system calls made through :meth:`Rig.call` go through that memory.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+from kernel import sysfile
+from kernel.chan import namec
+from kernel.channel import cclone, cmount, newpath
+from kernel.chandat import MCREATE, MREPL, OREAD, Abind, Amount, Atodir, Chan, kbytes
+from kernel.conv import Dir, convM2D, direntries, packdir
+from kernel.dat import BSEG, SG_BSS, Conf, Mach, Proc
+from kernel.dev import Dev
+from kernel.devcons import Consdev, conschan
+from kernel.devdup import Dupdev
+from kernel.devenv import Envdev
+from kernel.devhost import Hostdev
+from kernel.devpipe import Pipedev
+from kernel.devroot import Rootdev
+from kernel.kernel import Kernel
+from kernel.mem import BY2PG, MB
+from kernel.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
+from kernel.segment import newseg
+from kernel.sysfile import Args
+from kernel.uaccess import ufetch, ustore
+from tests.kernel.plain import PlainCpu, PlainMemory
+
+UBASE = 0x10000
+BUF = UBASE + 0x40000  # where calls put what they read
+BUFSIZE = 0x80000
+
+
+class FakeConsole:
+    """Streams in memory."""
+
+    def __init__(self) -> None:
+        self.input = bytearray()
+        self.output: list[tuple[int, bytes]] = []
+
+    def read(self, n: int) -> bytes:
+        data = bytes(self.input[:n])
+        del self.input[:n]
+        return data
+
+    def write(self, fd: int, data: bytes) -> None:
+        self.output.append((fd, data))
+
+    def text(self, fd: int) -> bytes:
+        """All that went to one stream."""
+        return b"".join(data for f, data in self.output if f == fd)
+
+
+class Blocked(Exception):
+    """Every process waits for another."""
+
+
+class Rig:
+    """One kernel with its devices."""
+
+    def __init__(self) -> None:
+        mem = PlainMemory(16 * MB)
+        conf = Conf(npage=15 * MB // BY2PG, upages=8 * MB // BY2PG, nproc=100, nswap=100)
+        self.k = k = Kernel(conf, mem)
+        m = Mach(0, PlainCpu(), k.mmu.machpdb(0))
+        k.machs.append(m)
+        k.m = m
+        self.console = k.console = FakeConsole()
+        self.host = Hostdev(k)
+        self.root = Rootdev(k)
+        devs: list[Dev] = [self.root, Consdev(k), Dupdev(k), Envdev(k), Pipedev(k), self.host]
+        k.devtab += devs
+        self.scratch = UBASE
+
+    # Processes
+
+    def spawn(self, body: Callable[[], object], parent: Proc | None = None) -> Proc:
+        """A process that runs body; with a parent it shares its name space and has a copy of its descriptors."""
+        k = self.k
+
+        def main() -> None:
+            up = k.up
+            assert up is not None
+            up.seg[BSEG] = newseg(k, SG_BSS, UBASE, MB // BY2PG)
+            body()
+
+        p = k.procs.kproc("test", main)
+        p.procmode = 0o640
+        p.rgrp = newrgrp(k)
+        p.egrp = newegrp(k)
+        if parent is not None:
+            p.pgrp, p.slash = parent.pgrp, parent.slash
+            assert parent.pgrp is not None and parent.slash is not None
+            parent.pgrp.ref += 1
+            p.fgrp = dupfgrp(k, parent.fgrp)
+            p.dot = parent.dot
+            assert p.dot is not None
+            p.dot.ref += 1
+            return p
+        p.pgrp = newpgrp(k)
+        p.fgrp = dupfgrp(k, None)
+        old, k.up = k.up, p
+        p.slash = namec(k, "#/", Atodir)
+        p.slash.path = newpath("/")
+        p.dot = cclone(k, p.slash)
+        for dev, at, flag in (("#c", "/dev", 0), ("#d", "/fd", 0), ("#e", "/env", MCREATE)):
+            self.mount(namec(k, dev, Abind), at, MREPL | flag)
+        for fd in range(3):
+            p.fgrp.fd[fd] = conschan(k, fd)
+        p.fgrp.maxfd = 2
+        k.up = old
+        return p
+
+    def settle(self) -> None:
+        """Run all processes until none can go on."""
+        k = self.k
+        m = k.m
+        m.until = 1 << 62
+        while k.procs.runvec or m.proc is not None:
+            k.procs.dispatch(m)
+
+    def run(self, body: Callable[[], None]) -> None:
+        """Run body as a process to its end; what it raises is raised here."""
+        done: list[BaseException | None] = []
+
+        def main() -> None:
+            try:
+                body()
+                done.append(None)
+            except Exception as e:
+                done.append(e)
+
+        self.spawn(main)
+        self.settle()
+        if not done:
+            raise Blocked
+        if done[0] is not None:
+            raise done[0]
+
+    @property
+    def up(self) -> Proc:
+        """The current process."""
+        assert self.k.up is not None
+        return self.k.up
+
+    def mount(self, new: Chan, old: str, flag: int = MREPL) -> None:
+        """Mount upon a name."""
+        cmount(self.k, new, namec(self.k, old, Amount), flag, None)
+
+    # System calls
+
+    def call(self, fn: Callable[[Kernel, Args], int], *args: int | str | bytes) -> int:
+        """Make a system call; strings and bytes are put into user memory first."""
+        self.scratch = UBASE
+        words = []
+        for a in args:
+            if not isinstance(a, int):
+                data = kbytes(a) + b"\0" if isinstance(a, str) else a
+                ustore(self.k, self.scratch, data)
+                words.append(self.scratch)
+                self.scratch += len(data) + 15 & ~15
+            else:
+                words.append(a & 0xFFFFFFFF)
+        return fn(self.k, tuple([*words, 0, 0, 0, 0, 0][:5]))
+
+    def open(self, name: str, mode: int = OREAD) -> int:
+        return self.call(sysfile.sysopen, name, mode)
+
+    def create(self, name: str, mode: int, perm: int = 0o666) -> int:
+        return self.call(sysfile.syscreate, name, mode, perm)
+
+    def close(self, fd: int) -> None:
+        self.call(sysfile.sysclose, fd)
+
+    def pread(self, fd: int, n: int, off: int = -1) -> bytes:
+        assert n <= BUFSIZE
+        got = self.call(sysfile.syspread, fd, BUF, n, off, off >> 32)
+        return ufetch(self.k, BUF, got)
+
+    def pwrite(self, fd: int, data: bytes, off: int = -1) -> int:
+        ustore(self.k, BUF, data)
+        return self.call(sysfile.syspwrite, fd, BUF, len(data), off, off >> 32)
+
+    def seek(self, fd: int, off: int, whence: int) -> int:
+        self.call(sysfile.sysseek, BUF, fd, off, off >> 32, whence)
+        return int(struct.unpack("<q", ufetch(self.k, BUF, 8))[0])
+
+    def pipe(self) -> tuple[int, int]:
+        self.call(sysfile.syspipe, BUF)
+        a, b = struct.unpack("<ii", ufetch(self.k, BUF, 8))
+        return a, b
+
+    def stat(self, what: str | int, n: int = 1024) -> Dir:
+        fn = sysfile.sysfstat if isinstance(what, int) else sysfile.sysstat
+        d = convM2D(ufetch(self.k, BUF, self.call(fn, what, BUF, n)))
+        assert d is not None
+        return d[0]
+
+    def wstat(self, what: str | int, d: Dir) -> int:
+        b = packdir(d)
+        fn = sysfile.sysfwstat if isinstance(what, int) else sysfile.syswstat
+        return self.call(fn, what, b, len(b))
+
+    def remove(self, name: str) -> None:
+        self.call(sysfile.sysremove, name)
+
+    def slurp(self, name: str) -> bytes:
+        """All of a file."""
+        fd = self.open(name)
+        out = b""
+        while data := self.pread(fd, 8192):
+            out += data
+        self.close(fd)
+        return out
+
+    def ls(self, name: str) -> list[str]:
+        """The names in a directory."""
+        return [d.name for d in self.dirs(name)]
+
+    def dirs(self, name: str, n: int = 8192) -> list[Dir]:
+        """The entries of a directory, read n bytes at a time."""
+        fd = self.open(name)
+        out = []
+        while data := self.pread(fd, n):
+            for e in direntries(data):
+                d = convM2D(e)
+                assert d is not None
+                out.append(d[0])
+        self.close(fd)
+        return out
