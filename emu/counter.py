@@ -65,11 +65,6 @@ class Counter:
         """Stop before the next block, now or when the processor runs next; a signal handler may call it."""
         self._flags[STOP] = 1
 
-    def rewind(self, blocks: int) -> None:
-        """Set the counter back to what it was at a trap; what ran since then does not count."""
-        self.blocks[0] = blocks
-        self._flags[STOPPED] = 0
-
     def take(self) -> bool:
         """Whether the hook has stopped the processor since the last call; also takes back a request."""
         stopped = self._flags[STOPPED] != 0

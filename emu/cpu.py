@@ -7,8 +7,10 @@ emulation and coming back would cost several times as much.
 import ctypes
 import weakref
 from collections.abc import Callable
-from ctypes import c_size_t, c_uint64, c_void_p
+from ctypes import c_size_t, c_uint64
 from typing import Any, Final
+
+from unicorn import x86_const
 
 from emu import rmw, svm, x86
 from emu.counter import NS_PER_BLOCK, Counter, Kind
@@ -35,7 +37,6 @@ from emu.lib import (
 from emu.memory import Memory
 from emu.regs import NONE, Context, Regs, header, regsclass
 from kernel.mem import CPU0GDT, IDTADDR, NGDT
-from unicorn import x86_const
 
 Service = Callable[[int, int], Regs | None]
 
@@ -71,7 +72,6 @@ class Cpu:
         self._raised: BaseException | None = None
         self._left = False  # the service returned None
         self._trap: tuple[int, int] | None = None  # to be served once emulation has stopped
-        self._count = 0  # the block counter at that trap
         self._fence: int | None = None  # stop at the instruction that runs into this page
         self._fenced = False
         self._low = lowmem >> 12
@@ -161,12 +161,12 @@ class Cpu:
         self.current = regs
         self._flush = True  # Unicorn's TLB grows only when it is flushed
         self.setuntil(until)
+        self._taketrap()  # left by an exception, if any
+        self._fence = None
         while True:
-            if self._trap is not None:
-                trapno, ecode = self._trap
-                self._trap = None
-                self.counter.rewind(self._count)
-                new = self.service(trapno, ecode)
+            trap = self._taketrap()
+            if trap is not None:
+                new = self.service(*trap)
                 if new is None:
                     return False
                 self.current = new
@@ -178,7 +178,7 @@ class Cpu:
             if self._left:
                 self._left = False
                 return False
-            if self._trap is None and self._fence is None:
+            if not self._deferred():
                 self._lib.save(self._uc, self.current.handle)
                 self.current.settle(stopped=True)
                 if self.counter.take():
@@ -281,6 +281,15 @@ class Cpu:
         self._lib.ctl(self._uc, CTL_EXITS, None, c_size_t(0))
         return err
 
+    def _taketrap(self) -> tuple[int, int] | None:
+        """The trap that is to be served outside emulation, once."""
+        trap, self._trap = self._trap, None
+        return trap
+
+    def _deferred(self) -> bool:
+        """Emulation was stopped, with the state saved, to go on differently."""
+        return self._trap is not None or self._fence is not None
+
     def _resume(self, regs: Regs) -> None:
         """In a hook: go on with regs."""
         self.current = regs
@@ -295,7 +304,6 @@ class Cpu:
         if self._fenced:
             # Outside: the code in which the stops are built in can be dropped only in its own address space.
             self._trap = trapno, ecode
-            self._count = self._blocks[0]
             self._lib.stop(self._uc)
             return
         new = self.service(trapno, ecode)
@@ -329,7 +337,7 @@ class Cpu:
                 if intno == x86.PROTECTION and self._opcode(regs).startswith(b"\x0f\x35"):  # SYSEXIT
                     intno, ecode = x86.UNDEFINED, 0
                 self._serve(intno, ecode)
-        except BaseException as e:
+        except BaseException as e:  # noqa: BLE001 run() raises it
             self._fail(e)
 
     def _invalid(self, _uc: int) -> bool:
@@ -344,7 +352,7 @@ class Cpu:
                     regs.pc += self._prefixes(regs) + 1
                     trapno = x86.DEBUG
                 self._serve(trapno, 0)
-        except BaseException as e:
+        except BaseException as e:  # noqa: BLE001 run() raises it
             self._fail(e)
         return True
 
@@ -359,10 +367,9 @@ class Cpu:
                 self._lib.save(self._uc, self.current.handle)
                 self.current.settle(stopped=False)
                 self._trap = trapno, 0
-                self._count = self._blocks[0]
                 svm.regwrite(self._lib, self._uc, x86_const.UC_X86_REG_CR3, NOWHERE)
                 self._lib.stop(self._uc)
-        except BaseException as e:
+        except BaseException as e:  # noqa: BLE001 run() raises it
             self._fail(e)
         return 0
 
@@ -385,7 +392,7 @@ class Cpu:
     def _softint(self, regs: Regs, n: int) -> None:
         """INT3, INTO, or an INT n through a gate that ring 3 may not use. Source: pc/trap.c:trapinit0."""
         before = self.memory.code(self._cr3, regs.pc - 1, 1)
-        if n == x86.BREAKPOINT or n == x86.OVERFLOW and before == b"\xce":
+        if n == x86.BREAKPOINT or (n == x86.OVERFLOW and before == b"\xce"):
             self._serve(n, 0)
         else:
             regs.pc -= 2
@@ -448,7 +455,6 @@ class Cpu:
     def _drop(self, regs: Regs, frame: int) -> None:
         """Drop what was translated from the frame, which the instructions at pc are about to execute."""
         self._stale.discard(frame)
-        self._lib.ctl(self._uc, CTL_TLB_FLUSH)  # or the translation of the address fails
         for va in (regs.pc & 0xFFFFF000, (regs.pc & 0xFFFFF000) + 0x1000):
             pa = self.memory.walk(self._cr3, va & 0xFFFFFFFF)
             if pa is not None and pa >> 12 == frame:

@@ -55,10 +55,8 @@ class Lib:
     """The functions used. Those of ``fast`` keep the GIL: they return at once."""
 
     def __init__(self) -> None:
-        from unicorn import __version__
         from unicorn.unicorn_py3.unicorn import uclib
 
-        self.release: str = __version__
         fast: Any = ctypes.PyDLL(None, handle=uclib._handle)
         slow: Any = ctypes.CDLL(None, handle=uclib._handle)
         self.open: Callable[..., int] = fast.uc_open
@@ -85,6 +83,8 @@ class Lib:
         slow.uc_emu_start.argtypes = [c_void_p, c_uint64, c_uint64, c_uint64, c_size_t]
         self._strerror: Any = fast.uc_strerror
         self._strerror.restype = ctypes.c_char_p
+        version = int(fast.uc_version(None, None))  # major, minor, patch, extra: a byte each
+        self.release: str = ".".join(str(version >> shift & 0xFF) for shift in (24, 16, 8))
         self.stopaddress: int = ctypes.cast(slow.uc_emu_stop, c_void_p).value or 0
 
     def check(self, err: int, what: str) -> None:

@@ -148,7 +148,8 @@ class Machine:
         dispatch = k.procs.dispatch
 
         def service(no: int, ecode: int) -> Regs | None:
-            return dispatch(k.machs[n], (no, ecode))
+            # the kernel's Regs are those that newregs() made
+            return dispatch(k.machs[n], (no, ecode))  # type: ignore[return-value]
 
         return service
 
@@ -204,7 +205,7 @@ class Machine:
             m.until = max(m.until, now + 1)
             regs = procs.dispatch(m)
             if regs is not None:
-                self.cpus[m.machno].run(regs, m.until)
+                self.cpus[m.machno].run(regs, m.until)  # type: ignore[arg-type]
 
     def _sleep(self) -> None:
         """Nothing can run: let time jump to the next timer."""

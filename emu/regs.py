@@ -12,10 +12,11 @@ from ctypes import c_char, c_size_t, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
 from typing import Final
 
+from unicorn import x86_const
+
 from emu import svm, x86
 from emu.lib import CTL_TB_FLUSH, CTL_TLB_FLUSH, HOOK_INTR, INTRHOOK, Lib, lib
 from kernel.hw import Regs as AnyRegs
-from unicorn import x86_const
 
 EFLAGS: Final = x86_const.UC_X86_REG_EFLAGS
 NONE: Final = 0xFFFFFFFF  # old_exception: no exception in flight
@@ -216,6 +217,7 @@ def probe(lib: Lib) -> Layout:
     """Find where things lie in a saved state. Raises UnicornError if they are not to be found."""
     scratch = _Scratch(lib)
     try:
+
         def find(name: str, *runs: tuple[list[int], int]) -> int:
             """The one word that has the given value in each of the given states."""
             hits = [i for i in range(len(runs[0][0])) if all(words[i] == value for words, value in runs)]

@@ -16,6 +16,8 @@ from array import array
 from ctypes import c_int, c_size_t, c_uint32, c_void_p
 from typing import Final
 
+from unicorn import x86_const
+
 from emu import x86
 from emu.lib import (
     ARCH_X86,
@@ -29,7 +31,6 @@ from emu.lib import (
     PROT_ALL,
     Lib,
 )
-from unicorn import x86_const
 
 MAXRAM: Final = 0xC0000000
 REGION: Final = 0xE0000000
@@ -185,12 +186,12 @@ def enter(lib: Lib, uc: c_void_p, region: Region, start: Start, context: c_void_
     region.buf[STUB - REGION : STUB - REGION + len(VMRUN)] = VMRUN
     seen: list[int] = []
 
-    @INTRHOOK
-    def hook(_uc: int, intno: int) -> None:
+    def stop(_uc: int, intno: int) -> None:
         seen.append(intno)
         lib.save(uc, context)
         lib.stop(uc)
 
+    hook = INTRHOOK(stop)
     handle = c_size_t()
     lib.check(lib.hook(uc, ctypes.byref(handle), HOOK_INTR, hook, None, 1, 0), "uc_hook_add")
     regwrite(lib, uc, x86_const.UC_X86_REG_EAX, VMCB)

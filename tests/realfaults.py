@@ -104,7 +104,11 @@ def _show(fault: tuple[Any, ...] | None) -> str:
 
 def differences(ours: Faults, real: Faults) -> Iterator[str]:
     """Every difference, in words."""
-    for mode, have, want in zip(("user", "kernel"), ours, real, strict=True):
+    sides: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
+        ("user", ours[0], real[0]),
+        ("kernel", ours[1], real[1]),
+    )
+    for mode, have, want in sides:
         for p in sorted(have.keys() | want.keys()):
             h, w = have.get(p, []), want.get(p, [])
             for n in range(max(len(h), len(w))):

@@ -171,7 +171,7 @@ def test_agrees_with_capstone_on_random_instructions():
         insn = insns[0]
         memory = [op for op in insn.operands if op.type == x.X86_OP_MEM]
         first = insn.operands[0].type == x.X86_OP_MEM if insn.operands else False
-        expected = insn.id in RMW and (first or insn.id == x.X86_INS_XCHG and bool(memory))
+        expected = insn.id in RMW and (first or (insn.id == x.X86_INS_XCHG and bool(memory)))
         got = rmw.decode(code[: insn.size])
         assert (got is not None) == expected, (code.hex(), insn.mnemonic, insn.op_str)
         if got is None:

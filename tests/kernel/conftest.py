@@ -1,18 +1,15 @@
-"""Fixtures of the kernel's tests."""
+"""A kernel for each test of this directory, checked at its end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.kernel.fakes import Rig
+from tests.kernel.plain import PlainKernel
 
 
 @pytest.fixture
-def rig() -> Iterator[Rig]:
-    """A kernel whose processes are Python functions."""
-    r = Rig()
-    yield r
-    for d in r.k.devtab:
-        d.shutdown()
+def kernel() -> PlainKernel:
+    """A kernel with 64 pages (highwater 3) and one process, which is current."""
+    k = PlainKernel()
+    k.become(k.process())
+    return k

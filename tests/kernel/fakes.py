@@ -7,7 +7,7 @@ with a megabyte of user memory; system calls made through :meth:`Rig.call` go th
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from kernel import sysfile
 from kernel.chan import namec
@@ -53,6 +53,14 @@ class FakeConsole:
     def text(self, fd: int) -> bytes:
         """All that went to one stream."""
         return b"".join(data for f, data in self.output if f == fd)
+
+
+def newrig() -> Iterator[Rig]:
+    """Body of a fixture: a rig, shut down after the test."""
+    r = Rig()
+    yield r
+    for d in r.k.devtab:
+        d.shutdown()
 
 
 class Blocked(Exception):

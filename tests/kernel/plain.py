@@ -1,14 +1,28 @@
-"""Hardware for a kernel without a CPU: plain memory, and a processor that writes down what it is told.
+"""A kernel without a CPU: plain memory, and processors that write down what they are told.
 
-:func:`plainkernel` builds a whole kernel on it, with one process that is current.
+Tests drive it in one of two ways: :meth:`PlainKernel.become` makes a process current and the test calls kernel
+functions itself, which then must not sleep; or :meth:`PlainKernel.spawn` gives processes a body of kernel code
+and :meth:`PlainKernel.run` schedules them, with the kernel's own scheduler, until all have ended or sleep for good.
 """
 
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from kernel.mem import BY2PG
+from kernel.chan import Chan
+from kernel.chandat import Data, Path
+from kernel.dat import Conf, Image, Mach, Page, Proc, Qid, Ready, Running, Segment
+from kernel.dev import Dev
+from kernel.error import Eio, Error
+from kernel.event import Event
+from kernel.kernel import Kernel
+from kernel.mem import BY2PG, MB, PTEMAPMEM
+from kernel.page import newpage
+from kernel.proc import Never
+from kernel.segment import newseg
 
 
 class PlainMemory:
@@ -120,3 +134,207 @@ class PlainCpu:
 
     def spend(self, ns: int) -> None:
         self.ns += ns
+
+
+class PlainDev(Dev):
+    """Files in host memory. A read first calls ``onread``, a write ``onwrite``, with channel, length and offset."""
+
+    dc: ClassVar[str] = "M"
+    name: ClassVar[str] = "plain"
+
+    def __init__(self, k: Kernel) -> None:
+        super().__init__(k)
+        self.onread: Callable[[Chan, int, int], None] | None = None
+        self.onwrite: Callable[[Chan, int, int], None] | None = None
+        self.closed: list[Chan] = []
+
+    def read(self, c: Chan, n: int, offset: int) -> bytes:
+        if self.onread is not None:
+            self.onread(c, n, offset)
+        return bytes(c.aux[offset : offset + n])
+
+    def write(self, c: Chan, data: Data, offset: int) -> int:
+        if self.onwrite is not None:
+            self.onwrite(c, len(data), offset)
+        if offset + len(data) > len(c.aux):
+            raise Error(Eio)
+        c.aux[offset : offset + len(data)] = data[:]
+        return len(data)
+
+    def length(self, c: Chan) -> int | None:
+        return len(c.aux)
+
+    def close(self, c: Chan) -> None:
+        self.closed.append(c)
+
+
+class PlainDisk(PlainDev):
+    """The same, but not what setswapchan takes for a file server."""
+
+    dc: ClassVar[str] = "S"
+    name: ClassVar[str] = "disk"
+
+
+class PlainKernel(Kernel):
+    """A kernel on plain memory with ``npages`` pages in its pool, the last of memory."""
+
+    def __init__(
+        self,
+        npages: int = 64,
+        *,
+        memory: int = 8 * MB,
+        nmach: int = 1,
+        nproc: int = 20,
+        nimage: int = 4,
+        nswap: int = 32,
+        nswppo: int = 16,
+        copymode: int = 0,
+    ) -> None:
+        conf = Conf(nmach, memory // BY2PG, npages, nproc, nimage, nswap, nswppo, copymode)
+        self.plain = PlainMemory(memory)
+        super().__init__(conf, self.plain)
+        self.cpus = [PlainCpu() for _ in range(nmach)]
+        for n, cpu in enumerate(self.cpus):
+            m = Mach(n, cpu, self.mmu.machpdb(n))
+            self.machs.append(m)
+            cpu.putcr3(m.pdb)
+        self.m = self.machs[0]
+        self.dev = PlainDev(self)
+        self.disk = PlainDisk(self)
+        self.devtab += [self.dev, self.disk]
+        self.failmalloc = 0  # counts down to the malloc that fails
+        self.npath = 0
+        self.events: list[Event] = []
+
+    def malloc(self) -> bool:
+        self.failmalloc -= 1
+        return self.failmalloc != 0
+
+    def listen(self) -> None:
+        """Collect what the kernel tells in ``events``."""
+        self.sink = self.events.append
+
+    def told(self, kind: str) -> list[str]:
+        """The op of each event of a kind."""
+        return [getattr(e, "op", "") for e in self.events if e.kind == kind]
+
+    # Processes
+
+    def process(self, name: str = "test") -> Proc:
+        """A process that a test makes current by hand."""
+        p = self.procs.newproc()
+        p.text = name
+        p.psstate = None
+        p.state = Ready
+        return p
+
+    def become(self, p: Proc, mach: int = 0) -> Proc:
+        """Make p current on a processor."""
+        m = self.machs[mach]
+        for old in (self.m.proc, m.proc):
+            if old is not None and old is not p:
+                old.mach = None
+                old.state = Ready
+        for other in self.machs:
+            if other.proc is p:
+                other.proc = None
+        self.m, self.up = m, p
+        m.proc, p.mach, p.state = p, m, Running
+        self.mmu.mmuswitch(p)
+        return p
+
+    def spawn(self, body: Callable[[], None], name: str = "test", kp: bool = False) -> Proc:
+        """A process that will run body, in the kernel."""
+        p = self.procs.newproc()
+        p.text = name
+        p.psstate = None
+        p.kp = kp
+        p.nerrlab = 1
+        self.procs.start(p, body)
+        self.procs.ready(p)
+        return p
+
+    def run(self, ms: int = 1_000_000) -> None:
+        """Schedule until every process has ended or sleeps for good, or virtual time has run on by ms."""
+        procs = self.procs
+        end = self.machs[0].cpu.now() + ms * 1_000_000
+        while True:
+            busy = [m for m in self.machs if m.proc is not None]
+            if not busy and not procs.runvec:
+                t = procs.nexttimer()
+                if t == Never or t > end:
+                    break
+                for m in self.machs:
+                    procs.idle(m, t)
+                self.m, self.up = self.machs[0], None
+                procs.runtimers(t)
+                continue
+            m = min(self.machs if procs.runvec else busy, key=lambda m: (m.cpu.now(), m.machno))
+            if m.cpu.now() > end:
+                break
+            self.m, self.up = m, m.proc
+            procs.runtimers(m.cpu.now())
+            m.until = m.cpu.now() + 1_000_000
+            procs.dispatch(m)
+            m.cpu.spend(1000)
+        self.up = None
+
+    # Things to test with
+
+    def page(self, va: int = 0, clear: bool = False) -> Page:
+        """A page for the current process."""
+        p = newpage(self, clear, va)
+        assert p is not None
+        return p
+
+    def fill(self, p: Page, byte: int) -> None:
+        """Set all bytes of a page."""
+        self.mem.write(p.pa, bytes([byte]) * BY2PG)
+
+    def file(self, data: bytes, *, type: int = 0, path: int = 0) -> Chan:
+        """An open channel to a new file."""
+        self.npath += 1
+        c = Chan()
+        c.type = type
+        c.qid = Qid(path or self.npath)
+        c.flag = Chan.COPEN
+        c.path = Path(f"/f{c.qid.path}")
+        c.aux = bytearray(data)
+        return c
+
+    def segment(self, p: Proc, slot: int, type: int, base: int, npages: int, image: Image | None = None) -> Segment:
+        """A new segment in a slot of p; with an image it takes one more reference to that."""
+        s = newseg(self, type, base, npages)
+        if image is not None:
+            image.ref += 1
+            s.image = image
+            s.flen = npages * BY2PG
+        p.seg[slot] = s
+        return s
+
+
+def entry(s: Segment, addr: int) -> Page | int | None:
+    """What segment s has at addr."""
+    off = addr - s.base
+    pte = s.map[off // PTEMAPMEM]
+    return None if pte is None else pte.pages[off % PTEMAPMEM // BY2PG]
+
+
+def freelist(k: Kernel) -> list[int]:
+    """Page numbers on the free list, from its head."""
+    numbers = []
+    p = k.palloc.head
+    while p is not None:
+        numbers.append(k.pagenumber(p))
+        p = p.next
+    return numbers + list(range(k.palloc.fresh - 1, -1, -1))
+
+
+def chain(i: Image, h: int) -> list[Page]:
+    """The pages on one chain of an image, from its head."""
+    pages = []
+    p = i.pghash[h]
+    while p is not None:
+        pages.append(p)
+        p = p.next
+    return pages

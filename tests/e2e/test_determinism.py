@@ -1,0 +1,41 @@
+"""One command, one trace: byte for byte, on any number of processors, with either block counter."""
+
+from contextlib import closing
+
+import pytest
+
+from emu.machine import Config, Machine
+from tests.e2e.harness import Console, jsontrace
+
+GUESTS = ("cow 20", "forkbomb 8", "pingpong 30", "sema 8", "pipe 20", "selfmod", "spin 25")
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 4])
+@pytest.mark.parametrize("argv", GUESTS)
+def test_same_command_same_trace(argv: str, cpus: int) -> None:
+    first = jsontrace(*argv.split(), cpus=cpus)
+    assert first == jsontrace(*argv.split(), cpus=cpus)
+    assert first.count("\n") > 20
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+@pytest.mark.parametrize("argv", GUESTS)
+def test_python_counter_counts_like_the_native_one(argv: str, cpus: int) -> None:
+    native = jsontrace(*argv.split(), cpus=cpus, counter="auto")
+    assert native == jsontrace(*argv.split(), cpus=cpus, counter="python")
+
+
+def test_two_machines_in_one_process_do_not_meet() -> None:
+    alone = jsontrace("cow", "5")
+    with closing(Machine(Config())) as other:
+        other.kernel.console = Console()
+        assert jsontrace("cow", "5") == alone
+        assert other.run("cow", ["5"]).status == 0
+
+
+def test_seed_is_what_dev_random_gives() -> None:
+    def random(seed: int) -> bytes:
+        with closing(Machine(Config(seed=seed))) as machine:
+            return machine.kernel.random(8)
+
+    assert random(1) == random(1) != random(2)

@@ -1,0 +1,89 @@
+"""Guests on the whole machine: what they print, how they end, and the exact number of faults they cost."""
+
+from pathlib import Path
+
+import pytest
+
+from kernel.event import ProcEvent
+from tests.e2e.harness import run
+
+
+@pytest.mark.parametrize(
+    ("argv", "out"),
+    [
+        (["hello"], "hello, world\n"),
+        (["echo", "a", "b c"], "a b c\n"),
+        (["true"], ""),
+        (["exec", "echo", "hi"], "hi\n"),
+        (["sieve", "1000"], "168 primes up to 1000\n"),
+    ],
+)
+def test_prints(argv: list[str], out: str) -> None:
+    r = run(*argv)
+    assert (r.outcome.status, r.stdout, r.stderr) == (0, out, "")
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 4])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "touch 40", "read 20", "cow 20", "forkbomb 12", "stack 30", "brk 20", "shm 8", "segs", "text 20", "spin 25",
+        "pingpong 20", "sema 10", "pipe 10", "selfmod", "syscalls 50",
+    ],
+)  # fmt: skip
+def test_checks_itself(argv: str, cpus: int) -> None:
+    r = run(*argv.split(), cpus=cpus)
+    assert r.outcome.exits == ""
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        ("nil", "sys: trap: fault read addr=0x0"),
+        ("wild dead0000", "sys: trap: fault read addr=0xdead0000"),
+        ("div0", "sys: trap: divide error"),
+        ("badop", "sys: trap: invalid opcode"),
+        ("rotext", "sys: trap: fault write addr=0x1020"),
+    ],
+)
+def test_dies_with_plan9_text(argv: str, text: str) -> None:
+    r = run(*argv.split())
+    name = argv.split()[0]
+    assert r.outcome.status == 1
+    assert r.outcome.exits.startswith(f"{name} 2: {text} pc=0x0000")
+    assert r.stderr == f"{name} 2: suicide: {r.outcome.exits.removeprefix(name + ' 2: ')}\n"
+
+
+def test_exit_string_is_the_status() -> None:
+    assert run("false", "no luck").outcome.exits == "false 2: no luck"
+    assert run("false", "no luck").outcome.status == 1
+    assert run("false", "7").outcome.status == 7
+
+
+def test_stdin_to_stdout() -> None:
+    assert run("cat", stdin=b"x" * 70000).stdout == "x" * 70000
+
+
+@pytest.mark.parametrize(("guest", "cls"), [("touch", "zero-fill"), ("cow", "cow-copy"), ("stack", "zero-fill")])
+def test_one_fault_for_each_page(guest: str, cls: str) -> None:
+    few = run(guest, "10", trace=True, check=False).classes()
+    many = run(guest, "110", trace=True, check=False).classes()
+    assert many[cls] - few[cls] == 100
+
+
+def test_second_exec_finds_its_text_in_the_cache() -> None:
+    n = 40
+    r = run("text", str(n), trace=True, check=False)
+    execs = [i for i, e in enumerate(r.events) if isinstance(e, ProcEvent) and e.op == "exec"]
+    assert len(execs) == 2
+    second = [e.cls for e in r.faults() if r.events.index(e) > execs[1]]
+    assert "text-load" not in second
+    assert second.count("cache-hit") >= n
+
+
+def test_a_script_runs_its_interpreter(tmp_path: Path) -> None:
+    script = tmp_path / "greet"
+    script.write_text("#!/bin/echo from a script\n")
+    r = run(str(script), "and", "args")
+    assert r.stdout == "from a script /bin/greet and args\n"
+    assert r.outcome.name == "greet"
