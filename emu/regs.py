@@ -220,7 +220,10 @@ def probe(lib: Lib) -> Layout:
 
         def find(name: str, *runs: tuple[list[int], int]) -> int:
             """The one word that has the given value in each of the given states."""
-            hits = [i for i in range(len(runs[0][0])) if all(words[i] == value for words, value in runs)]
+            (words, value), *rest = runs
+            hits = [i for i, word in enumerate(words) if word == value]
+            for words, value in rest:
+                hits = [i for i in hits if words[i] == value]
             if len(hits) != 1:
                 raise lib.unusable(f"{len(hits)} places in a saved state look like {name}")
             return hits[0]

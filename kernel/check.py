@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from kernel.dat import PGHSIZE, SEGNAME, SG_PHYSICAL, SG_RONLY, SG_TYPE, Dead, Image, Page, Proc, Segment
+from kernel.dat import PGHSIZE, SEGNAME, SG_PHYSICAL, SG_RONLY, SG_TYPE, Dead, Image, Page, Proc, Proc_exitbig, Segment
 from kernel.mem import BY2PG, KMAP, PDX, PTEACCESSED, PTEDIRTY, PTEMAPMEM, PTEUSER, PTEVALID, PTEWRITE, USTKTOP
 from kernel.page import pghash
 
@@ -194,8 +194,8 @@ class _Check:
     def tables(self, p: Proc) -> None:
         """Every valid user entry agrees with a segment, and allows no more than it."""
         k = self.k
-        if p.mmupdb is None or p.newtlb:
-            return
+        if p.mmupdb is None or p.newtlb or p.procctl == Proc_exitbig:
+            return  # killbig frees the pages of one that will not see user mode again
         w = k.mem.words
         pdb = p.mmupdb.pa >> 2
         used = {pg.daddr: pg for what, pg in k.mmu.mmupages(p) if what == "mmuused"}

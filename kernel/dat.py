@@ -410,6 +410,7 @@ class Proc:
         self.regs: Regs | None = None  # user registers; the original's dbgreg
         self.faultcls = ""  # what the fault being served came to, for the trace
         self.faultload = ""
+        self.vain = 0  # rounds newpage has waited without getting a page
         # PMMU of pc/dat.h
         self.mmupdb: Page | None = None
         self.mmufree: Page | None = None

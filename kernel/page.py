@@ -31,6 +31,8 @@ from kernel.taslock import lock, unlock
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
+MAXVAIN = 20_000  # rounds in which newpage got no memory, after which there will be none
+
 
 def onswap(e: Entry) -> bool:
     """Whether a segment's entry names a swap slot. Source: port/portdat.h."""
@@ -198,6 +200,13 @@ def newpage(k: Kernel, clear: bool, va: int, s: Segment | None = None) -> Page |
         except Error:
             pass
 
+        # With freecount at highwater the sleep is none (ispages), and the original loops until
+        # an interrupt lets the pager or another process in; if that never helps it loops for ever.
+        k.procs.preempted()
+        up.vain += 1
+        if up.vain > MAXVAIN:
+            raise Panic("newpage: no progress")
+
         # The segment may be gone by now: fault() finds it again and calls back.
         if s is not None:
             return None
@@ -207,6 +216,7 @@ def newpage(k: Kernel, clear: bool, va: int, s: Segment | None = None) -> Page |
     p = takehead(k)
     assert p is not None
     unlock(k, pa)
+    up.vain = 0
 
     p.ref = 1
     p.va = va

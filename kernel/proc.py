@@ -64,6 +64,7 @@ schedgain = 30  # seconds the cpu average looks back
 NBROKEN = 4
 NSPERTICK = 1_000_000_000 // HZ
 SCHEDNS = 500  # virtual time one switch takes
+RETRYNS = 10_000  # and one round of a loop that waits for something
 Never = 1 << 62
 
 CLOCK = -1  # trap number of the clock interrupt, as dispatch() delivers it
@@ -350,6 +351,22 @@ class Procs:
             up = self.k.up
             assert up is not None
             up.lastupdate -= Scaling // 2  # pretend we used half a tick
+            self.sched()
+
+    def preempted(self) -> None:
+        """Let interrupts in, where the original's kernel loops with them on.
+
+        The clock ticks if it is time, and a process of higher priority gets the processor. Source: port/proc.c:preempted.
+        """
+        k = self.k
+        up, m = k.up, k.m
+        if up is None or up.state != Running:
+            return
+        m.cpu.spend(RETRYNS)
+        while m.nexttick <= m.cpu.now():
+            self.hzclock(m)
+        if up.delaysched or self.runvec >> (up.priority + 1):
+            m.readied = None
             self.sched()
 
     def updatecpu(self, p: Proc) -> None:

@@ -89,7 +89,8 @@ int fstat(int fd, uchar *buf, uint n);
 int await(char *buf, uint n);
 int pread(int fd, void *buf, int n, vlong offset);
 int pwrite(int fd, const void *buf, int n, vlong offset);
-int syscall(int nr, ...); /* any call by number */
+int syscall(int nr, ...);       /* any call by number */
+extern const char syscall_pc[]; /* the pc behind its INT */
 
 /* Strings and memory (lib/string.c) */
 void *memset(void *a, int c, uint n);

@@ -44,13 +44,14 @@ name:	movl $nr, %eax; \
 
 /* syscall(nr, args...): the return address takes the number's place, so the arguments start above it */
 	.section .text.syscall, "ax", @progbits
-	.globl syscall
+	.globl syscall, syscall_pc
 	.type syscall, @function
 syscall:
 	popl %ecx
 	popl %eax
 	pushl %ecx
 	int $0x40
+syscall_pc:			/* the pc the kernel sees */
 	popl %ecx
 	pushl %eax		/* the caller takes the number off */
 	pushl %ecx

@@ -1,9 +1,9 @@
 """The bare machine: processors over RAM with hand-made page tables, no kernel.
 
-    bare = Bare()
-    bare.load(0x1000, b"\\x40\\xcd\\x40")    # INCL AX; INT $64
-    bare.run(bare.regs(0x1000))
-    assert bare.traps == [Trap(64, 0, 0x1003, 0)]
+bare = Bare()
+bare.load(0x1000, b"\\x40\\xcd\\x40")    # INCL AX; INT $64
+bare.run(bare.regs(0x1000))
+assert bare.traps == [Trap(64, 0, 0x1003, 0)]
 """
 
 import struct

@@ -44,11 +44,11 @@ def whole(kind: counter.Kind) -> tuple[tuple[object, ...], int]:
         return state(bare, regs), bare.cpu.now()
 
 
-def test_native_and_python_count_alike():
+def test_native_and_python_count_alike() -> None:
     assert whole("native") == whole("python")
 
 
-def test_every_stop_is_at_the_same_instruction_with_either_hook():
+def test_every_stop_is_at_the_same_instruction_with_either_hook() -> None:
     """One block at a time, two machines side by side, and one that runs to the same count in one go."""
     pairs = [machine("native"), machine("python")]
     for n in range(300):
@@ -66,7 +66,7 @@ def test_every_stop_is_at_the_same_instruction_with_either_hook():
 
 
 @pytest.mark.parametrize("quantum", [1, 2, 3, 7, 64])
-def test_stopping_changes_nothing(quantum):
+def test_stopping_changes_nothing(quantum: int) -> None:
     expected, ns = whole("native")
     bare, regs = machine()
     with bare:
@@ -75,7 +75,7 @@ def test_stopping_changes_nothing(quantum):
         assert (state(bare, regs), bare.cpu.now()) == (expected, ns)
 
 
-def test_time_that_is_up_already_runs_nothing():
+def test_time_that_is_up_already_runs_nothing() -> None:
     bare, regs = machine()
     with bare:
         assert bare.run(regs, ns=0)
@@ -85,14 +85,14 @@ def test_time_that_is_up_already_runs_nothing():
         assert (regs.pc, bare.cpu.now()) == (CODE, 1000)
 
 
-def test_until_is_rounded_up_to_a_block():
+def test_until_is_rounded_up_to_a_block() -> None:
     bare, regs = machine()
     with bare:
         assert bare.run(regs, ns=25)
         assert bare.cpu.now() == 30
 
 
-def test_time_spent_in_a_trap_comes_off_the_slice():
+def test_time_spent_in_a_trap_comes_off_the_slice() -> None:
     with Bare() as bare:
         bare.load(CODE, b"\x40\xcd\x40\x90\xeb\xfe")
 
@@ -107,7 +107,7 @@ def test_time_spent_in_a_trap_comes_off_the_slice():
         assert bare.cpu.now() == 1000
 
 
-def test_until_set_in_a_trap_takes_effect_at_once():
+def test_until_set_in_a_trap_takes_effect_at_once() -> None:
     with Bare() as bare:
         bare.load(CODE, b"\x40\xcd\x40\x90\xeb\xfe")
 
@@ -121,7 +121,7 @@ def test_until_set_in_a_trap_takes_effect_at_once():
 
 
 @pytest.mark.parametrize("kind", ["native", "python"])
-def test_a_requested_stop_is_at_a_block_and_uncounted(kind):
+def test_a_requested_stop_is_at_a_block_and_uncounted(kind: counter.Kind) -> None:
     bare, regs = machine(kind)
     expected, ns = whole("native")
     with bare:
@@ -132,7 +132,7 @@ def test_a_requested_stop_is_at_a_block_and_uncounted(kind):
         assert (state(bare, regs), bare.cpu.now()) == (expected, ns)
 
 
-def test_a_stop_requested_by_another_thread_ends_a_loop():
+def test_a_stop_requested_by_another_thread_ends_a_loop() -> None:
     import threading
 
     with Bare() as bare:
@@ -148,7 +148,7 @@ def test_a_stop_requested_by_another_thread_ends_a_loop():
         assert regs.ax == bare.peek(DATA) > 0
 
 
-def test_divert_does_not_disturb_the_count():
+def test_divert_does_not_disturb_the_count() -> None:
     with Bare() as bare:
         bare.load(CODE, b"\x40\xe4\x60\x40\xeb\x00\x40\xeb\xfe")
         bare.run(bare.regs(CODE))
@@ -156,13 +156,13 @@ def test_divert_does_not_disturb_the_count():
         assert bare.cpu.now() == NS_PER_BLOCK
 
 
-def test_python_is_chosen_where_the_extension_is_missing(monkeypatch):
+def test_python_is_chosen_where_the_extension_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counter, "nativehook", lambda: None)
     assert not Counter().native
     with pytest.raises(ImportError, match="not built"):
         Counter("native")
 
 
-def test_native_is_chosen_where_it_is_there():
+def test_native_is_chosen_where_it_is_there() -> None:
     assert Counter().native
     assert not Counter("python").native

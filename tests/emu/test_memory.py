@@ -36,7 +36,7 @@ def ax(bare: Bare, pc: int, cpu: int = 0) -> int:
     return regs.ax
 
 
-def test_sizes():
+def test_sizes() -> None:
     assert Memory(4 << 20).size == 4 << 20
     assert Memory(3 << 30).size == 3 << 30
     for size in (0, 1 << 20, (4 << 20) + 4096, (3 << 30) + (4 << 20)):
@@ -44,7 +44,7 @@ def test_sizes():
             Memory(size)
 
 
-def test_zero_copy_read_write():
+def test_zero_copy_read_write() -> None:
     m = Memory(4 << 20)
     m.write(0x1010, b"abc")
     m.write(0x1FFF, bytearray(b"z"))
@@ -56,7 +56,7 @@ def test_zero_copy_read_write():
     assert m.read(0x2000, 4) == b"\x01\x02\x03\x04"
 
 
-def test_walk_and_code():
+def test_walk_and_code() -> None:
     m = Memory(4 << 20)
     m.words[0x1000 >> 2] = 0x2001
     m.words[0x2000 >> 2] = 0x3001
@@ -79,7 +79,7 @@ def test_walk_and_code():
 
 @pytest.mark.parametrize("how", ["write", "zero", "copy"])
 @pytest.mark.parametrize("ncpu", [1, 2])
-def test_changed_frame_runs_its_new_code_on_every_processor(how, ncpu):
+def test_changed_frame_runs_its_new_code_on_every_processor(how: str, ncpu: int) -> None:
     with Bare(ncpu=ncpu) as bare:
         bare.load(CODE, mov(1))
         pa = bare.pte(CODE) & ~0xFFF
@@ -99,7 +99,7 @@ def test_changed_frame_runs_its_new_code_on_every_processor(how, ncpu):
                 bare.memory.words[(pa >> 2) + 1] = 0x40CD00
 
 
-def test_recycled_frame_at_another_address_in_another_space():
+def test_recycled_frame_at_another_address_in_another_space() -> None:
     with Bare(ncpu=2) as bare:
         pa = bare.map(CODE)
         bare.memory.write(pa, mov(1))
@@ -117,7 +117,7 @@ def test_recycled_frame_at_another_address_in_another_space():
             assert ax(bare, CODE, cpu) == 2
 
 
-def test_change_inside_a_trap_is_seen_at_once():
+def test_change_inside_a_trap_is_seen_at_once() -> None:
     with Bare() as bare:
         bare.load(CODE, b"\xb8" + le(1) + STOP + b"\xeb\xf7")
         pa = bare.pte(CODE) & ~0xFFF
@@ -133,7 +133,7 @@ def test_change_inside_a_trap_is_seen_at_once():
         assert seen == [1, 2, 3, 4, 5]
 
 
-def test_only_the_second_page_of_a_block_changes():
+def test_only_the_second_page_of_a_block_changes() -> None:
     """A translated block may lie in two frames."""
     with Bare(ncpu=2) as bare:
         end = CODE + 0x1000
@@ -146,7 +146,7 @@ def test_only_the_second_page_of_a_block_changes():
             assert ax(bare, end - 3, cpu) == 0x02020101
 
 
-def test_forget_drops_one_processors_code():
+def test_forget_drops_one_processors_code() -> None:
     """cachectl's way: memory was changed behind the methods' back, and each processor is told."""
     with Bare(ncpu=2) as bare:
         bare.load(CODE, mov(1))
@@ -162,7 +162,7 @@ def test_forget_drops_one_processors_code():
         assert [ax(bare, CODE, 0), ax(bare, CODE, 1)] == [2, 2]
 
 
-def test_self_modifying_code_on_one_processor():
+def test_self_modifying_code_on_one_processor() -> None:
     with Bare() as bare:
         # MOVL $1, AX; INCL of that 1; INT; loop
         bare.load(CODE, b"\xb8" + le(1) + b"\xff\x05" + le(CODE + 1) + STOP + b"\xeb\xf1")
@@ -177,7 +177,7 @@ def test_self_modifying_code_on_one_processor():
         assert seen == [1, 2, 3, 4, 5]
 
 
-def test_code_that_was_data_first():
+def test_code_that_was_data_first() -> None:
     """A page with a store-is-fast TLB entry becomes code, and is then stored to."""
     with Bare() as bare:
         bare.map(DATA)
@@ -198,7 +198,7 @@ def test_code_that_was_data_first():
         assert seen == [1, 2] * 3
 
 
-def test_alias_stores_are_seen():
+def test_alias_stores_are_seen() -> None:
     """The frame is executed at one address and stored to at another."""
     with Bare() as bare:
         pa = bare.map(DATA)
@@ -220,7 +220,7 @@ def test_alias_stores_are_seen():
         assert seen == [1, 2, 1, 2, 1, 2]
 
 
-def test_stores_of_one_processor_reach_the_code_of_others():
+def test_stores_of_one_processor_reach_the_code_of_others() -> None:
     """B only stores, A only executes; then both do both, by turns."""
     with Bare(ncpu=3) as bare:
         bare.load(CODE, mov(1))
@@ -237,7 +237,7 @@ def test_stores_of_one_processor_reach_the_code_of_others():
                 assert ax(bare, CODE, cpu) == value
 
 
-def test_a_store_between_two_executions_in_one_slice_each():
+def test_a_store_between_two_executions_in_one_slice_each() -> None:
     """The storing processor's TLB already holds a writable entry when the other begins to execute."""
     with Bare(ncpu=2) as bare:
         bare.load(CODE, mov(1))
@@ -249,7 +249,7 @@ def test_a_store_between_two_executions_in_one_slice_each():
         assert ax(bare, CODE, 0) == 3
 
 
-def test_table_frame_was_code_before_and_is_code_again_later():
+def test_table_frame_was_code_before_and_is_code_again_later() -> None:
     with Bare(ncpu=2) as bare:
         bare.load(CODE, mov(1))
         pa = bare.pte(CODE) & ~0xFFF
@@ -272,7 +272,7 @@ def test_table_frame_was_code_before_and_is_code_again_later():
             assert ax(bare, CODE, cpu) == 6
 
 
-def test_a_processor_that_joins_late_and_one_that_leaves():
+def test_a_processor_that_joins_late_and_one_that_leaves() -> None:
     from emu.cpu import Cpu
 
     with Bare() as bare:
@@ -290,7 +290,7 @@ def test_a_processor_that_joins_late_and_one_that_leaves():
         assert bare.memory.executed[pa >> 12] == 1
 
 
-def test_a_process_moves_between_processors():
+def test_a_process_moves_between_processors() -> None:
     with Bare(ncpu=2) as bare:
         bare.map(DATA)
         # LOOP: LOCK INCL DATA; FLD1; FADDP; INCL BX; JMP LOOP

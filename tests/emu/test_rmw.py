@@ -80,7 +80,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_fault_of_each_form(name):
+def test_fault_of_each_form(name: str) -> None:
     insn = bytes.fromhex(name.rsplit(" ", 1)[1])
     with Bare() as bare:
         bare.map(STACK)
@@ -96,7 +96,7 @@ def test_fault_of_each_form(name):
 
 @pytest.mark.parametrize("offset", [0, 31, 32, 4096 * 8, -1, -32, -33, -4096 * 8])
 @pytest.mark.parametrize("wide", [True, False])
-def test_bit_strings_reach_far(offset, wide):
+def test_bit_strings_reach_far(offset: int, wide: bool) -> None:
     with Bare() as bare:
         bare.load(CODE, (b"" if wide else b"\x66") + b"\x0f\xb3\x0b\xcd\x40")  # BTR CX, (BX)
         regs = bare.regs(CODE)
@@ -108,7 +108,7 @@ def test_bit_strings_reach_far(offset, wide):
             assert trap.addr == ABSENT + offset // 32 * 4
 
 
-def test_operand_across_two_absent_pages_and_half_absent():
+def test_operand_across_two_absent_pages_and_half_absent() -> None:
     with Bare() as bare:
         bare.load(CODE, b"\xff\x05" + le(ABSENT + 0xFFE) + b"\xcd\x40")
         end = ABSENT + 0x1000
@@ -125,9 +125,9 @@ def test_operand_across_two_absent_pages_and_half_absent():
         assert bare.traps[2].trapno == 64
 
 
-def test_another_operand_of_such_an_instruction_is_no_write():
+def test_another_operand_of_such_an_instruction_is_no_write() -> None:
     """The code itself may be what is absent: then the fault is a read."""
-    regs = Blank()
+    regs = numbered()
     assert rmw.writes(b"\xff\x05" + le(0x2000), regs, 0x2003)
     assert not rmw.writes(b"\xff\x05" + le(0x2000), regs, 0x2004)
     assert not rmw.writes(b"\xff\x05" + le(0x2000), regs, 0x1FFF)
@@ -136,13 +136,13 @@ def test_another_operand_of_such_an_instruction_is_no_write():
         assert not rmw.writes((b"\xff\x05" + le(0x2000))[:n], regs, 0x2000)
 
 
-class Blank:
+def numbered() -> Regs:
     """Registers with a number each."""
-
-    def __init__(self) -> None:
-        for i, name in enumerate(rmw.REGISTERS):
-            setattr(self, name, 0x11111111 * (i + 1))
-        self.pc = self.flags = 0
+    with Bare() as bare:
+        regs = bare.regs(0)
+    for i, name in enumerate(rmw.REGISTERS):
+        setattr(regs, name, 0x11111111 * (i + 1))
+    return regs
 
 
 RMW = {
@@ -154,11 +154,11 @@ RMW = {
 }
 
 
-def test_agrees_with_capstone_on_random_instructions():
+def test_agrees_with_capstone_on_random_instructions() -> None:
     md = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_32)
     md.detail = True
     rng = random.Random(386)
-    regs = Blank()
+    regs = numbered()
     heads = [bytes([op]) for op in (*rmw.ONE, rmw.ARPL)] + [bytes([15, op]) for op in (*rmw.TWO, rmw.CMPXCHG8B)]
     checked = 0
     for i in range(20000):

@@ -278,7 +278,7 @@ def test_more_elements_than_one_walk_takes(rig: Rig) -> None:
     def _() -> None:
         assert rig.stat(deep).name == "d39"
         assert rig.stat(deep + "/../" * 2).name == "d37"
-        assert text(rig, deep + "/x") == "'.../d30/d31/d32/d33/d34/d35/d36/d37/d38/d39/x' does not exist"
+        assert text(rig, deep + "/x") == "'.../" + deep[deep.index("d23") :] + "/x' does not exist"
 
 
 # The mount table

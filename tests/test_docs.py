@@ -1,0 +1,369 @@
+"""The documentation is true: what it shows is run, what there is is named, what it links to exists.
+
+A fenced block marked ``console`` holds commands, lines that begin with ``$ ``, and what they print: standard output
+and standard error together. A line ``...`` stands for any lines; a command with nothing below it may print what it
+likes. ``# status N`` at a command's end is its exit status, 0 if it is not told. The commands of a block run one
+after the other in an empty directory that has links to guest/ and tests/.
+
+``P9EMU_UPDATE=1 python -m pytest tests/test_docs.py`` writes the output anew, around the ``...`` that are there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fcntl
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pytest
+
+from emu.cli import cli
+from guest.catalog import CATALOG
+from kernel.event import Event
+from kernel.systab import systab
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+UPDATE = os.environ.get("P9EMU_UPDATE", "") == "1"
+
+# Commands that are shown and not run here, with the reason. Each must be shown somewhere.
+EXEMPT = {
+    "make demo": "sets up a virtual environment; its two commands are run from docs/trace.md",
+    "make test": "is what continuous integration runs, this test with it",
+    "make lint": "is a part of make test",
+    "make guests": "writes into guest/bin; tests/guest rebuilds the programs and compares",
+    "make bench": "takes minutes, and its figures are this host's",
+    "p9emu bench": "takes minutes, and its figures are this host's",
+    "pip install .": "needs the network",
+    "python3 -m venv p9": "belongs to the installation, which needs the network",
+    "p9/bin/pip install .": "needs the network",
+    "p9/bin/p9emu run hello": "runs what was installed, which needs the network",
+    "python -m guest.build": "writes into guest/bin; tests/guest rebuilds the programs and compares",
+    "python -m guest.build --check": "compiles all programs; tests/guest does the same",
+    "python -m pytest": "would run this test again",
+    "python -m pytest -m quality": "runs beside this test",
+    "P9EMU_UPDATE=1 python -m pytest tests/test_docs.py": "would run this test again, and write",
+}
+
+# What an installation without a C compiler says in each run.
+SLOWER = "p9emu: the block counter is in Python"
+
+STATUS = re.compile(r"\s+# status (\d+)$")
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+CODE = re.compile(r"`([^`\n]+)`")
+
+
+@dataclass
+class Shown:
+    """A command of a document, the output below it, and the lines (from 0) where that stands."""
+
+    line: int
+    text: str
+    output: list[str]
+
+    @property
+    def command(self) -> str:
+        """What is typed."""
+        return STATUS.sub("", self.text)
+
+    @property
+    def status(self) -> int:
+        """The exit status that is told."""
+        m = STATUS.search(self.text)
+        return int(m[1]) if m else 0
+
+
+@dataclass
+class Block:
+    """The n-th console block of a document."""
+
+    doc: Path
+    n: int
+    line: int
+    commands: list[Shown]
+
+    def __str__(self) -> str:
+        return f"{self.doc.relative_to(ROOT)}:{self.line + 1}"
+
+
+def blocks(doc: Path) -> Iterator[Block]:
+    """The console blocks of a document, in order."""
+    block: Block | None = None
+    n = 0
+    for i, line in enumerate(doc.read_text().splitlines()):
+        if block is None:
+            if line == "```console":
+                block = Block(doc, n, i, [])
+                n += 1
+        elif line == "```":
+            yield block
+            block = None
+        elif line.startswith("$ "):
+            block.commands.append(Shown(i, line[2:], []))
+        else:
+            assert block.commands, f"{doc.name}:{i + 1}: output before any command"
+            block.commands[-1].output.append(line)
+    assert block is None, f"{doc.name}: a block does not end"
+
+
+BLOCKS = [b for doc in DOCS for b in blocks(doc)]
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the commands p9emu, python and python3, which run this tree."""
+    where = tmp_path_factory.mktemp("bin")
+    python = shlex.quote(sys.executable)
+    for name, words in (("p9emu", f"{python} -m emu"), ("python", python), ("python3", python)):
+        tool = where / name
+        tool.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {words} "$@"\n')
+        tool.chmod(0o755)
+    return where
+
+
+def execute(command: str, tools: Path, cwd: Path) -> tuple[int, list[str]]:
+    """Exit status and lines of output of a command."""
+    env = {
+        "PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "HOME": str(cwd),
+        "LC_ALL": "C.UTF-8",
+        "TERM": "dumb",
+        "COLUMNS": "100",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=300,
+        check=False,
+    )
+    lines = done.stdout.decode().splitlines()
+    return done.returncode, [line.rstrip() for line in lines if not line.startswith(SLOWER)]
+
+
+def pieces(shown: list[str]) -> list[list[str]]:
+    """The runs of lines between the ``...``; n of these make n+1 pieces, of which some may be empty."""
+    out: list[list[str]] = [[]]
+    for line in shown:
+        if line.strip() == "...":
+            out.append([])
+        else:
+            out[-1].append(line)
+    return out
+
+
+def agrees(shown: list[str], actual: list[str]) -> bool:
+    """Whether the output is what is shown."""
+    first, *rest = pieces(shown)
+    if not rest:
+        return first == actual
+    last = rest.pop()
+    if len(actual) < len(first) + len(last) or actual[: len(first)] != first:
+        return False
+    end = len(actual) - len(last)
+    if actual[end:] != last:
+        return False
+    at = len(first)
+    for piece in rest:
+        while at + len(piece) <= end and actual[at : at + len(piece)] != piece:
+            at += 1
+        if at + len(piece) > end:
+            return False
+        at += len(piece)
+    return True
+
+
+def renewed(shown: list[str], actual: list[str]) -> list[str]:
+    """What to show of the output: each piece that was shown where it fits best, with ``...`` between."""
+    if agrees(shown, actual):
+        return shown
+    first, *rest = pieces(shown)
+    if not rest:
+        return actual
+    last = rest.pop()
+    out = actual[: len(first)]
+    at, end = len(first), max(len(actual) - len(last), len(first))
+    for piece in rest:
+
+        def likeness(i: int, piece: list[str] = piece) -> float:
+            return sum(
+                difflib.SequenceMatcher(None, a, b).ratio()
+                for a, b in zip(piece, actual[i : i + len(piece)], strict=True)
+            )
+
+        best = max(range(at, max(end - len(piece), at) + 1), key=likeness)
+        out += ["...", *actual[best : best + len(piece)]]
+        at = best + len(piece)
+    return [*out, "...", *actual[end:]]
+
+
+def rewrite(block: Block, outputs: dict[int, list[str]]) -> None:
+    """Put these outputs under the commands of a block of a document that others may be writing too."""
+    with block.doc.open("r+") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        now = next(b for b in blocks(block.doc) if b.n == block.n)
+        lines = f.read().splitlines()
+        for i, shown in reversed(list(enumerate(now.commands))):
+            if i in outputs:
+                start = shown.line + 1
+                lines[start : start + len(shown.output)] = outputs[i]
+        f.seek(0)
+        f.write("\n".join(lines) + "\n")
+        f.truncate()
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if any(c.command not in EXEMPT for c in b.commands)], ids=str)
+def test_commands_do_what_is_shown(block: Block, tools: Path, tmp_path: Path) -> None:
+    for name in ("guest", "tests"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    outputs: dict[int, list[str]] = {}
+    for i, shown in enumerate(block.commands):
+        if shown.command in EXEMPT:
+            continue
+        status, actual = execute(shown.command, tools, tmp_path)
+        assert status == shown.status, f"{block}: $ {shown.command}\n" + "\n".join(actual)
+        if not shown.output:
+            continue
+        if UPDATE:
+            outputs[i] = renewed(shown.output, actual)
+        elif not agrees(shown.output, actual):
+            diff = "\n".join(difflib.unified_diff(shown.output, actual, "shown", "actual", lineterm=""))
+            pytest.fail(f"{block}: $ {shown.command}\n{diff}\n(P9EMU_UPDATE=1 writes it anew)")
+    if UPDATE:
+        rewrite(block, outputs)
+
+
+def test_exempt_commands_are_those_shown() -> None:
+    shown = {c.command for b in BLOCKS for c in b.commands}
+    assert sorted(EXEMPT.keys() - shown) == [], "exempt, and shown nowhere"
+
+
+@pytest.mark.parametrize(
+    ("shown", "actual", "same"),
+    [
+        (["a"], ["a"], True),
+        (["a"], ["a", "b"], False),
+        (["a", "..."], ["a"], True),
+        (["a", "..."], ["b", "a"], False),
+        (["...", "b"], ["a", "b"], True),
+        (["...", "b"], ["b", "a"], False),
+        (["...", "b", "..."], ["a", "b", "c"], True),
+        (["a", "...", "b", "...", "a"], ["a", "b", "a"], True),
+        (["a", "...", "a"], ["a"], False),
+    ],
+)
+def test_an_elision_stands_for_any_lines(shown: list[str], actual: list[str], same: bool) -> None:
+    assert agrees(shown, actual) == same
+
+
+@pytest.mark.parametrize(
+    ("shown", "actual", "new"),
+    [
+        (["x"], ["a", "b"], ["a", "b"]),
+        (["x", "..."], ["a", "b", "c"], ["a", "..."]),
+        (["...", "x"], ["a", "b", "c"], ["...", "c"]),
+        (["x", "...", "bbbx", "...", "y"], ["a", "c", "bbbb", "d", "e"], ["a", "...", "bbbb", "...", "e"]),
+        (["a", "..."], ["a", "b"], ["a", "..."]),
+    ],
+)
+def test_output_is_renewed_around_elisions(shown: list[str], actual: list[str], new: list[str]) -> None:
+    assert renewed(shown, actual) == new
+    assert agrees(new, actual)
+
+
+# Links
+
+
+def prose(doc: Path) -> str:
+    """A document without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", doc.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(doc: Path) -> set[str]:
+    """The names of a document's headings in links, made as GitHub makes them."""
+    heads = re.findall(r"^#+ +(.*)$", prose(doc), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in heads}
+
+
+@pytest.mark.parametrize("doc", DOCS, ids=lambda d: d.name)
+def test_links_lead_somewhere(doc: Path) -> None:
+    for link in LINK.findall(prose(doc)):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (doc.parent / path).resolve() if path else doc
+        assert target.is_relative_to(ROOT), link
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def test_every_document_is_linked_from_the_readme() -> None:
+    links = set(LINK.findall(prose(ROOT / "README.md")))
+    assert sorted(str(d.relative_to(ROOT)) for d in DOCS[1:]) == sorted(
+        str(d.relative_to(ROOT)) for d in DOCS[1:] if str(d.relative_to(ROOT)) in links
+    )
+
+
+@pytest.mark.parametrize("doc", DOCS, ids=lambda d: d.name)
+def test_no_document_names_a_place_on_this_computer(doc: Path) -> None:
+    assert str(ROOT) not in doc.read_text()
+    assert str(Path.home()) + "/" not in doc.read_text()
+
+
+# Names
+
+
+def named(doc: str) -> set[str]:
+    """What a document says in code type, and the words of it."""
+    codes = set(CODE.findall(prose(ROOT / doc)))
+    return codes | {word for code in codes for word in code.split()}
+
+
+def rows(doc: str, columns: int) -> list[tuple[str, ...]]:
+    """The first cells of all rows of a document's tables, code type removed."""
+    out = []
+    for line in prose(ROOT / doc).splitlines():
+        if line.startswith("| "):
+            out.append(tuple(cell.strip().strip("`") for cell in line.strip("|").split("|"))[:columns])
+    return out
+
+
+def test_every_guest_is_described() -> None:
+    assert sorted({g.name for g in CATALOG} - {row[0] for row in rows("docs/guests.md", 1)}) == []
+
+
+def test_every_event_and_field_is_described() -> None:
+    words = named("docs/trace.md")
+    kinds = Event.__subclasses__()
+    assert len(kinds) >= 8
+    for event in kinds:
+        names = {"class" if f.name == "cls" else f.name for f in fields(event)}
+        assert sorted(names - words) == [], event.kind
+        assert event.kind in words
+
+
+def test_every_system_call_is_described_and_no_other() -> None:
+    calls = {(str(nr), call.name) for nr, call in systab().items()}
+    shown = {row for row in rows("docs/processes.md", 2) if row[0].isdigit()}
+    assert shown == calls
+
+
+def test_every_command_and_option_is_named() -> None:
+    words = named("README.md") | {w for d in DOCS for w in named(str(d.relative_to(ROOT)))}
+    for name, command in cli.commands.items():
+        assert f"p9emu {name}" in " ".join(words) or name in words
+        for parameter in command.params:
+            for option in parameter.opts:
+                if option.startswith("-"):
+                    assert option in words, f"{name} {option}"
