@@ -180,7 +180,7 @@ class Cpu:
                 return False
             if not self._deferred():
                 self._lib.save(self._uc, self.current.handle)
-                self.current.settle(stopped=True)
+                self.current.settle()
                 if self.counter.take():
                     return True
                 if not fenced:
@@ -215,7 +215,7 @@ class Cpu:
         for frame in range(self._low):
             self._region.set(frame, execute=True, write=True)
         fresh = self._regs(bytes(blank.buf))
-        fresh.settle(stopped=False)
+        fresh.settle()
         return bytes(fresh.buf)
 
     def _install(self) -> None:
@@ -251,11 +251,9 @@ class Cpu:
         """Run ``current`` until something stops emulation."""
         regs, words, layout = self.current, self.current.words, self._layout
         words[layout.cr3] = self._cr3
-        flags = words[layout.flags]
-        # uc_emu_start takes the arithmetic flags and D from the flags word and forgets where they were.
+        # uc_emu_start takes the arithmetic flags and D from this word, not from where they are kept.
         words[layout.flags] = regs.flags
         self._lib.restore(self._uc, regs.handle)
-        words[layout.flags] = flags
         if self._flush:
             self._flush = False
             self._lib.ctl(self._uc, CTL_TLB_FLUSH)
@@ -346,7 +344,7 @@ class Cpu:
             if self._trap is None:
                 regs = self.current
                 self._lib.save(self._uc, regs.handle)
-                regs.settle(stopped=False)
+                regs.settle()
                 trapno = x86.UNDEFINED
                 if self._opcode(regs).startswith(b"\xf1"):  # INT1, which Unicorn does not know
                     regs.pc += self._prefixes(regs) + 1
@@ -365,7 +363,7 @@ class Cpu:
         try:
             if self._trap is None:
                 self._lib.save(self._uc, self.current.handle)
-                self.current.settle(stopped=False)
+                self.current.settle()
                 self._trap = trapno, 0
                 svm.regwrite(self._lib, self._uc, x86_const.UC_X86_REG_CR3, NOWHERE)
                 self._lib.stop(self._uc)

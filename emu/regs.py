@@ -35,7 +35,7 @@ class Layout:
     si: int
     di: int
     pc: int
-    flags: int  # without the arithmetic flags and D, which Unicorn keeps elsewhere
+    flags: int  # valid without the arithmetic flags and D only: Unicorn keeps them elsewhere
     cr2: int
     cr3: int
     errorcode: int
@@ -67,8 +67,7 @@ def header(lib: Lib, uc: c_void_p) -> bytes:
 class Regs(Context):
     """Implements kernel.hw.Regs. Use the class that :func:`regsclass` makes for a layout.
 
-    Outside a trap's own processing the state is always ready to be resumed: no exception in flight,
-    and the arithmetic flags where Unicorn keeps them while it runs, not in the flags word.
+    Once settled the state is ready to be resumed: no exception is in flight.
     """
 
     layout: Layout
@@ -95,7 +94,6 @@ class Regs(Context):
     def flags(self, value: int) -> None:
         new = value & x86.FL_USER | x86.FL_INTERRUPT | x86.FL_ALWAYS
         lib().contextwrite(self.handle, EFLAGS, ctypes.byref(c_uint32(new)))
-        self.words[self.layout.flags] = new & ~(x86.FL_ARITH | x86.FL_DIRECTION)
 
     def fpstatus(self) -> tuple[int, int]:
         """FPU status word and address of the last FPU instruction."""
@@ -119,13 +117,10 @@ class Regs(Context):
         """The state of a fresh program: zero registers, FPU control 0x37f, MXCSR 0x1f80 (exec)."""
         self.buf[:] = self._blank
 
-    def settle(self, stopped: bool) -> None:
-        """Make a state that was just saved ready to be resumed; stopped: it was saved outside emulation."""
-        words, layout = self.words, self.layout
-        words[layout.isint] = 0
-        words[layout.oldexception] = NONE
-        if stopped:
-            words[layout.flags] &= ~(x86.FL_ARITH | x86.FL_DIRECTION)
+    def settle(self) -> None:
+        """Make a state that was just saved ready to be resumed."""
+        self.words[self.layout.isint] = 0
+        self.words[self.layout.oldexception] = NONE
 
 
 def _word(index: int) -> property:

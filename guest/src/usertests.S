@@ -160,5 +160,6 @@ heldregs:
 	ret
 	.size heldregs, . - heldregs
 
-	.local save
-	.comm save, 4, 4
+	.bss
+	.balign 4
+save:	.space 4

@@ -62,7 +62,8 @@ def run(program: str, *args: str, stdin: bytes = b"", trace: bool = False, **con
     with closing(Machine(Config(**config), events.append if trace else None)) as machine:
         machine.kernel.console = console
         outcome = machine.run(program, list(args))
-    return Run(outcome, console.out[1].decode(), console.out[2].decode(), events)
+    out, err = (console.out[fd].decode("utf-8", "surrogateescape") for fd in (1, 2))
+    return Run(outcome, out, err, events)
 
 
 class Lines:
@@ -97,13 +98,9 @@ def p9emu(*args: str, stdin: bytes = b"", cwd: Path | None = None) -> subprocess
     )
 
 
-def aout(code: bytes, data: bytes = b"", bss: int = 0, magic: int = 0x1EB, entry: int = 0x1020, **sizes: int) -> bytes:
-    """An a.out of raw machine code; ``sizes`` override what the header says of text, data or bss."""
-    text = sizes.get("text", len(code))
-    head = struct.pack(
-        ">8I", magic, text, sizes.get("data", len(data)), sizes.get("bss", bss), 0, entry, 0, 0
-    )  # fmt: skip
-    return head + code + data
+def aout(code: bytes, data: int = 0, bss: int = 0, magic: int = 0x1EB, entry: int = 0x1020) -> bytes:
+    """An a.out of raw machine code. The header says what it is told: no data follow the code."""
+    return struct.pack(">8I", magic, len(code), data, bss, 0, entry, 0, 0) + code
 
 
 def machinecode(tmp_path: Path, code: bytes, *args: str, bss: int = 0, **config: Any) -> Run:

@@ -365,7 +365,7 @@ def test_two_processes_take_turns_in_the_hook(bare: Bare) -> None:
 
 
 def test_flags_of_a_stopped_process_leave_nothing_behind(bare: Bare) -> None:
-    """Unicorn keeps the arithmetic flags in one form while it runs and in another when it is stopped."""
+    """Unicorn keeps the arithmetic flags in one place while it runs and in another when it is stopped."""
     bare.map(DATA)
     bare.load(CODE, b"\xf9\xfd\xeb\x00\x9c\x5b\xf8\xfc\x9c\x59\xcd\x40")  # STC; STD; JMP; BX = flags; CLC; CLD; CX =
     bare.load(0x5000, b"\xf9\xcd\x40\x9c\x5b\xf8\x9c\x59\xcd\x40")
