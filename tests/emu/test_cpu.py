@@ -603,6 +603,27 @@ def test_string_instruction_is_restartable_at_a_fault(bare: Bare) -> None:
     assert bare.peek(DATA + 0x1FFC) == 0x55555555
 
 
+def test_pause_goes_on_with_its_flags(bare: Bare) -> None:
+    """Unicorn leaves and enters its execution loop at a PAUSE."""
+    bare.map(DATA)
+    bare.load(CODE, b"\xf9\xfd\xf3\x90\x9c\x5b\xf8\xfc\xf3\x90\x9c\x59\xcd\x40")
+    regs = bare.regs(CODE, sp=DATA + 0x800)
+    bare.run(regs)
+    assert bare.traps == [Trap(64, 0, CODE + 14)]
+    assert (regs.bx & 0x401, regs.cx & 0x401) == (0x401, 0)
+
+
+def test_segment_registers_load_from_the_kernels_table(bare: Bare) -> None:
+    bare.map(DATA)
+    # MOVW $UDSEL, AX; MOVW AX, DS, ES, FS, SS; MOVL $1, ES:DATA; JMPF $UESEL:..; MOVW CS, BX; MOVW SS, CX
+    code = "66b81b00 8ed8 8ec0 8ee0 8ed0 26c70500800000 01000000 ea" + le(CODE + 30).hex() + "2300 668ccb 668cd1 cd40"
+    bare.load(CODE, bytes.fromhex(code))
+    regs = bare.regs(CODE)
+    bare.run(regs)
+    assert bare.traps == [Trap(64, 0, CODE + 38)]
+    assert (regs.bx, regs.cx, bare.peek(DATA)) == (0x23, 0x1B, 1)
+
+
 def test_forever_is_far_away(bare: Bare) -> None:
     bare.load(CODE, b"\xcd\x40")
     bare.run(bare.regs(CODE), FOREVER)

@@ -205,10 +205,16 @@ class PlainKernel(Kernel):
         self.failmalloc = 0  # counts down to the malloc that fails
         self.npath = 0
         self.events: list[Event] = []
+        self.printed: list[str] = []
+        self.onprint = self.printed.append
 
     def malloc(self) -> bool:
         self.failmalloc -= 1
         return self.failmalloc != 0
+
+    def nopager(self) -> None:
+        """Let whoever needs memory wait in vain."""
+        self.pagerstarted.ref = 1
 
     def listen(self) -> None:
         """Collect what the kernel tells in ``events``."""

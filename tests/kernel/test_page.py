@@ -100,6 +100,7 @@ def test_newpage_clears_if_asked(kernel: PlainKernel) -> None:
 
 def test_process_waits_at_highwater_and_a_kernel_process_does_not() -> None:
     k = PlainKernel(100)
+    k.nopager()
     assert k.swapalloc.highwater == 5
     got: list[str] = []
 
@@ -127,6 +128,7 @@ def test_process_waits_at_highwater_and_a_kernel_process_does_not() -> None:
 
 def test_newpage_that_waited_gives_the_segment_up() -> None:
     k = PlainKernel(100)
+    k.nopager()
     seen: list[object] = []
 
     def body() -> None:
@@ -144,6 +146,7 @@ def test_newpage_that_waited_gives_the_segment_up() -> None:
 
 def test_note_ends_a_wait_for_memory_and_the_process_waits_again() -> None:
     k = PlainKernel(100)
+    k.nopager()
     waits = []
 
     def body() -> None:
@@ -334,6 +337,7 @@ def test_pagereclaim_of_the_last_pages_frees_the_image(kernel: PlainKernel) -> N
 
 def test_freed_pages_wake_who_waits_for_memory() -> None:
     k = PlainKernel(100)
+    k.nopager()
     woken: list[int] = []
 
     def body() -> None:
@@ -411,8 +415,8 @@ def test_checkpagerefs_finds_what_nobody_holds(kernel: PlainKernel) -> None:
     assert checkpagerefs(kernel) == 0
     lost = kernel.page()
     assert checkpagerefs(kernel) == 1
-    assert f"page {lost.pa:#x} ref 0 actual 1\n" in kernel.kmesg
-    assert "1 mistakes found\n" in kernel.kmesg
+    assert f"page {lost.pa:#x} ref 0 actual 1\n" in kernel.printed
+    assert "1 mistakes found\n" in kernel.printed
 
 
 def test_checkpagerefs_counts_a_shared_segment_once_and_a_physical_one_not_at_all(kernel: PlainKernel) -> None:

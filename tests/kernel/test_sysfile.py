@@ -428,7 +428,7 @@ def test_mount_points_are_neither_removed_nor_renamed(rig: Rig) -> None:
         assert err(lambda: rig.wstat("/tmp/d", Dir(mode=0))) == "permission denied"
         rig.call(sysfile.sysunmount, 0, "/tmp/d")
         rig.remove("/tmp/d")
-        assert err(lambda: rig.remove("/tmp/d")) == "'/tmp/d' file does not exist"
+        assert err(lambda: rig.remove("/tmp/d")) == "'/tmp/d' does not exist"
         assert err(lambda: rig.remove("/dev/null")) == "permission denied"
 
 
@@ -441,10 +441,10 @@ def test_create_truncates_what_exists(rig: Rig) -> None:
         d = rig.stat("/tmp/f")
         assert (d.length, d.mode) == (0, 0o666)
         assert err(lambda: rig.create("/tmp/f", OWRITE | OEXCL)) == "'/tmp/f' file already exists"
-        assert err(lambda: rig.create("/tmp/no/f", OWRITE)) == "'/tmp/no' file does not exist"
+        assert err(lambda: rig.create("/tmp/no/f", OWRITE)) == "'/tmp/no' does not exist"
         assert err(lambda: rig.create("/tmp/f/g", OWRITE)) == "'/tmp/f/g' not a directory"
         rig.close(rig.open("/tmp/f", OREAD | OTRUNC))
-        assert err(lambda: newfd.__name__ and rig.open("/tmp/g")) == "'/tmp/g' file does not exist"
+        assert err(lambda: newfd.__name__ and rig.open("/tmp/g")) == "'/tmp/g' does not exist"
 
 
 def test_opening_leaves_no_reference_behind(rig: Rig) -> None:
