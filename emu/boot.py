@@ -13,7 +13,7 @@ from emu.aout import AoutError, load, script
 from emu.cli_program import resolve
 from kernel.chan import namec
 from kernel.channel import cclone, cmount, newpath
-from kernel.chandat import MAFTER, MCREATE, MREPL, Abind, Amount, Atodir, Chan, kstr
+from kernel.chandat import MAFTER, MCREATE, MREPL, ORDWR, Abind, Amount, Aopen, Atodir, Chan, kstr
 from kernel.dat import SG_STACK, SSEG, TSEG, Proc, TReal, Waitmsg
 from kernel.devcons import Consdev, conschan
 from kernel.devdup import Dupdev
@@ -21,14 +21,17 @@ from kernel.devenv import Envdev, ksetenv
 from kernel.devhost import Hostdev
 from kernel.devpipe import Pipedev
 from kernel.devroot import Rootdev
+from kernel.devsd import Sddev
 from kernel.error import Error
 from kernel.mem import BY2PG, USTKSIZE, USTKTOP
 from kernel.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
 from kernel.segment import newseg
+from kernel.swap import setswapchan
 from kernel.sysproc import exec_
 
 if TYPE_CHECKING:
     from emu.machine import Machine
+    from kernel.hw import Disk
     from kernel.kernel import Kernel
 
 
@@ -53,7 +56,7 @@ def boot(machine: Machine, program: str, args: list[bytes]) -> First:
         raise LoadError(str(e), e.status) from None
 
     k = machine.kernel
-    _devices(k)
+    _devices(k, {"swap": machine.disk} if machine.disk is not None else {})
     first = First(kstr(os.fsencode(os.path.basename(path))))
     machine.program = (first.name, path)
 
@@ -79,9 +82,9 @@ def boot(machine: Machine, program: str, args: list[bytes]) -> First:
     return first
 
 
-def _devices(k: Kernel) -> None:
+def _devices(k: Kernel, disks: dict[str, Disk]) -> None:
     # A channel's type is its device's place in this table; devroot comes first.
-    k.devtab += [Rootdev(k), Consdev(k), Dupdev(k), Envdev(k), Pipedev(k), Hostdev(k)]
+    k.devtab += [Rootdev(k), Consdev(k), Dupdev(k), Envdev(k), Pipedev(k), Sddev(k, disks), Hostdev(k)]
 
 
 def _firstgroups(k: Kernel, up: Proc) -> None:
@@ -118,6 +121,8 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> None:
         root.mkdir(b.guest)
         new = host.bind(b.host, b.writable)
         _bind(k, new, b.guest, MREPL | (MCREATE if b.writable else 0))
+    if machine.disk is not None:
+        setswapchan(k, namec(k, "#S/swap", Aopen, ORDWR))
     for var, value in machine.config.env:
         ksetenv(k, var, value)
 

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from emu.cli_types import bind, env, guestdir, seconds, size
+from emu.cli_types import bind, env, guestdir, seconds, size, swapsize
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -55,6 +55,20 @@ def machine_options(f: Function) -> Function:
             show_default=True,
             metavar="N",
             help="Seed of everything random; equal seeds give equal runs.",
+        ),
+        click.option(
+            "--swap",
+            type=swapsize,
+            default="0",
+            metavar="SIZE",
+            help="Give the machine a swap device of so many bytes, in a file that is removed at the end.",
+        ),
+        click.option(
+            "--swap-file",
+            "swapfile",
+            type=click.Path(dir_okay=False),
+            metavar="PATH",
+            help="Keep the swap device in this host file; needs --swap.",
         ),
         click.option(
             "--timeout",

@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from emu.cli_error import BROKEN, TIMEOUT, Failure
+from emu.cli_error import BROKEN, TIMEOUT, USAGE, Failure
 from emu.cli_types import Options
 from emu.observe.output import FileOutput, Output, OutputError, StderrOutput
 from emu.observe.plain import plain
@@ -126,6 +126,8 @@ def _execute(
     """Make a machine, run program on it, and turn its failures into ours."""
     from emu.machine import Bind, Config, LoadError, Machine, MachineError, TimeLimit
 
+    if options.swapfile is not None and not options.swap:
+        raise Failure("--swap-file needs --swap SIZE", USAGE)
     config = Config(
         memory=options.memory,
         cpus=options.cpus,
@@ -137,6 +139,8 @@ def _execute(
         verbose=options.verbose,
         timeout=options.timeout,
         counter=options.counter,
+        swap=options.swap,
+        swapfile=options.swapfile,
     )
     try:
         with closing(Machine(config, sink)) as machine:

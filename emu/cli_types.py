@@ -13,6 +13,7 @@ from click import BadParameter
 UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 MINMEM: Final = 4 << 20
 MAXMEM: Final = 3 << 30
+MAXSWAP: Final = 4 << 30  # a swap address has 32 bits
 BY2PG: Final = 4096
 
 
@@ -32,21 +33,37 @@ class Options:
     stats: bool
     color: str
     verbose: bool
+    swap: int
+    swapfile: str | None
 
 
 def size(text: str) -> int:
     """Bytes of memory, with a suffix K, M or G."""
-    unit = UNITS.get(text[-1:].upper(), 1)
-    digits = text if unit == 1 else text[:-1]
-    if not (digits.isascii() and digits.isdigit()):
-        raise BadParameter(f"{text!r} is not a size; write 64M, 512K or 1G.")
-    # A number this long is out of range, and Python refuses to convert very long ones.
-    n = int(digits) * unit if len(digits) <= 20 else MAXMEM + 1
+    n = _bytes(text)
     if not MINMEM <= n <= MAXMEM:
         raise BadParameter(f"{text!r} is not between 4M and 3G.")
     if n % BY2PG:
         raise BadParameter(f"{text!r} is not a multiple of the page size, 4K.")
     return n
+
+
+def swapsize(text: str) -> int:
+    """Bytes of swap, with a suffix K, M or G; 0 is none."""
+    n = _bytes(text)
+    if n > MAXSWAP:
+        raise BadParameter(f"{text!r} is more than 4G.")
+    if n % BY2PG:
+        raise BadParameter(f"{text!r} is not a multiple of the page size, 4K.")
+    return n
+
+
+def _bytes(text: str) -> int:
+    unit = UNITS.get(text[-1:].upper(), 1)
+    digits = text if unit == 1 else text[:-1]
+    if not (digits.isascii() and digits.isdigit()):
+        raise BadParameter(f"{text!r} is not a size; write 64M, 512K or 1G.")
+    # A number this long is out of range, and Python refuses to convert very long ones.
+    return int(digits) * unit if len(digits) <= 20 else MAXSWAP + 1
 
 
 def seconds(text: str) -> float:

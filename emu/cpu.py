@@ -89,7 +89,7 @@ class Cpu:
         memory.attach(self)
 
     def close(self) -> None:
-        """Give back what the processor holds. It cannot be used any more."""
+        """Give back what the processor holds; not to be called from the service. It cannot be used any more."""
         if self._closer.alive:
             self.memory.detach(self)
             self._closer()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from emu import boot
 from emu.console import HostConsole, warn
 from emu.cpu import Cpu
+from emu.disk import FileDisk
 from emu.memory import Memory
 from kernel.dat import Dead, Mach
 from kernel.error import Panic
@@ -58,6 +59,8 @@ class Config:
     verbose: bool = False
     timeout: float | None = None
     counter: Kind = "auto"
+    swap: int = 0  # bytes of a swap device to make; 0: none
+    swapfile: str | None = None  # the host file it is in, to be kept
 
 
 class LoadError(Exception):
@@ -92,6 +95,10 @@ class Stats:
     pages: int = 0
     free_pages: int = 0
     processes: int = 0
+    page_outs: int = 0
+    swap_writes: int = 0
+    swap_ins: int = 0
+    reclaimed_pages: int = 0
     host_seconds: float = 0.0
 
 
@@ -121,6 +128,8 @@ class Machine:
     def __init__(self, config: Config, sink: Sink | None = None) -> None:
         self.config = config
         conf = confinit(config.memory, config.cpus)
+        if config.swap:
+            conf.nswap = config.swap // BY2PG
         # The kernel's window maps 4 MB at a time; what -m leaves of the last 4 MB nobody uses.
         self.memory = Memory(ROUND(config.memory, 4 * MB))
         self.kernel = k = Kernel(conf, self.memory, config.memory - conf.upages * BY2PG)
@@ -140,8 +149,19 @@ class Machine:
             k.onprint = lambda text: warn(text.rstrip("\n"))
         if config.counter == "auto" and not self.cpus[0].counter.native:
             warn("the block counter is in Python, as no C compiler was there at installation: running slower")
+        self.disk = self._swapdisk()
         self.timedout = False
         self.program = ("", "")  # name in the guest and host path of what runs
+
+    def _swapdisk(self) -> FileDisk | None:
+        config = self.config
+        if not config.swap:
+            return None
+        try:
+            return FileDisk(config.swap, config.swapfile)
+        except OSError as e:
+            what = f"--swap-file {config.swapfile}" if config.swapfile else "--swap"
+            raise MachineError(f"{what}: {e.strerror}") from None
 
     def _service(self, n: int) -> Service:
         k = self.kernel
@@ -257,6 +277,10 @@ class Machine:
             pages=k.palloc.user,
             free_pages=k.palloc.freecount,
             processes=k.procs.pidgen,
+            page_outs=k.npageout,
+            swap_writes=k.nswapwrite,
+            swap_ins=k.nswapin,
+            reclaimed_pages=k.nreclaim,
             host_seconds=seconds,
         )
 
@@ -277,5 +301,7 @@ class Machine:
     def close(self) -> None:
         """Give everything back. The machine is of no use afterwards."""
         boot.shutdown(self)
+        if self.disk is not None:
+            self.disk.close()
         for cpu in self.cpus:
             cpu.close()

@@ -160,7 +160,7 @@ class _Check:
                             self.bad(f"{s!r} has page {e.pa:#x} with ref {e.ref}")
 
     def iolist(self) -> None:
-        for p in self.k.iolist:
+        for p in self.k.iolist[self.k.ionext :]:
             self.holders[p] += 1
             self.slots[p.daddr // BY2PG] += 1
 

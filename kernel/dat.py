@@ -410,7 +410,7 @@ class Proc:
         self.regs: Regs | None = None  # user registers; the original's dbgreg
         self.faultcls = ""  # what the fault being served came to, for the trace
         self.faultload = ""
-        self.vain = 0  # rounds newpage has waited without getting a page
+        self.vain = 0  # since when newpage has waited in vain, ns; 0: it does not
         # PMMU of pc/dat.h
         self.mmupdb: Page | None = None
         self.mmufree: Page | None = None

@@ -353,7 +353,8 @@ class Hostdev(Dev):
             dirperm = self._writable(host, place.dirfd)
             if place.st is not None:
                 raise Error(Eexist)
-            if perm & DMDIR:
+            isdir_ = bool(perm & DMDIR)
+            if isdir_:
                 if mode != OREAD:
                     raise Error(Eisdir)
                 try:
@@ -365,13 +366,15 @@ class Hostdev(Dev):
             else:
                 fd = openat(place, _FLAGS[mode] | os.O_CREAT | os.O_EXCL, 0o600)
                 perm &= ~0o666 | dirperm & 0o666
+            try:
+                os.fchmod(fd, perm & 0o777)
+            except OSError as e:
+                os.close(fd)
+                # namec would take a file left behind for another process's
+                (os.rmdir if isdir_ else os.unlink)(place.name, dir_fd=place.dirfd)
+                raise hosterror(e) from None
         finally:
             place.close()
-        try:
-            os.fchmod(fd, perm & 0o777)
-        except OSError as e:
-            os.close(fd)
-            raise hosterror(e) from None
         c.aux = Fid(host, f.loc.kid(elem))
         self._opened(c, fd, mode)
         c.aux.ident.bits = perm & (DMAPPEND | DMEXCL)

@@ -72,7 +72,10 @@ class ProcEvent(Event):
 
 @dataclass(slots=True)
 class PageEvent(Event):
-    """``op``: alloc, free, copy, cache, uncache, lookup, reclaim."""
+    """``op``: alloc, free, copy, cache, uncache, lookup, reclaim, page-out, swap-write, swap-in.
+
+    The last three have the disc address of the swap slot in ``daddr``.
+    """
 
     kind: ClassVar[str] = "page"
     op: str

@@ -28,7 +28,7 @@ from kernel.dat import (
 )
 from kernel.error import Ebadarg, Eintr, Eioload, Error, Panic
 from kernel.mem import BY2PG, MASK32, PGMASK, PTEMAPMEM, PTERONLY, PTEUNCACHED, PTEVALID, PTEWRITE
-from kernel.page import cachepage, copypage, lookpage, mustpage, newpage, putpage, swapaddr, uncachepage
+from kernel.page import cachepage, copypage, lookpage, mustpage, newpage, pageevent, putpage, swapaddr, uncachepage
 from kernel.qlock import qlock, qunlock
 from kernel.swap import putswap, swapcount
 from kernel.uaccess import vmemchr
@@ -273,6 +273,9 @@ def pio(k: Kernel, s: Segment, addr: int, soff: int, pte: Pte, n: int) -> Page:
             new.daddr = daddr
             cachepage(k, new, image)
             pages[n] = new
+            k.nswapin += 1
+            if k.sink is not None:
+                pageevent(k, "swap-in", new)
             putswap(k, loadrec)
         putpage(k, new)
         pg = pages[n]

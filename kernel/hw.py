@@ -41,6 +41,20 @@ class Memory(Protocol):
         """The frame at pa no longer serves as a page directory or page table."""
 
 
+class Disk(Protocol):
+    """A disk of the machine."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+
+    def read(self, offset: int, n: int) -> bytes:
+        """The n bytes at offset; fewer at the end. Raises OSError."""
+
+    def write(self, offset: int, data: bytes) -> int:
+        """Store data at offset; how many bytes were taken, fewer than all at the end. Raises OSError."""
+
+
 class Regs(Protocol):
     """A user process's registers as a trap saved them: ints of 32 bits, to read and to write."""
 

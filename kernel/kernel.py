@@ -88,6 +88,7 @@ class Kernel:
         self.swapimage = Image(-2, notext=True)
         self.fscache = Image(-3, notext=True)
         self.iolist: list[Page] = []
+        self.ionext = 0  # those before it in iolist are done with
         self.ageclock = 0
         self.pagerstarted = Started()
         self.physseg = [
@@ -108,6 +109,10 @@ class Kernel:
         self.halted = False  # the program has ended: run nothing more
         self.nfault = 0
         self.nsyscall = 0
+        self.npageout = 0  # pages given a swap slot
+        self.nswapwrite = 0
+        self.nswapin = 0
+        self.nreclaim = 0  # cached pages freed
         self.mmu = Mmu(self)
         self.procs = Procs(self)
         self.traps = trap.Traps(self, systab())

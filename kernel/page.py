@@ -22,7 +22,7 @@ from kernel.dat import (
     Pte,
     Segment,
 )
-from kernel.error import Error
+from kernel.error import Error, Panic
 from kernel.event import PageEvent
 from kernel.mem import BY2PG, PGSHIFT, PTEPERTAB
 from kernel.qlock import eqlock, qunlock
@@ -31,7 +31,7 @@ from kernel.taslock import lock, unlock
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
-MAXVAIN = 20_000  # rounds in which newpage got no memory, after which there will be none
+MAXVAIN = 100_000_000_000  # ns of virtual time without memory, after which there will be none
 
 
 def onswap(e: Entry) -> bool:
@@ -59,7 +59,8 @@ def pagenumber(k: Kernel, p: Page) -> int:
     return (p.pa - k.palloc.base) // BY2PG
 
 
-def _event(k: Kernel, op: str, p: Page) -> None:
+def pageevent(k: Kernel, op: str, p: Page) -> None:
+    """Tell the trace what happens to p."""
     image = p.image.num if p.image is not None else -1
     k.emit(PageEvent(0, 0, 0, op, p.pa, p.va, image, p.daddr, p.ref))
 
@@ -98,7 +99,7 @@ def freepages(k: Kernel, head: Page, tail: Page, n: int) -> None:
         p: Page | None = head
         for _ in range(n):
             assert p is not None
-            _event(k, "free", p)
+            pageevent(k, "free", p)
             p = p.next
     lock(k, pa)
     tail.next = pa.head
@@ -141,7 +142,7 @@ def pagereclaim(k: Kernel, i: Image, min: int) -> int:
         else:
             last.next = p.next
         if k.sink is not None:
-            _event(k, "reclaim", p)
+            pageevent(k, "reclaim", p)
         p.next = None
         p.image = None
         p.daddr = NOADDR
@@ -160,6 +161,7 @@ def pagereclaim(k: Kernel, i: Image, min: int) -> int:
     k.putimage(i)
 
     if fh is not None and ft is not None:
+        k.nreclaim += n
         freepages(k, fh, ft, n)
     return n
 
@@ -202,9 +204,10 @@ def newpage(k: Kernel, clear: bool, va: int, s: Segment | None = None) -> Page |
 
         # With freecount at highwater the sleep is none (ispages), and the original loops until
         # an interrupt lets the pager or another process in; if that never helps it loops for ever.
+        if up.vain == 0:
+            up.vain = k.m.cpu.now()
         k.procs.preempted()
-        up.vain += 1
-        if up.vain > MAXVAIN:
+        if k.m.cpu.now() - up.vain > MAXVAIN:
             raise Panic("newpage: no progress")
 
         # The segment may be gone by now: fault() finds it again and calls back.
@@ -230,7 +233,7 @@ def newpage(k: Kernel, clear: bool, va: int, s: Segment | None = None) -> Page |
         k.mem.zero(k.mmu.VA(kk))
         k.mmu.kunmap(kk)
     if k.sink is not None:
-        _event(k, "alloc", p)
+        pageevent(k, "alloc", p)
     return p
 
 
@@ -284,7 +287,7 @@ def copypage(k: Kernel, f: Page, t: Page) -> None:
     mmu.kunmap(ks)
     mmu.kunmap(kd)
     if k.sink is not None:
-        _event(k, "copy", t)
+        pageevent(k, "copy", t)
 
 
 def cachepage(k: Kernel, p: Page, i: Image) -> None:
@@ -298,7 +301,7 @@ def cachepage(k: Kernel, p: Page, i: Image) -> None:
     i.pgref += 1
     unlock(k, i)
     if k.sink is not None:
-        _event(k, "cache", p)
+        pageevent(k, "cache", p)
 
 
 def uncachepage(k: Kernel, p: Page) -> None:
@@ -320,7 +323,7 @@ def uncachepage(k: Kernel, p: Page) -> None:
             else:
                 last.next = p.next
             if k.sink is not None:
-                _event(k, "uncache", p)
+                pageevent(k, "uncache", p)
             p.next = None
             p.image = None
             p.daddr = NOADDR
@@ -342,7 +345,7 @@ def lookpage(k: Kernel, i: Image, daddr: int) -> Page | None:
             incref(k, p)
             unlock(k, i)
             if k.sink is not None:
-                _event(k, "lookup", p)
+                pageevent(k, "lookup", p)
             return p
         p = p.next
     unlock(k, i)

@@ -64,7 +64,6 @@ schedgain = 30  # seconds the cpu average looks back
 NBROKEN = 4
 NSPERTICK = 1_000_000_000 // HZ
 SCHEDNS = 500  # virtual time one switch takes
-RETRYNS = 10_000  # and one round of a loop that waits for something
 Never = 1 << 62
 
 CLOCK = -1  # trap number of the clock interrupt, as dispatch() delivers it
@@ -362,10 +361,13 @@ class Procs:
         up, m = k.up, k.m
         if up is None or up.state != Running:
             return
-        m.cpu.spend(RETRYNS)
+        if not self.runvec >> (up.priority + 1):
+            # nothing changes before the next interrupt: go round the loop until then at once
+            m.cpu.spend(max(min(m.nexttick, self.nexttimer(), m.until) - m.cpu.now(), SCHEDNS))
+        self.runtimers(m.cpu.now())
         while m.nexttick <= m.cpu.now():
             self.hzclock(m)
-        if up.delaysched or self.runvec >> (up.priority + 1):
+        if up.delaysched or self.runvec >> (up.priority + 1) or m.cpu.now() >= m.until:
             m.readied = None
             self.sched()
 
@@ -514,6 +516,9 @@ class Procs:
 
     def tsleep(self, r: Rendez, fn: Callable[[], bool], ms: int) -> None:
         """sleep(), for ms milliseconds at the most. Source: port/proc.c:tsleep."""
+        self._tsleep(r, fn, ms * 1_000_000)
+
+    def _tsleep(self, r: Rendez, fn: Callable[[], bool], ns: int) -> None:
         k = self.k
         up = k.up
         assert up is not None
@@ -521,13 +526,27 @@ class Procs:
         up.timer = self.timerno
         up.trend = r
         up.tfn = fn
-        heapq.heappush(self.timers, (k.m.cpu.now() + ms * 1_000_000, self.timerno, up, up.timer))
+        heapq.heappush(self.timers, (k.m.cpu.now() + ns, self.timerno, up, up.timer))
         try:
             self.sleep(r, lambda: up.trend is None or fn())
         except Error:
             up.timer = 0
             raise
         up.timer = 0
+
+    def delay(self, ns: int) -> None:
+        """Wait for a device, ns of virtual time; others run. Notes do not cut it short, but stay pending."""
+        k = self.k
+        up = k.up
+        assert up is not None
+        pending, up.notepending = up.notepending, 0
+        end = k.m.cpu.now() + ns
+        while (left := end - k.m.cpu.now()) > 0:
+            try:
+                self._tsleep(up.sleep, lambda: False, left)
+            except Error:
+                pending = 1
+        up.notepending |= pending
 
     def wakeup(self, r: Rendez) -> Proc | None:
         """Ready the process that sleeps at r, if one does. Source: port/proc.c:wakeup."""

@@ -24,7 +24,7 @@ from kernel.dat import (
 )
 from kernel.error import Einuse, Error, Panic
 from kernel.mem import BY2PG
-from kernel.page import cachedel, cachepage, pagereclaim, putpage, uncachepage
+from kernel.page import cachedel, cachepage, pageevent, pagereclaim, putpage, uncachepage
 from kernel.qlock import canqlock, qunlock
 from kernel.taslock import lock, unlock
 
@@ -255,6 +255,9 @@ def pagepte(k: Kernel, type: int, pte: Pte, n: int) -> None:
     cachepage(k, outp, k.swapimage)
     pte.pages[n] = daddr | PG_ONSWAP
     k.iolist.append(outp)
+    k.npageout += 1
+    if k.sink is not None:
+        pageevent(k, "page-out", outp)
 
 
 def pagersummary(k: Kernel) -> str:
@@ -290,10 +293,14 @@ def executeio(k: Kernel) -> None:
             if n != BY2PG:
                 raise Panic("executeio: page outp I/O error")
             k.mmu.kunmap(kk)
+            k.nswapwrite += 1
+            if k.sink is not None:
+                pageevent(k, "swap-write", outp)
+        i = k.ionext = i + 1
         putswap(k, outp.daddr)  # our extra reference
         putpage(k, outp)
-        i += 1
     k.iolist.clear()
+    k.ionext = 0
 
 
 def needpages(k: Kernel) -> bool:

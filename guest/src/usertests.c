@@ -8,6 +8,8 @@
 
 #include "guest.h"
 
+typedef void (*Func)(void);
+
 enum { NAREA = 64 };
 
 /* usertests.S */
@@ -33,6 +35,7 @@ extern const char readat_pc[], writeat_pc[];
 int heldregs(int nr, int arg);
 
 extern char end[], etext[];
+const char *main(int argc, char *argv[], Tos *tos);
 
 static Tos *tos;
 static const char *self;   /* the last element of argv[0], which the kernel calls this program by */
@@ -281,12 +284,12 @@ static void
 fd_errors(void)
 {
 	static const char text[] = "fd out of range or not open";
+	static const int bad[] = {-1, 99, 1000000};
 	uchar dir[128];
-	int fd;
+	int i, fd;
 
-	for (fd = -1; fd < 1000; fd += 900) {
-		if (fd == 899)
-			fd = 99;
+	for (i = 0; i < nelem(bad); i++) {
+		fd = bad[i];
 		refused(close(fd), "close", text);
 		refused(dup(fd, -1), "dup", text);
 		refused(read(fd, buf, 1), "pread", text);
@@ -815,7 +818,6 @@ fork_pid(void)
 	makepipe(p);
 	pid = fork(0);
 	if (pid == 0) {
-		equal(tos->prof[4] == tos->pid || tos->prof[4] == 0 || (int)tos->prof[4] == me, 1, "profiling pid");
 		got = tos->pid;
 		write(p[0], &got, sizeof got);
 		exits(nil);
@@ -1376,9 +1378,9 @@ deep(int n, int sum)
 	volatile char frame[PG];
 	int i, r;
 
-	for (i = 0; i < PG; i += 512)
-		if (frame[i] != 0 && frame[i] != (char)0x77)
-			sum += 1000000; /* new stack is zero, or was ours */
+	for (i = 0; i < PG && sum > 2; i += 512) /* the first frames lie where others were before */
+		if (frame[i] != 0)
+			return -1000000;
 	for (i = 0; i < PG; i++)
 		frame[i] = 0x77;
 	r = n == 0 ? sum : deep(n - 1, sum + 1);

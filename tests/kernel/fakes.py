@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 from kernel import sysfile
 from kernel.chan import namec
-from kernel.channel import cclone, cmount, newpath
 from kernel.chandat import MCREATE, MREPL, OREAD, Abind, Amount, Atodir, Chan, kbytes
+from kernel.channel import cclone, cmount, newpath
 from kernel.conv import Dir, convM2D, direntries, packdir
 from kernel.dat import BSEG, SG_BSS, Conf, Mach, Proc
 from kernel.dev import Dev
@@ -22,6 +22,7 @@ from kernel.devenv import Envdev
 from kernel.devhost import Hostdev
 from kernel.devpipe import Pipedev
 from kernel.devroot import Rootdev
+from kernel.error import Exited
 from kernel.kernel import Kernel
 from kernel.mem import BY2PG, MB
 from kernel.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
@@ -139,7 +140,9 @@ class Rig:
             try:
                 body()
                 done.append(None)
-            except Exception as e:
+            except Exited:
+                raise
+            except BaseException as e:  # noqa: BLE001 - pytest's own too
                 done.append(e)
 
         self.spawn(main)

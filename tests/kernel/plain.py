@@ -263,6 +263,11 @@ class PlainKernel(Kernel):
     def run(self, ms: int = 1_000_000) -> None:
         """Schedule until every process has ended or sleeps for good, or virtual time has run on by ms."""
         procs = self.procs
+        for m in self.machs:
+            if m.proc is not None and m.proc.greenlet is None:  # a process made current by hand
+                m.proc.mach = None
+                m.proc = None
+        self.up = None
         end = self.machs[0].cpu.now() + ms * 1_000_000
         while True:
             busy = [m for m in self.machs if m.proc is not None]

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from kernel import sysfile
 from kernel.chan import Elemlist, namec, quote, skipslash, walk
-from kernel.channel import cclone, cclose, chanpath, cleanname, eqchan, eqqid, findmount, incref, kstrcpy, newchan
 from kernel.chandat import (
     DMDIR,
     MAFTER,
@@ -30,6 +29,7 @@ from kernel.chandat import (
     kbytes,
     kstr,
 )
+from kernel.channel import cclone, cclose, chanpath, cleanname, eqchan, eqqid, findmount, incref, kstrcpy, newchan
 from kernel.conv import Dir, convD2M, convM2D, direntries, packdir, statcheck
 from kernel.dat import Qid
 from kernel.error import Error, Panic
@@ -100,7 +100,9 @@ def test_any_bytes_survive_as_a_name(b: bytes) -> None:
     assert kbytes(kstr(b)) == b
 
 
-@pytest.mark.parametrize(("name", "rest"), [("/a", "a"), ("//./a", "a"), ("..", ".."), (".a", ".a"), ("./", ""), (".", "")])
+@pytest.mark.parametrize(
+    ("name", "rest"), [("/a", "a"), ("//./a", "a"), ("..", ".."), (".a", ".a"), ("./", ""), (".", "")]
+)
 def test_skipslash(name: str, rest: str) -> None:
     assert skipslash(name) == rest
 
@@ -318,7 +320,11 @@ def test_a_chain_of_mounts_along_one_walk(rig: Rig) -> None:
 def test_mounts_bind_files_to_files_only(rig: Rig) -> None:
     @rig.run
     def _() -> None:
-        for new, old, flag in (("/dev", "/dev/null", MREPL), ("/dev/null", "/env", MREPL), ("/dev/zero", "/dev/null", 1)):
+        for new, old, flag in (
+            ("/dev", "/dev/null", MREPL),
+            ("/dev/null", "/env", MREPL),
+            ("/dev/zero", "/dev/null", 1),
+        ):
             with pytest.raises(Error, match="inconsistent mount"):
                 rig.call(sysfile.sysbind, new, old, flag)
         with pytest.raises(Error, match="bad arg"):

@@ -10,7 +10,6 @@ import pytest
 
 from kernel import sysfile
 from kernel.chan import namec
-from kernel.channel import cclose
 from kernel.chandat import (
     DMAPPEND,
     DMDIR,
@@ -24,6 +23,7 @@ from kernel.chandat import (
     Aopen,
     Chan,
 )
+from kernel.channel import cclose
 from kernel.conv import NOLENGTH, Dir
 from kernel.dat import Proc_exitme
 from kernel.devcons import conschan, kprint, strtoul, writefd2
@@ -97,7 +97,10 @@ def test_numbers_and_texts(rig: Rig) -> None:
         assert len(rig.slurp("/dev/cputime")) == 72
         fd = rig.open("/dev/sysstat", ORDWR)
         k.m.syscall = 7
-        assert rig.pread(fd, 1000) == b"".join(b"%11d " % n for n in (0, k.m.cs, 0, 7, k.m.pfault, 0, k.m.tlbpurge, 0, 0, 0)) + b"\n"
+        assert (
+            rig.pread(fd, 1000)
+            == b"".join(b"%11d " % n for n in (0, k.m.cs, 0, 7, k.m.pfault, 0, k.m.tlbpurge, 0, 0, 0)) + b"\n"
+        )
         rig.pwrite(fd, b"x")
         assert k.m.syscall == 0
         fd = rig.open("/dev/pid")
@@ -295,7 +298,7 @@ def test_a_reader_sleeps_until_something_is_written(rig: Rig) -> None:
 
 
 def test_a_writer_sleeps_while_the_pipe_is_full(rig: Rig) -> None:
-    log = []
+    log: list[object] = []
 
     @rig.run
     def _() -> None:
@@ -370,7 +373,7 @@ def test_a_glutted_pipe_is_left_only_by_a_kill(rig: Rig) -> None:
 
     @rig.run
     def _() -> None:
-        a, b = rig.pipe()
+        a, _ = rig.pipe()
 
         def writer() -> None:
             with pytest.raises(Error) as e:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kernel.chan import incref
-from kernel.dat import BSEG, NOADDR, PG_ONSWAP, SG_BSS, SG_PHYSICAL, Image, Page, Physseg, Pte
-from kernel.error import Error, Panic
+from kernel.dat import BSEG, NOADDR, PG_ONSWAP, SG_BSS, SG_PHYSICAL, Image, Page, Physseg, Pte, Ready
+from kernel.error import Panic
 from kernel.mem import BY2PG, MB
 from kernel.page import (
     auxpage,
@@ -88,79 +88,97 @@ def test_newpage_sets_address_and_forgets_the_last_owner(kernel: PlainKernel) ->
 
 
 def test_newpage_clears_if_asked(kernel: PlainKernel) -> None:
+    putpage(kernel, kernel.page(clear=True))  # has the process's tables made
     p = kernel.page()
     kernel.fill(p, 7)
     putpage(kernel, p)
-    kernel.page()  # becomes the table for kmap
-    putpage(kernel, p) if p.ref else None
     q = newpage(kernel, True, 0)
-    assert q is not None
+    assert q is p
     assert kernel.mem.read(q.pa, BY2PG) == bytes(BY2PG)
 
 
-def test_process_waits_at_highwater_and_a_kernel_process_does_not() -> None:
+def short() -> tuple[PlainKernel, list[Page]]:
+    """A kernel whose free memory is one page below highwater, and the pages taken. No pager comes to help."""
     k = PlainKernel(100)
     k.nopager()
-    assert k.swapalloc.highwater == 5
-    got: list[str] = []
-
-    def user() -> None:
-        held = [k.page() for _ in range(95)]
-        got.append(f"user has {len(held)}")
-        p = k.page()
-        got.append(f"user woke, took {pagenumber(k, p)}")
+    held: list[Page] = []
 
     def kproc() -> None:
-        held = [k.page() for _ in range(3)]
-        got.append(f"kproc has {len(held)}, {k.palloc.freecount} left")
-        for p in held:
-            putpage(k, p)
-        putpage(k, freed[0])
+        while k.palloc.freecount >= k.swapalloc.highwater:
+            held.append(k.page())
 
-    k.spawn(user)
-    freed = []
-    k.run(1)
-    freed.append(k.palloc.pages[50])
     k.spawn(kproc, kp=True)
-    k.run(5000)
-    assert got == ["user has 95", "kproc has 3, 2 left", "user woke, took 50"]
+    k.run(1)
+    assert k.palloc.freecount == 4
+    return k, held
+
+
+def test_process_waits_at_highwater_and_a_kernel_process_does_not() -> None:
+    k, held = short()
+    got: list[Page | str] = []
+
+    def user() -> None:
+        got.append(k.page())
+
+    def kproc() -> None:
+        got.extend(k.page() for _ in range(4))
+        got.append(f"{k.palloc.freecount} left")
+
+    p = k.spawn(user)
+    k.run(1)
+    assert (got, p.r) == ([], k.palloc.r)
+    k.spawn(kproc, kp=True)
+    k.run(1)
+    assert got[4:] == ["0 left"]
+    k.become(k.process())
+    for page in held[:6]:
+        putpage(k, page)
+    k.run(1)
+    assert got[5:] == [held[5]]
 
 
 def test_newpage_that_waited_gives_the_segment_up() -> None:
-    k = PlainKernel(100)
-    k.nopager()
+    k, _ = short()
     seen: list[object] = []
 
     def body() -> None:
         s = newseg(k, SG_BSS, 0x10000, 1)
-        for _ in range(95):
-            k.page()
         qlock(k, s)
         seen.append(newpage(k, False, 0x10000, s))
         seen.append(s.locked)
 
     k.spawn(body)
-    k.run(5000)
+    k.run(1500)
     assert seen == [None, False]
 
 
-def test_note_ends_a_wait_for_memory_and_the_process_waits_again() -> None:
-    k = PlainKernel(100)
-    k.nopager()
-    waits = []
+def test_requesters_of_memory_queue_behind_one_who_sleeps() -> None:
+    k, _ = short()
+    second, first = (k.spawn(lambda: putpage(k, k.page())) for _ in range(2))  # the last one readied runs first
+    k.run(1)
+    assert first.r is k.palloc.r
+    assert k.palloc.pwait.holder is first
+    assert k.palloc.pwait.head is second
 
-    def body() -> None:
-        for _ in range(95):
-            k.page()
+
+def test_note_makes_a_waiter_for_memory_try_again() -> None:
+    k, _ = short()
+    first, second = (k.spawn(lambda: putpage(k, k.page())) for _ in range(2))
+    k.run(1)
+    for p in (second, first):
+        k.procs.postnote(p, 0, "interrupt", 0)
+        assert p.state == Ready
+    k.run(1)
+    assert {first.r, second.r} == {k.palloc.r, None}
+    assert not first.notepending
+
+
+def test_newpage_panics_when_there_is_no_hope() -> None:
+    k, held = short()
+    k.become(k.process())
+    putpage(k, held[0])  # now free memory is highwater: too little to go on, enough not to sleep
+    with pytest.raises(Panic, match="newpage: no progress"):
         k.page()
-
-    p = k.spawn(body)
-    k.run(1)
-    waits.append(p.r)
-    k.procs.postnote(p, 0, "interrupt", 0)
-    k.run(1)
-    waits.append(p.r)
-    assert waits == [k.palloc.r, k.palloc.r]
 
 
 def test_putpage_of_an_entry_on_swap_gives_the_slot_back(kernel: PlainKernel) -> None:
@@ -336,8 +354,7 @@ def test_pagereclaim_of_the_last_pages_frees_the_image(kernel: PlainKernel) -> N
 
 
 def test_freed_pages_wake_who_waits_for_memory() -> None:
-    k = PlainKernel(100)
-    k.nopager()
+    k = PlainKernel()
     woken: list[int] = []
 
     def body() -> None:
@@ -346,9 +363,7 @@ def test_freed_pages_wake_who_waits_for_memory() -> None:
 
     k.spawn(body)
     k.run(1)
-    k.become(k.process())
-    putpage(k, k.page())
-    k.machs[0].proc = None
+    k.spawn(lambda: putpage(k, k.page()))
     k.run(1)
     assert woken == [1]
 
@@ -454,9 +469,3 @@ def test_each_thing_done_with_a_page_is_told(kernel: PlainKernel) -> None:
     pagereclaim(kernel, kernel.fscache, 1)
     told = [op for op in kernel.told("page") if op != "alloc"]
     assert told == ["cache", "lookup", "uncache", "copy", "free", "cache", "reclaim", "free"]
-
-
-def test_without_memory_and_swap_newpage_does_not_hide_other_errors(kernel: PlainKernel) -> None:
-    with pytest.raises(Error, match="kernel allocate failed"):
-        kernel.failmalloc = 1
-        newseg(kernel, SG_BSS, 0, 1)
