@@ -388,12 +388,12 @@ class Cpu:
         return self.memory.code(self._cr3, regs.pc, MAXINSN).lstrip(rmw.PREFIXES)
 
     def _softint(self, regs: Regs, n: int) -> None:
-        """INT3, INTO, or an INT n through a gate that ring 3 may not use. Source: pc/trap.c:trapinit0."""
-        before = self.memory.code(self._cr3, regs.pc - 1, 1)
-        if n == x86.BREAKPOINT or (n == x86.OVERFLOW and before == b"\xce"):
+        """INT3, or an INT n or INTO through a gate that ring 3 may not use. Source: pc/trap.c:trapinit0."""
+        if n == x86.BREAKPOINT:
             self._serve(n, 0)
         else:
-            regs.pc -= 2
+            into = n == x86.OVERFLOW and self.memory.code(self._cr3, regs.pc - 1, 1) == b"\xce"
+            regs.pc -= 1 if into else 2
             self._serve(x86.PROTECTION, n << x86.EC_VECTOR | x86.EC_IDT)
 
     def _pagefault(self, regs: Regs) -> None:

@@ -6,7 +6,7 @@ Names of files are str: bytes that are not UTF-8 live in them as lone surrogates
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Protocol
 
 from kernel.dat import Lock, Qid, QLock
@@ -96,7 +96,7 @@ class Chan(Lock):
 
     __slots__ = (
         "aux", "dev", "devoffset", "dirrock", "dri", "flag", "iounit", "ismtpt", "mchan", "mode", "mqid", "offset",
-        "path", "qid", "ref", "rockqlock", "type", "umc", "umh", "umqlock", "uri",
+        "path", "qid", "ref", "type", "umc", "umh", "umqlock", "uri",
     )  # fmt: skip
 
     # flag
@@ -120,11 +120,10 @@ class Chan(Lock):
         self.iounit = 0
         self.umh: Mhead | None = None  # union this channel came from
         self.umc: Chan | None = None  # element of the union being read
-        self.umqlock = QLock()
+        self.umqlock: QLock | None = None  # made when a union is first read
         self.uri = 0  # which element
         self.dri = 0  # devdirread's place
         self.dirrock: list[bytes] = []  # directory entries that overflowed in mountfix
-        self.rockqlock = QLock()
         self.ismtpt = False
         self.aux: Any = None  # the device's own
         self.mchan: Chan | None = None
@@ -194,7 +193,7 @@ class Evalue:
 
     name: str
     qid: Qid
-    value: bytearray = field(default_factory=bytearray)
+    value: bytes = b""
 
 
 class Egrp(RWlock):
@@ -211,8 +210,8 @@ class Egrp(RWlock):
 class Files:
     """What chan.c, pgrp.c, auth.c and devcons.c keep in globals; ``k.files``. The boot may fill in the strings.
 
-    ``kmalloc`` and ``kdraw`` are what /dev/swap tells of the
-    kernel's own memory, as bytes used and limit.
+    ``envbytes`` and ``queued`` are the bytes that environments and pipes hold. ``kmalloc`` and ``kdraw`` are
+    what /dev/swap tells of the kernel's own memory, as bytes used and limit.
     """
 
     def __init__(self) -> None:
@@ -223,5 +222,7 @@ class Files:
         self.kerndate = 0  # mtime of the kernel's own files, s
         self.fasthz = 1_000_000_000  # the fast clock counts virtual ns
         self.kmesg = bytearray()
+        self.envbytes = 0
+        self.queued = 0
         self.kmalloc = (0, 0)
         self.kdraw = (0, 0)

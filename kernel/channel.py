@@ -224,8 +224,7 @@ def cclose(k: Kernel, c: Chan) -> None:
 def ccloseq(k: Kernel, c: Chan) -> None:
     """cclose, but by another process, so as never to block.
 
-    No device here blocks in close but the pipe, and no image or fault holds a pipe, so this closes at
-    once. Source: port/chan.c:ccloseq.
+    No device here blocks in close, so this closes at once. Source: port/chan.c:ccloseq.
     """
     cclose(k, c)
 

@@ -79,6 +79,8 @@ class _Check:
         k = self.k
         for i in [*k.imagealloc.list, k.swapimage, k.fscache]:
             n = 0
+            if not i.pgref and not i.ref:
+                continue  # a page left on a chain shows itself: its image is set
             for h in range(PGHSIZE) if any(i.pghash) else ():
                 p = i.pghash[h]
                 while p is not None:
@@ -147,11 +149,11 @@ class _Check:
             for pte in s.map:
                 if pte is None:
                     continue
-                for j, e in enumerate(pte.pages):
+                if any(pte.pages[: pte.first]) or any(pte.pages[pte.last + 1 :]):
+                    self.bad(f"{s!r} uses entries outside {pte.first}..{pte.last}")
+                for e in pte.pages:
                     if e is None:
                         continue
-                    if not pte.first <= j <= pte.last:
-                        self.bad(f"{s!r} uses entry {j} outside {pte.first}..{pte.last}")
                     if isinstance(e, int):
                         self.slots[e // BY2PG] += 1
                     elif not physical:
@@ -168,7 +170,7 @@ class _Check:
         k = self.k
         busy = k.procs.blocked()  # someone may hold references on its kernel stack
         for n, p in k.palloc.pages.items():
-            want = self.holders[p] + extra[n]
+            want = self.holders.get(p, 0) + extra.get(n, 0)
             if p.ref < want or (p.ref > want and not busy):
                 self.bad(f"page {p.pa:#x} has ref {p.ref}, {want} holders")
             if p.image is not None and "chain" not in self.where.get(p, ""):
@@ -183,11 +185,11 @@ class _Check:
 
     def swap(self) -> None:
         sa = self.k.swapalloc
-        for n in range(len(sa.swmap)) if self.slots else ():
+        for n, holders in self.slots.items():
             have = sa.swmap[n]
-            if have < self.slots[n] and have != 255:
-                self.bad(f"swap slot {n} has count {have}, {self.slots[n]} holders")
-        used = sum(1 for b in sa.swmap[: sa.top] if b) if sa.free != sa.top else 0
+            if have < holders and have != 255:
+                self.bad(f"swap slot {n} has count {have}, {holders} holders")
+        used = sa.top - sa.swmap.count(0, 0, sa.top)
         if sa.free != sa.top and used + sa.free != sa.top and sa.last < sa.top:
             self.bad(f"swap has {sa.free} free slots and {used} used of {sa.top}")
 
@@ -215,12 +217,14 @@ class _Check:
             self.bad(f"process {p.pid}: KMAP entry is {kpde:#x}")
 
     def table(self, p: Proc, x: int, base: int) -> None:
-        words = self.k.mem.words[base : base + 1024]
+        words = self.k.mem.words[base : base + 1024].tolist()
+        s: Segment | None = None
         for y, pte in enumerate(words):
             if not pte & PTEVALID:
                 continue
             va = x << 22 | y << 12
-            s = next((s for s in p.seg if s is not None and s.base <= va < s.top), None)
+            if s is None or not s.base <= va < s.top:
+                s = next((s for s in p.seg if s is not None and s.base <= va < s.top), None)
             if s is None:
                 self.bad(f"process {p.pid} maps {va:#x}, which is in no segment")
                 continue

@@ -22,13 +22,17 @@ from kernel.channel import cclose, current, kstrcpy
 from kernel.conv import Dir
 from kernel.dat import Qid
 from kernel.dev import DEVDOTDOT, Dev, devattach, devdir, devdirread, iseve, openmode
-from kernel.error import Ebadarg, Eexist, Enonexist, Eperm, Error, Etoobig, Etoolong, Panic
+from kernel.error import Ebadarg, Eexist, Enomem, Enonexist, Eperm, Error, Etoobig, Etoolong, Panic
 from kernel.rwlock import rlock, runlock, wlock, wunlock
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
 Maxenvsize: Final = 16300
+
+# Not the original's, which runs out of kernel memory instead
+MAXVARS: Final = 2000  # of one environment
+MAXENVBYTES: Final = 64 * 1024 * 1024  # of all together
 
 
 class Envdev(Dev):
@@ -100,7 +104,8 @@ class Envdev(Dev):
                 raise Error(Enonexist)
             if omode & OTRUNC and e.value:
                 e.qid = Qid(e.qid.path, e.qid.vers + 1)
-                e.value = bytearray()
+                k.files.envbytes -= len(e.value)
+                e.value = b""
             wunlock(k, eg)
         c.mode = openmode(omode)
         c.flag |= Chan.COPEN
@@ -120,6 +125,9 @@ class Envdev(Dev):
         if any(e.name == name for e in eg.ent):
             wunlock(k, eg)
             raise Error(Eexist)
+        if len(eg.ent) >= MAXVARS:
+            wunlock(k, eg)
+            raise Error(Enomem)
         eg.path += 1
         eg.vers += 1
         e = Evalue(name, Qid(eg.path))
@@ -143,6 +151,7 @@ class Envdev(Dev):
                 eg.ent[i] = eg.ent[-1]
                 eg.ent.pop()
                 eg.vers += 1
+                k.files.envbytes -= len(e.value)
                 wunlock(k, eg)
                 return
         wunlock(k, eg)
@@ -164,7 +173,7 @@ class Envdev(Dev):
         if e is None:
             runlock(k, eg)
             raise Error(Enonexist)
-        b = bytes(e.value[offset : offset + max(n, 0)])
+        b = e.value[offset : offset + max(n, 0)]
         runlock(k, eg)
         return b
 
@@ -183,13 +192,16 @@ class Envdev(Dev):
         if e is None:
             wunlock(k, eg)
             raise Error(Enonexist)
-        if offset + n > len(e.value):
-            e.value.extend(bytes(offset + n - len(e.value)))
         try:
-            e.value[offset : offset + n] = data[0:n]
+            old = e.value.ljust(offset + n, b"\0")
+            grow = len(old) - len(e.value)
+            if grow and k.files.envbytes + grow > MAXENVBYTES:
+                raise Error(Enomem)
+            e.value = old[:offset] + data[0:n] + old[offset + n :]
         except Error:
             wunlock(k, eg)
             raise
+        k.files.envbytes += grow
         e.qid = Qid(e.qid.path, e.qid.vers + 1)
         eg.vers += 1
         wunlock(k, eg)

@@ -36,6 +36,9 @@ def nettype(path: int) -> int:
     return path & 0x1F
 
 
+MAXPIPES: Final = 20000  # the original runs out of kernel memory instead
+
+
 class Pipe(QLock):
     """Two queues: ``q[i]`` is what end i reads. ``ref`` counts channels, ``qref`` the open ones of each end."""
 
@@ -57,11 +60,15 @@ class Pipedev(Dev):
     def __init__(self, k: Kernel) -> None:
         super().__init__(k)
         self.path = 0
+        self.npipes = 0
         self.qsize = (256 if k.conf.nmach > 1 else 32) * 1024
 
     def attach(self, spec: str) -> Chan:
         """Source: port/devpipe.c:pipeattach."""
+        if self.npipes >= MAXPIPES:
+            raise Error("no free memory")
         c = devattach(self.k, "|", spec)
+        self.npipes += 1
         self.path += 1
         c.aux = Pipe(self.path, self.qsize)
         c.qid = Qid(netqid(2 * self.path, Qdir), 0, QTDIR)
@@ -156,6 +163,9 @@ class Pipedev(Dev):
             qreopen(p.q[0])
             qreopen(p.q[1])
         p.ref -= 1
+        if p.ref == 0:
+            self.npipes -= 1
+            k.files.queued -= p.q[0].len + p.q[1].len
         qunlock(k, p)
 
     def read(self, c: Chan, n: int, offset: int) -> bytes:

@@ -50,6 +50,8 @@ ROOTDIRS: Final = (
 
 MAXFILE: Final = 64 * 1024 * 1024  # of one file, and of all files together four times as much
 
+MAXNODES: Final = 100_000  # files made by processes
+
 Enotempty: Final = "directory not empty"
 Efull: Final = "file system full"
 
@@ -89,6 +91,7 @@ class Rootdev(Dev):
         super().__init__(k)
         self.npath = 0
         self.used = 0  # bytes in memory
+        self.nnodes = 0  # files made by processes
         self.root = Node("/", 0, DMDIR | 0o555, None, k.eve)
         for d in ROOTDIRS:
             self._new(self.root, d, DMDIR | (0o777 if d == "tmp" else 0o555))
@@ -247,6 +250,9 @@ class Rootdev(Dev):
             perm &= ~0o777 | node.perm & 0o777
         else:
             perm &= ~0o666 | node.perm & 0o666
+        if self.nnodes >= MAXNODES:
+            raise Error(Efull)
+        self.nnodes += 1
         new = self._new(node, name, perm & (DMDIR | DMAPPEND | 0o777))
         self._touch(new)
         self._touch(node)
@@ -272,6 +278,7 @@ class Rootdev(Dev):
         assert parent.kids is not None
         del parent.kids[node.name]
         node.gone = True
+        self.nnodes -= 1
         self.used -= len(node.data)
         self._touch(parent)
 

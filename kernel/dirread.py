@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kernel.chandat import OREAD, Chan, kbytes
 from kernel.channel import cclone, cclose, eqchantdqid, findmount, putmhead
 from kernel.conv import BIT16SZ, Dir, convM2D, direntries, packdir
+from kernel.dat import QLock
 from kernel.dev import devno
 from kernel.error import Edirseek, Error
 from kernel.qlock import eqlock, qunlock
@@ -56,6 +57,8 @@ def unionread(k: Kernel, c: Chan, n: int) -> bytes:
 
     Source: port/sysfile.c:unionread.
     """
+    if c.umqlock is None:
+        c.umqlock = QLock()
     eqlock(k, c.umqlock)
     m = c.umh
     assert m is not None
@@ -89,6 +92,8 @@ def unionread(k: Kernel, c: Chan, n: int) -> bytes:
 
 def unionrewind(k: Kernel, c: Chan) -> None:
     """Back to the first element. Source: port/sysfile.c:unionrewind."""
+    if c.umqlock is None:  # no union was read yet
+        return
     eqlock(k, c.umqlock)
     c.uri = 0
     if c.umc is not None:

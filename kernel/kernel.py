@@ -106,6 +106,7 @@ class Kernel:
         self.sink: Sink | None = None
         self.explore: Callable[[str], None] | None = None
         self.checking = False
+        self._checked = (0,) * 6
         self.halted = False  # the program has ended: run nothing more
         self.nfault = 0
         self.nsyscall = 0
@@ -134,6 +135,13 @@ class Kernel:
         kprint(self, text)
         if self.onprint is not None:
             self.onprint(text)
+
+    def checkchanged(self) -> None:
+        """check(), unless nothing that touches memory has happened since the last time."""
+        now = (self.nfault, self.nsyscall, self.npageout, self.nswapwrite, self.nswapin, self.nreclaim)
+        if now != self._checked:
+            self._checked = now
+            self.check()
 
     def check(self) -> None:
         """Raise Panic unless every invariant of the memory subsystem holds."""

@@ -127,11 +127,13 @@ def envcpy(k: Kernel, to: Egrp, from_: Egrp) -> None:
     rlock(k, from_)
     for e in from_.ent:
         to.path += 1
-        to.ent.append(Evalue(e.name, Qid(to.path), bytearray(e.value)))
+        to.ent.append(Evalue(e.name, Qid(to.path), e.value))
+        k.files.envbytes += len(e.value)
     runlock(k, from_)
 
 
 def closeegrp(k: Kernel, eg: Egrp) -> None:
     """Drop one reference. Source: port/devenv.c:closeegrp."""
     if decref(k, eg) == 0:
+        k.files.envbytes -= sum(len(e.value) for e in eg.ent)
         eg.ent.clear()

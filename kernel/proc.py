@@ -225,7 +225,7 @@ class Procs:
             if p.inkernel:
                 self.schedinit(m, p)
                 if k.checking:
-                    k.check()
+                    k.checkchanged()
 
     def schedinit(self, m: Mach, p: Proc) -> None:
         """p has given up processor m: queue it again if it could go on, bury it if it is done.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from kernel.chandat import Data
 from kernel.channel import current
 from kernel.dat import Proc_exitbig, Proc_exitme, QLock, Rendez
-from kernel.error import Egreg, Ehungup, Error
+from kernel.error import Egreg, Ehungup, Enomem, Error
 from kernel.mem import ROUND
 from kernel.qlock import eqlock, qunlock
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
 Maxatomic: Final = 64 * 1024  # a write is cut into blocks of this size
+MAXQUEUED: Final = 128 * 1024 * 1024  # in all queues; the original runs out of kernel memory instead
 
 
 class Block:
@@ -77,15 +78,17 @@ def _qwait(k: Kernel, q: Queue) -> bool:
     return True
 
 
-def _qremove(q: Queue) -> Block:
+def _qremove(k: Kernel, q: Queue) -> Block:
     b = q.blocks.pop(0)
+    k.files.queued -= b.alloc
     q.dlen -= len(b)
     q.len -= b.alloc
     return b
 
 
-def _qputback(q: Queue, b: Block) -> None:
+def _qputback(k: Kernel, q: Queue, b: Block) -> None:
     q.blocks.insert(0, b)
+    k.files.queued += b.alloc
     q.dlen += len(b)
     q.len += b.alloc
 
@@ -96,11 +99,11 @@ def qread(k: Kernel, q: Queue, n: int) -> bytes:
     try:
         out = b""
         if _qwait(k, q):
-            b = _qremove(q)
+            b = _qremove(k, q)
             out = b.data[b.rp : b.rp + n]
             b.rp += len(out)
             if len(b):
-                _qputback(q, b)
+                _qputback(k, q, b)
             # flow control: let the writer go on
             if q.flow and q.len < q.limit // 2:
                 q.flow = False
@@ -133,7 +136,10 @@ def qbwrite(k: Kernel, q: Queue, b: Block) -> int:
     """Queue a block, then wait while the queue is full: a note cannot keep the data out. Source: port/qio.c:qbwrite."""
     if q.closed:
         raise Error(q.err)
+    if k.files.queued + b.alloc > MAXQUEUED:
+        raise Error(Enomem)
     n = len(b)
+    k.files.queued += b.alloc
     q.blocks.append(b)
     q.len += b.alloc
     q.dlen += n
@@ -175,6 +181,7 @@ def qclose(k: Kernel, q: Queue) -> None:
     q.flow = False
     q.starve = False
     q.err = Ehungup
+    k.files.queued -= q.len
     q.blocks.clear()
     q.len = 0
     q.dlen = 0

@@ -123,8 +123,11 @@ def sysfd2path(k: Kernel, args: Args) -> int:
     c = fdtochan(k, s32(fd), -1, False, True)
     name = kbytes(chanpath(c))
     if s32(n) > 0:
-        if len(name) >= n:  # no part of a rune
-            name = kbytes(name[: n - 1].decode("utf-8", "ignore"))
+        if len(name) >= n:
+            end = n - 1
+            while end > 0 and name[end] & 0xC0 == 0x80:  # no part of a rune
+                end -= 1
+            name = name[:end]
         ustore(k, buf, name, "_fmtcpy")
         ustore(k, buf + len(name), b"\0", "vsnprint")
     cclose(k, c)

@@ -248,7 +248,7 @@ class Traps:
         kcycles = int.from_bytes(mem.read(pa, 8), "little") + t - up.kentry
         mem.write(pa, struct.pack("<QqI", kcycles & (1 << 64) - 1, t + up.pcycles, up.pid))
         if k.checking:
-            k.check()
+            k.checkchanged()
 
     # Notes
 

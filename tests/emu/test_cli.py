@@ -47,6 +47,8 @@ class Config:
     verbose: bool = False
     timeout: float | None = None
     counter: str = ""
+    swap: int = 0
+    swapfile: str | None = None
 
 
 class LoadError(Exception):

@@ -38,7 +38,7 @@ TRAPS = {
     "INT1 with a prefix": ("66f1", 1, 0, 2),
     "INT3": ("cc", 3, 0, 1),
     "INT 3 in two bytes": ("cd03", 3, 0, 2),
-    "INTO": ("b0ff 0404 b07f 0401 ce", 4, 0, 9),
+    "INTO": ("b0ff 0404 b07f 0401 ce", 13, 0x22, 8),
     "BOUND": ("b8ffffff7f 62 05" + le(DATA).hex(), 5, 0, 5),
     "UD2": ("0f0b", 6, 0, 0),
     "undefined": ("0f04", 6, 0, 0),

@@ -256,7 +256,12 @@ class PlainKernel(Kernel):
         p.psstate = None
         p.kp = kp
         p.nerrlab = 1
-        self.procs.start(p, body)
+
+        def main() -> None:
+            body()
+            self.procs.pexit(None, True)
+
+        self.procs.start(p, main)
         self.procs.ready(p)
         return p
 
@@ -285,7 +290,7 @@ class PlainKernel(Kernel):
                 break
             self.m, self.up = m, m.proc
             procs.runtimers(m.cpu.now())
-            m.until = m.cpu.now() + 1_000_000
+            m.until = m.cpu.now() + 10_000_000
             procs.dispatch(m)
             m.cpu.spend(1000)
         self.up = None

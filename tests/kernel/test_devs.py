@@ -729,3 +729,45 @@ def test_notes_for_a_group(rig: Rig) -> None:
             pgrpnote(rig.k, 50, "x" * 127)
 
     assert got == ["interrupted"]
+
+
+# Limits that keep a hostile guest from the host's memory
+
+
+def test_memory_held_for_processes_is_limited(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kernel.devenv.MAXVARS", 2)
+    monkeypatch.setattr("kernel.devenv.MAXENVBYTES", 10)
+    monkeypatch.setattr("kernel.qio.MAXQUEUED", 1000)
+    monkeypatch.setattr("kernel.devpipe.MAXPIPES", 2)
+    monkeypatch.setattr("kernel.devroot.MAXNODES", 1)
+
+    @rig.run
+    def _() -> None:
+        ksetenv(rig.k, "a", "12345")
+        ksetenv(rig.k, "b", "12345")
+        with pytest.raises(Error, match="kernel allocate failed"):
+            rig.create("/env/c", OWRITE)
+        with pytest.raises(Error, match="kernel allocate failed"):
+            rig.pwrite(rig.open("/env/a", OWRITE), b"x", 5)
+        rig.close(rig.open("/env/a", OWRITE | OTRUNC))
+        rig.remove("/env/b")
+        assert rig.k.files.envbytes == 0
+        a, b = rig.pipe()
+        rig.pwrite(a, b"x" * 800)
+        with pytest.raises(Error, match="kernel allocate failed"):
+            rig.pwrite(a, b"x" * 200)
+        rig.up.note.clear()
+        rig.up.notepending = 0
+        assert len(rig.pread(b, 300)) == 300
+        rig.pipe()
+        with pytest.raises(Error, match="no free memory"):
+            rig.pipe()
+        rig.close(b)
+        rig.close(a)
+        assert rig.k.files.queued == 0
+        rig.pipe()
+        rig.close(rig.create("/tmp/a", OWRITE))
+        with pytest.raises(Error, match="file system full"):
+            rig.create("/tmp/b", OWRITE)
+        rig.remove("/tmp/a")
+        rig.close(rig.create("/tmp/b", OWRITE))
