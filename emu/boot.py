@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from emu.aout import AoutError, load, script
 from emu.cli_program import resolve
 from kernel.chan import namec
-from kernel.channel import cclone, cmount, newpath
 from kernel.chandat import MAFTER, MCREATE, MREPL, ORDWR, Abind, Amount, Aopen, Atodir, Chan, kstr
+from kernel.channel import cclone, cmount, newpath
 from kernel.dat import SG_STACK, SSEG, TSEG, Proc, TReal, Waitmsg
 from kernel.devcons import Consdev, conschan
 from kernel.devdup import Dupdev

@@ -36,8 +36,8 @@ from kernel.dat import (
     Rendez,
     Rendezvous,
     Running,
-    Schedq,
     Scheding,
+    Schedq,
     Segment,
     TCSys,
     TCUser,
@@ -47,7 +47,7 @@ from kernel.dat import (
     Waitmsg,
     Wakeme,
 )
-from kernel.error import ERRMAX, Einuse, Eintr, Enochild, Error, Exited, Panic
+from kernel.error import ERRMAX, Eintr, Einuse, Enochild, Error, Exited, Panic
 from kernel.event import NoteEvent, ProcEvent
 from kernel.mem import BY2PG, HZ
 from kernel.pgrp import closeegrp, closefgrp, closepgrp, closergrp

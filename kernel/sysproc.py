@@ -55,7 +55,18 @@ from kernel.pgrp import (
     pgrpcpy,
 )
 from kernel.qlock import qlock, qunlock
-from kernel.segment import attachimage, dupseg, ibrk, isoverlap, mfreeseg, newseg, putseg, relocateseg, segflush, segname
+from kernel.segment import (
+    attachimage,
+    dupseg,
+    ibrk,
+    isoverlap,
+    mfreeseg,
+    newseg,
+    putseg,
+    relocateseg,
+    segflush,
+    segname,
+)
 from kernel.segment import segattach as attach
 from kernel.taslock import lock, unlock
 from kernel.uaccess import ufetch, usetword, ustore, ustr, uword, vmemchr

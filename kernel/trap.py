@@ -14,7 +14,7 @@ from kernel.proc import CLOCK
 from kernel.qlock import qlock, qunlock
 from kernel.segment import segname
 from kernel.systab import NOTED, RFORK, Syscall, render
-from kernel.uaccess import uframe, ufetch, usetword, ustore, uword
+from kernel.uaccess import ufetch, uframe, usetword, ustore, uword
 
 if TYPE_CHECKING:
     from kernel.hw import Regs
