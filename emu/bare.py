@@ -37,7 +37,8 @@ class Bare:
     """One program in one address space."""
 
     def __init__(self, path: str, args: Sequence[str]) -> None:
-        self.uc = uc = Uc(UC_ARCH_X86, UC_MODE_32)
+        uc: Any = Uc(UC_ARCH_X86, UC_MODE_32)
+        self.uc = uc
         uc.mem_map(0, RAM)
         self.free = PDB + BY2PG
         a = load(path)
@@ -56,7 +57,7 @@ class Bare:
         self.store(sp, struct.pack(f"<{len(words) + 1}I", *words, 0))
         self.entry = a.entry
         self.bss = a.segments[2].base
-        # Unicorn leaves an exception "in flight" after the hook; it must be taken back or the next one is a double fault.
+        # Unicorn leaves the exception "in flight" after the hook: the next one would be a double fault.
         self.context = uc.context_save()
         self.inflight = c_int32.from_address(self.context.context.value + 4 * regsclass().layout.oldexception)
         uc.reg_write(UC_X86_REG_CR3, PDB)

@@ -6,6 +6,7 @@ is not in them. The ratio is what to quote: the times are of this host, at this 
 """
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -82,7 +83,7 @@ def main(quick: bool, fmt: str) -> None:
     finally:
         HostConsole.write = saved  # type: ignore[method-assign]
     if fmt == "json":
-        print(json.dumps({"v": 1, "rows": [asdict(r) for r in rows]}))
+        sys.stdout.write(json.dumps({"v": 1, "rows": [asdict(r) for r in rows]}) + "\n")
         return
     from rich.console import Console
     from rich.table import Table

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from emu.observe.plain import plain
 from kernel.error import Ehungup, Eio, Error
 
 
@@ -41,4 +42,5 @@ class HostConsole:
 
 def warn(text: str) -> None:
     """One line of the emulator's own on standard error."""
-    print(f"p9emu: {text}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"p9emu: {plain(text)}\n")
+    sys.stderr.flush()

@@ -12,9 +12,8 @@ class FileDisk:
 
     def __init__(self, size: int, path: str | None = None) -> None:
         if path is None:
-            self._file = tempfile.TemporaryFile(prefix="p9emu-", buffering=0)
-            self._fd = os.dup(self._file.fileno())
-            self._file.close()
+            self._fd, name = tempfile.mkstemp(prefix="p9emu-")
+            os.unlink(name)
         else:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = size

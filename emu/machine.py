@@ -169,9 +169,9 @@ class Machine:
 
         def service(no: int, ecode: int) -> Regs | None:
             # the kernel's Regs are those that newregs() made
-            return dispatch(k.machs[n], (no, ecode))  # type: ignore[return-value]
+            return dispatch(k.machs[n], (no, ecode))
 
-        return service
+        return service  # type: ignore[return-value]
 
     def run(self, program: str, args: Sequence[str]) -> Outcome:
         """Run a host program, or a bundled guest by name, to its end.

@@ -102,6 +102,7 @@ class Kernel:
         self.console: Console
         self.rng = random.Random(0)
         self.files = Files()
+        self.files.kerndate = EPOCH
         self.onprint: Callable[[str], None] | None = None
         self.sink: Sink | None = None
         self.explore: Callable[[str], None] | None = None

@@ -355,7 +355,8 @@ class Procs:
     def preempted(self) -> None:
         """Let interrupts in, where the original's kernel loops with them on.
 
-        The clock ticks if it is time, and a process of higher priority gets the processor. Source: port/proc.c:preempted.
+        The clock ticks if it is time, and a process of higher priority gets the processor.
+        Source: port/proc.c:preempted.
         """
         k = self.k
         up, m = k.up, k.m
@@ -783,7 +784,10 @@ class Procs:
         return False
 
     def procflushseg(self, s: Segment) -> None:
-        """Have every process with s flush its mmu, and wait until other processors have. Source: port/proc.c:procflushseg."""
+        """Have every process with s flush its mmu, and wait until other processors have.
+
+        Source: port/proc.c:procflushseg.
+        """
         k = self.k
         wait = []
         for p in self.proctab:

@@ -105,7 +105,10 @@ def sysr1(k: Kernel, args: Args) -> int:
 
 
 def sysrfork(k: Kernel, args: Args) -> int:
-    """Make a process, or change what this one shares; the child's pid, 0 in the child. Source: port/sysproc.c:sysrfork."""
+    """Make a process, or change what this one shares; the child's pid, 0 in the child.
+
+    Source: port/sysproc.c:sysrfork.
+    """
     up = _up(k)
     flag = args[0]
     for a, b in ((RFFDG, RFCFDG), (RFNAMEG, RFCNAMEG), (RFENVG, RFCENVG)):

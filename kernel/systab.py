@@ -78,6 +78,7 @@ def render(k: Kernel, call: Syscall, args: tuple[int, ...]) -> str:
 _TABLE: tuple[tuple[int, str, str], ...] = (
     (0, "sysr1", ""),
     (1, "_errstr", "x"),
+    (2, "bind", "ssx"),
     (3, "chdir", "s"),
     (4, "close", "d"),
     (5, "dup", "dd"),
@@ -103,6 +104,7 @@ _TABLE: tuple[tuple[int, str, str], ...] = (
     (32, "segfree", "xx"),
     (33, "segflush", "xx"),
     (34, "rendezvous", "xx"),
+    (35, "unmount", "ss"),
     (36, "_wait", "x"),
     (37, "semacquire", "xd"),
     (38, "semrelease", "xd"),

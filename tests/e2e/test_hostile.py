@@ -87,7 +87,8 @@ def test_more_memory_than_there_is() -> None:
 
 def test_nothing_of_the_host_is_there(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
-    for name in (str(tmp_path / "secret"), "/etc/passwd", "/../etc/passwd", "#M/etc/passwd", "#M", "/bin/../../etc/passwd"):
+    secret = str(tmp_path / "secret")
+    for name in (secret, "/etc/passwd", "/../etc/passwd", "#M/etc/passwd", "#M", "/bin/../../etc/passwd"):
         r = run("cat", name)
         assert r.outcome.status == 1
         assert r.stdout == ""

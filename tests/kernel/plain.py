@@ -246,7 +246,9 @@ class PlainKernel(Kernel):
                 other.proc = None
         self.m, self.up = m, p
         m.proc, p.mach, p.state = p, m, Running
+        s, m.splhi = m.splhi, True
         self.mmu.mmuswitch(p)
+        m.splhi = s
         return p
 
     def spawn(self, body: Callable[[], None], name: str = "test", kp: bool = False) -> Proc:
