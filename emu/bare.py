@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from ctypes import c_int32
 from typing import Any
 
-from unicorn import UC_ARCH_X86, UC_HOOK_INTR, UC_MODE_32, Uc
+import unicorn
+from unicorn import UC_ARCH_X86, UC_HOOK_INTR, UC_MODE_32
 from unicorn.x86_const import (
     UC_X86_REG_CR0,
     UC_X86_REG_CR2,
@@ -37,7 +38,8 @@ class Bare:
     """One program in one address space."""
 
     def __init__(self, path: str, args: Sequence[str]) -> None:
-        uc: Any = Uc(UC_ARCH_X86, UC_MODE_32)
+        unicorn_: Any = unicorn
+        uc: Any = unicorn_.Uc(UC_ARCH_X86, UC_MODE_32)
         self.uc = uc
         uc.mem_map(0, RAM)
         self.free = PDB + BY2PG

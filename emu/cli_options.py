@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from emu.cli_types import bind, env, guestdir, seconds, size, swapsize
+from emu.cli_types import bind, env, guestdir, injection, seconds, size, swapsize
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -69,6 +69,22 @@ def machine_options(f: Function) -> Function:
             type=click.Path(dir_okay=False),
             metavar="PATH",
             help="Keep the swap device in this host file; needs --swap.",
+        ),
+        click.option(
+            "--sched",
+            type=click.Choice(["fifo", "random"]),
+            default="fifo",
+            show_default=True,
+            help="random switches at every lock and blocking point by --seed, to find races.",
+        ),
+        click.option(
+            "--fault-inject",
+            "inject",
+            type=injection,
+            default="",
+            metavar="KIND:N[+],...",
+            help="Let the N-th operation of a kind fail (N+: every N-th): newpage, malloc, swapread, swapwrite, "
+            "textread, hostread.",
         ),
         click.option(
             "--timeout",

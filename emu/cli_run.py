@@ -141,6 +141,8 @@ def _execute(
         counter=options.counter,
         swap=options.swap,
         swapfile=options.swapfile,
+        sched=options.sched,
+        inject=options.inject,
     )
     try:
         with closing(Machine(config, sink)) as machine:

@@ -15,6 +15,7 @@ MINMEM: Final = 4 << 20
 MAXMEM: Final = 3 << 30
 MAXSWAP: Final = 4 << 30  # a swap address has 32 bits
 BY2PG: Final = 4096
+INJECTABLE: Final = ("newpage", "malloc", "swapread", "swapwrite", "textread", "hostread")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Options:
     verbose: bool
     swap: int
     swapfile: str | None
+    sched: str
+    inject: tuple[tuple[str, int, bool], ...]
 
 
 def size(text: str) -> int:
@@ -64,6 +67,20 @@ def _bytes(text: str) -> int:
         raise BadParameter(f"{text!r} is not a size; write 64M, 512K or 1G.")
     # A number this long is out of range, and Python refuses to convert very long ones.
     return int(digits) * unit if len(digits) <= 20 else MAXSWAP + 1
+
+
+def injection(text: str) -> tuple[tuple[str, int, bool], ...]:
+    """Kind, number and whether it repeats, of each KIND:N or KIND:N+."""
+    plan = []
+    for word in text.split(",") if text else ():
+        kind, _, n = word.partition(":")
+        digits = n.removesuffix("+")
+        if kind not in INJECTABLE:
+            raise BadParameter(f"{kind!r} cannot be made to fail; these can: {', '.join(INJECTABLE)}.")
+        if not (digits.isascii() and digits.isdigit() and 0 < len(digits) < 10 and int(digits)):
+            raise BadParameter(f"{word!r} is not {kind}:N or {kind}:N+, N being 1 or more.")
+        plan.append((kind, int(digits), n != digits))
+    return tuple(plan)
 
 
 def seconds(text: str) -> float:

@@ -22,6 +22,8 @@ from emu.disk import FileDisk
 from emu.memory import Memory
 from kernel.dat import Dead, Mach
 from kernel.error import Panic
+from kernel.explore import Explore
+from kernel.inject import Inject
 from kernel.kernel import Kernel, confinit
 from kernel.mem import BY2PG, MB, ROUND
 from kernel.proc import Never
@@ -61,6 +63,8 @@ class Config:
     counter: Kind = "auto"
     swap: int = 0  # bytes of a swap device to make; 0: none
     swapfile: str | None = None  # the host file it is in, to be kept
+    sched: str = "fifo"  # or "random": an exploring scheduler, by seed
+    inject: tuple[tuple[str, int, bool], ...] = ()  # operation, number, whether every such number fails
 
 
 class LoadError(Exception):
@@ -144,6 +148,11 @@ class Machine:
         k.sink = sink
         k.checking = config.check
         k.rng.seed(config.seed)
+        if config.sched == "random":
+            k.explore = explore = Explore(k, config.seed)
+            k.procs.rng = explore.rng
+        if config.inject:
+            k.inject = Inject({kind: (n, every) for kind, n, every in config.inject})
         self.console = k.console = HostConsole()
         if config.verbose:
             k.onprint = lambda text: warn(text.rstrip("\n"))
@@ -215,7 +224,11 @@ class Machine:
             for m in machs:
                 if m.proc is None and m.cpu.now() < front:
                     procs.idle(m, front)
-            m = min(machs if procs.runvec else busy, key=lambda m: (m.cpu.now(), m.machno))
+            some = machs if procs.runvec else busy
+            if procs.rng is not None:
+                m = procs.rng.choice(some)
+            else:
+                m = min(some, key=lambda m: (m.cpu.now(), m.machno))
             now = m.cpu.now()
             k.m, k.up = m, m.proc
             procs.runtimers(now)

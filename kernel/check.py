@@ -34,7 +34,7 @@ def check(k: Kernel, extra: Counter[int] | None = None, segments: list[Segment] 
     c.refs(extra or Counter())
     c.swap()
     for p in k.procs.everyproc():
-        if p.state != Dead:
+        if p.state != Dead and not k.procs.midway(p):
             c.tables(p)
     return c.wrong
 
@@ -138,7 +138,7 @@ class _Check:
         for s in others:
             self.segrefs[s] += 1
         for i in self.k.imagealloc.list:
-            if i.s is not None and i.s not in self.segrefs:
+            if i.s is not None and i.s not in self.segrefs and not self.k.procs.blocked():
                 self.bad(f"image {i.num} has a segment nobody has")
         for s, n in self.segrefs.items():
             if s.ref < n or (s.ref > n and not self.k.procs.blocked()):

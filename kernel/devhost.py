@@ -39,6 +39,7 @@ from kernel.dev import Dev, Walkqid, devclone, devno, devpermcheck, openmode
 from kernel.error import (
     Ebadstat,
     Eexist,
+    Eio,
     Eisdir,
     Enegoff,
     Enoattach,
@@ -424,6 +425,8 @@ class Hostdev(Dev):
         f: Fid = c.aux
         if c.qid.type & QTDIR:
             return self._dirread(f, n, offset)
+        if self.k.inject is not None and self.k.inject.hit("hostread"):
+            raise Error(Eio)
         return pread(f.fd, n, offset)
 
     def _dirread(self, f: Fid, n: int, offset: int) -> bytes:

@@ -26,7 +26,7 @@ from kernel.dat import (
     Pte,
     Segment,
 )
-from kernel.error import Ebadarg, Eintr, Eioload, Error, Panic
+from kernel.error import Ebadarg, Eintr, Eio, Eioload, Error, Panic
 from kernel.mem import BY2PG, MASK32, PGMASK, PTEMAPMEM, PTERONLY, PTEUNCACHED, PTEVALID, PTEWRITE
 from kernel.page import cachepage, copypage, lookpage, mustpage, newpage, pageevent, putpage, swapaddr, uncachepage
 from kernel.qlock import qlock, qunlock
@@ -227,6 +227,8 @@ def pio(k: Kernel, s: Segment, addr: int, soff: int, pte: Pte, n: int) -> Page:
         kk = k.mmu.kmap(new)
         while True:
             try:
+                if k.inject is not None and k.inject.hit("textread" if loadrec is None else "swapread"):
+                    raise Error(Eio)
                 data = k.devtab[c.type].read(c, ask, daddr)
                 if len(data) == ask:
                     break

@@ -28,6 +28,7 @@ from kernel.dat import (
 )
 from kernel.devcons import kprint, writefd2
 from kernel.error import Panic
+from kernel.inject import Inject
 from kernel.mem import BY2PG, KZERO, MASK32, MB
 from kernel.mmu import Mmu
 from kernel.proc import Procs
@@ -106,6 +107,7 @@ class Kernel:
         self.onprint: Callable[[str], None] | None = None
         self.sink: Sink | None = None
         self.explore: Callable[[str], None] | None = None
+        self.inject: Inject | None = None
         self.checking = False
         self._checked = (0,) * 6
         self.halted = False  # the program has ended: run nothing more
@@ -163,8 +165,8 @@ class Kernel:
     # Memory of the kernel itself
 
     def malloc(self) -> bool:
-        """Whether kernel memory for a structure can be had; failure injection comes in here."""
-        return True
+        """Whether kernel memory for a structure can be had."""
+        return self.inject is None or not self.inject.hit("malloc")
 
     def segcreated(self, s: Segment) -> None:
         """Called with each new segment as soon as it has its memory."""

@@ -181,11 +181,12 @@ def newpage(k: Kernel, clear: bool, va: int, s: Segment | None = None) -> Page |
     pa = k.palloc
     up = k.up
     assert up is not None
+    short = k.inject is not None and k.inject.hit("newpage")
     lock(k, pa)
     while True:
-        if pa.freecount > k.swapalloc.highwater:
-            break
-        if up.kp and pa.freecount > 0:
+        if short:
+            short = False
+        elif pa.freecount > k.swapalloc.highwater or (up.kp and pa.freecount > 0):
             break
         unlock(k, pa)
         if s is not None:

@@ -8,6 +8,7 @@ switches nothing else runs: the kernel is not preempted.
 from __future__ import annotations
 
 import heapq
+import random
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NoReturn
 
@@ -87,6 +88,8 @@ class Procs:
         self.timers: list[tuple[int, int, Proc, int]] = []  # when, order, process, its timer's number
         self.timerno = 0
         self.broken: list[Proc] = []
+        self.paused = False
+        self.rng: random.Random | None = None  # draws the next process, instead of the queues' order
         self.trap: Callable[[int, int], None]  # serves a trap of the current process (kernel.trap)
 
     # The table
@@ -222,6 +225,9 @@ class Procs:
                 trap = None
             else:
                 g.switch()
+            if self.paused:
+                self.paused = False
+                return None
             if p.inkernel:
                 self.schedinit(m, p)
                 if k.checking:
@@ -270,25 +276,37 @@ class Procs:
         self.hub.switch()
         k.m.splhi = False
 
+    def pause(self) -> None:
+        """Let other processors run on; the process goes on where it is, on this one. For k.explore."""
+        self.paused = True
+        self.hub.switch()
+
     def runproc(self, m: Mach) -> Proc | None:
         """Pick the process m runs next and take it off its queue, or None. Source: port/proc.c:runproc.
 
         One just readied by the last process comes first (until the clock ticks), then the highest
         priority, and there one that ran on this processor last.
         """
+        if not self.runvec:
+            return None
+        if self.rng is not None:
+            return self._draw(m)
         p = m.readied
         if p is not None and p.mach is None and p.state == Ready:
             return self._take(m, p)
-        if not self.runvec:
-            return None
         for anywhere in (False, True):
             for pri in range(self.runvec.bit_length() - 1, -1, -1):
                 p = self.runq[pri].head
                 while p is not None:
-                    if p.mp is None or p.mp is m or (anywhere and p.wired is None):
+                    if p.mach is None and (p.mp is None or p.mp is m or (anywhere and p.wired is None)):
                         return self._take(m, p)
                     p = p.rnext
         return None
+
+    def _draw(self, m: Mach) -> Proc | None:
+        assert self.rng is not None
+        ready = [p for p in self.proctab if p.state == Ready and p.mach is None and p.wired in (None, m)]
+        return self._take(m, self.rng.choice(ready)) if ready else None
 
     def _take(self, m: Mach, p: Proc) -> Proc:
         self.dequeueproc(p)
@@ -490,6 +508,7 @@ class Procs:
         assert up is not None
         if up.nlocks:
             raise Panic(f"process {up.pid} sleeps with {up.nlocks} locks held, last lock {up.lastlock!r}")
+        s, k.m.splhi = k.m.splhi, True
         lock(k, r)
         lock(k, up.rlock)
         if r.r is not None:
@@ -506,7 +525,7 @@ class Procs:
             unlock(k, r)
             k.m.cs += 1
             self.hub.switch()
-            k.m.splhi = False
+        k.m.splhi = s
         if up.notepending:
             up.notepending = 0
             self.interrupted()
@@ -552,9 +571,9 @@ class Procs:
     def wakeup(self, r: Rendez) -> Proc | None:
         """Ready the process that sleeps at r, if one does. Source: port/proc.c:wakeup."""
         k = self.k
-        p = r.r
-        if p is None:
+        if r.r is None:
             return None
+        s, k.m.splhi = k.m.splhi, True
         lock(k, r)
         p = r.r
         if p is not None:
@@ -566,6 +585,7 @@ class Procs:
             self.ready(p)
             unlock(k, p.rlock)
         unlock(k, r)
+        k.m.splhi = s
         return p
 
     def resrcwait(self, reason: str) -> None:
@@ -839,16 +859,20 @@ class Procs:
                 qunlock(k, s)
         qunlock(k, kp.seglock)
 
-    def blocked(self) -> bool:
-        """Whether a process was switched away from in the middle of kernel work that holds references.
+    def midway(self, p: Proc) -> bool:
+        """Whether p was switched away from in the middle of kernel work, in a fault or where it can go on by itself.
 
-        That is in a fault, or somewhere it can go on by itself (waiting for other processors to flush).
+        It may hold references then, and its page tables may lag behind its segments.
         """
-        return any(
-            p.inkernel and p is not self.k.up and (p.psstate == "Fault" or p.state in (Ready, Scheding, Running))
-            for p in self.everyproc()
-            if p.state != Dead
+        return (
+            p.inkernel
+            and p is not self.k.up
+            and (p.psstate == "Fault" or p.state not in (Dead, Wakeme, Rendezvous, Broken))
         )
+
+    def blocked(self) -> bool:
+        """Whether any process is midway through kernel work."""
+        return any(self.midway(p) for p in self.everyproc())
 
     def dump(self) -> str:
         """One line for each process: pid, name, state. Source: port/proc.c:procdump."""

@@ -22,7 +22,7 @@ from kernel.dat import (
     Pte,
     Segment,
 )
-from kernel.error import Einuse, Error, Panic
+from kernel.error import Einuse, Eio, Error, Panic
 from kernel.mem import BY2PG
 from kernel.page import cachedel, cachepage, pageevent, pagereclaim, putpage, uncachepage
 from kernel.qlock import canqlock, qunlock
@@ -287,6 +287,8 @@ def executeio(k: Kernel) -> None:
             assert c is not None
             kk = k.mmu.kmap(outp)
             try:
+                if k.inject is not None and k.inject.hit("swapwrite"):
+                    raise Error(Eio)
                 n = k.devtab[c.type].write(c, k.mem.read(k.mmu.VA(kk), BY2PG), outp.daddr)
             except Error:
                 n = -1

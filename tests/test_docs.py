@@ -38,16 +38,13 @@ EXEMPT = {
     "make test": "is what continuous integration runs, this test with it",
     "make lint": "is a part of make test",
     "make guests": "writes into guest/bin; tests/guest rebuilds the programs and compares",
-    "make bench": "takes minutes, and its figures are this host's",
-    "p9emu bench": "takes minutes, and its figures are this host's",
-    "pip install .": "needs the network",
+    "p9emu bench": "its figures are this host's; bench --quick is run",
     "python3 -m venv p9": "belongs to the installation, which needs the network",
     "p9/bin/pip install .": "needs the network",
     "p9/bin/p9emu run hello": "runs what was installed, which needs the network",
     "python -m guest.build": "writes into guest/bin; tests/guest rebuilds the programs and compares",
     "python -m guest.build --check": "compiles all programs; tests/guest does the same",
     "python -m pytest": "would run this test again",
-    "python -m pytest -m quality": "runs beside this test",
     "P9EMU_UPDATE=1 python -m pytest tests/test_docs.py": "would run this test again, and write",
 }
 
@@ -55,6 +52,7 @@ EXEMPT = {
 SLOWER = "p9emu: the block counter is in Python"
 
 STATUS = re.compile(r"\s+# status (\d+)$")
+SYMBOL = re.compile(r"`((?:emu|guest|kernel|tests)/[\w/]+\.(?:py|c|h|S|ld))(?::([\w.]+))?`")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 
@@ -281,6 +279,14 @@ def test_output_is_renewed_around_elisions(shown: list[str], actual: list[str], 
     assert agrees(new, actual)
 
 
+def test_the_demonstration_is_shown() -> None:
+    shown = {c.command for b in BLOCKS for c in b.commands}
+    recipe = (ROOT / "Makefile").read_text().partition("\ndemo:")[2].partition("\n\n")[0]
+    commands = re.findall(r"^\t\$\(BIN\)/(.*)$", recipe, flags=re.MULTILINE)
+    assert commands
+    assert sorted(set(commands) - shown) == []
+
+
 # Links
 
 
@@ -313,6 +319,17 @@ def test_every_document_is_linked_from_the_readme() -> None:
     assert sorted(str(d.relative_to(ROOT)) for d in DOCS[1:]) == sorted(
         str(d.relative_to(ROOT)) for d in DOCS[1:] if str(d.relative_to(ROOT)) in links
     )
+
+
+@pytest.mark.parametrize("doc", DOCS, ids=lambda d: d.name)
+def test_files_and_functions_that_are_named_exist(doc: Path) -> None:
+    for path, symbol in SYMBOL.findall(prose(doc)):
+        if "NAME" in path:
+            continue
+        assert (ROOT / path).is_file(), path
+        text = (ROOT / path).read_text()
+        for name in symbol.split(".") if symbol else ():
+            assert re.search(rf"^ *(def|class) {name}\b", text, flags=re.MULTILINE), f"{path}:{symbol}"
 
 
 @pytest.mark.parametrize("doc", DOCS, ids=lambda d: d.name)

@@ -49,6 +49,8 @@ class Config:
     counter: str = ""
     swap: int = 0
     swapfile: str | None = None
+    sched: str = "fifo"
+    inject: tuple[tuple[str, int, bool], ...] = ()
 
 
 class LoadError(Exception):

@@ -462,10 +462,10 @@ def test_ibrk_shrinking_frees_pages_and_flushes(kernel: PlainKernel, bss: Segmen
     assert fault(kernel, 0x101000, False) == 0
     assert fault(kernel, 0x103000, False) == 0
     gone = entry(bss, 0x103000)
-    assert isinstance(gone, Page) and up.mmuused is not None
+    assert isinstance(gone, Page) and up.mmupdb is not None
     assert ibrk(kernel, 0x102000, BSEG) == 0
     assert (bss.top, gone.ref) == (0x102000, 0)
-    assert up.mmuused is None
+    assert not kernel.mmu.walk(up.mmupdb.pa, 0x101000)
     assert entry(bss, 0x101000) is not None
     assert entry(bss, 0x103000) is None
 

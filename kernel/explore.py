@@ -1,0 +1,52 @@
+"""The exploring scheduler: switches where the plain one never would, by a seeded policy.
+
+The original's races are between processors and with the clock interrupt. Here nothing runs between two switch
+points, so without help they would not happen. ``k.explore`` is called at every lock operation and in
+the gap between the load and the compare-and-swap of a reference count; this one then may let another processor
+run on (locks stay held), or, where interrupts are on and no spin lock is held, another process.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final
+
+from greenlet import getcurrent
+
+from kernel.dat import Running
+from kernel.error import Panic
+
+if TYPE_CHECKING:
+    from kernel.kernel import Kernel
+
+SWITCH: Final = 0.05  # chance of a switch at one point
+MAXSPIN: Final = 100_000  # rounds on one lock before it counts as a deadlock
+
+
+class Explore:
+    """To be ``k.explore``; also what the run queues and the machine's loop draw from."""
+
+    def __init__(self, k: Kernel, seed: int) -> None:
+        self.k = k
+        self.rng = random.Random(seed)
+        self.spins = 0
+
+    def __call__(self, point: str) -> None:
+        """A switch point of the current process."""
+        k = self.k
+        up = k.up
+        if up is None or up.greenlet is not getcurrent():
+            return  # the hub's own work
+        if point == "spin":
+            self.spins += 1
+            if len(k.machs) == 1 or self.spins > MAXSPIN:
+                raise Panic(f"lock loop: {up!r}")
+            k.procs.pause()
+            return
+        self.spins = 0
+        if self.rng.random() >= SWITCH:
+            return
+        if len(k.machs) > 1 and self.rng.random() < 0.5:
+            k.procs.pause()
+        elif up.nlocks == 0 and up.state == Running and not k.m.splhi:
+            k.procs.sched()
