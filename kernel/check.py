@@ -112,9 +112,12 @@ class _Check:
                 if x.qid.path % 64 != b:
                     self.bad(f"image {x.num} hashed wrong")
                 x = x.hash
+        busy = k.procs.blocked()
         for i in k.imagealloc.list:
             if i.ref > 0 and i in free:
                 self.bad(f"image {i.num} in use is on the free list")
+            if (i.ref > 0 and i not in hashed) or (i.ref == 0 and i not in free and not busy):
+                self.bad(f"image {i.num} with ref {i.ref} is lost")
 
     def mmu(self) -> None:
         k = self.k
@@ -185,11 +188,14 @@ class _Check:
 
     def swap(self) -> None:
         sa = self.k.swapalloc
+        busy = self.k.procs.blocked()
         for n, holders in self.slots.items():
             have = sa.swmap[n]
-            if have < holders and have != 255:
+            if (have < holders or (have > holders and not busy)) and have != 255:
                 self.bad(f"swap slot {n} has count {have}, {holders} holders")
         used = sa.top - sa.swmap.count(0, 0, sa.top)
+        if used > len(self.slots) and not busy and not sa.xref:
+            self.bad(f"swap has {used} used slots, {len(self.slots)} have holders")
         if sa.free != sa.top and used + sa.free != sa.top and sa.last < sa.top:
             self.bad(f"swap has {sa.free} free slots and {used} used of {sa.top}")
 

@@ -232,6 +232,7 @@ class PlainKernel(Kernel):
         p.text = name
         p.psstate = None
         p.state = Ready
+        p.inkernel = False  # for all the kernel can see it is in user mode when it is not current
         return p
 
     def become(self, p: Proc, mach: int = 0) -> Proc:
