@@ -79,7 +79,7 @@ def main(quick: bool, fmt: str) -> None:
     saved = HostConsole.write
     HostConsole.write = lambda self, fd, data: None  # type: ignore[method-assign]
     try:
-        rows = [measure(w, 1 if quick else 5) for w in WORKS]
+        rows = [measure(w, 3 if quick else 7) for w in WORKS]
     finally:
         HostConsole.write = saved  # type: ignore[method-assign]
     if fmt == "json":

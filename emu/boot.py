@@ -65,9 +65,10 @@ def boot(machine: Machine, program: str, args: list[bytes]) -> First:
         assert up is not None
         _firstgroups(k, up)
         try:
-            _namespace(k, machine, path, first.name)
+            first.loaderror = _namespace(k, machine, path, first.name)
         except Error as e:
             first.loaderror = LoadError(str(e), 126)
+        if first.loaderror is not None:
             k.halted = True
             k.procs.pexit(None, True)
         child = _child(k, up, first, args, machine.config.cwd)
@@ -103,9 +104,13 @@ def _bind(k: Kernel, new: Chan, old: str, flag: int) -> None:
     cmount(k, new, namec(k, old, Amount, 0), flag, None)
 
 
-def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> None:
-    """What the program sees: devices, the bundled guests and itself in /bin, and the host's directories."""
+def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> Exception | None:
+    """What the program sees: devices, the bundled guests and itself in /bin, and the host's directories.
+
+    The result is what is wrong with a --bind.
+    """
     import guest
+    from emu.machine import LoadError
 
     root = k.devtab[0]
     host = k.devtab[-1]
@@ -118,13 +123,17 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> None:
         root.addhost(f"/bin/{name}", path)
     _bind(k, host.bind(guests, False), "/bin", MAFTER)
     for b in machine.config.binds:
-        root.mkdir(b.guest)
-        new = host.bind(b.host, b.writable)
-        _bind(k, new, b.guest, MREPL | (MCREATE if b.writable else 0))
+        try:
+            root.mkdir(b.guest)
+            new = host.bind(b.host, b.writable)
+            _bind(k, new, b.guest, MREPL | (MCREATE if b.writable else 0))
+        except Error as e:
+            return LoadError(f"--bind {b.host}:{b.guest}: {e}", 2)
     if machine.disk is not None:
         setswapchan(k, namec(k, "#S/swap", Aopen, ORDWR))
     for var, value in machine.config.env:
         ksetenv(k, var, value)
+    return None
 
 
 def _child(k: Kernel, up: Proc, first: First, args: list[bytes], cwd: str) -> int:

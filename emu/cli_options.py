@@ -31,7 +31,7 @@ def machine_options(f: Function) -> Function:
             type=bind,
             multiple=True,
             metavar="HOST:GUEST[:rw]",
-            help="Show a host directory or file in the guest's name space, read-only unless :rw follows. Repeatable.",
+            help="Show a host directory in the guest's name space, read-only unless :rw follows. Repeatable.",
         ),
         click.option(
             "--env",

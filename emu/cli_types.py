@@ -103,9 +103,11 @@ def bind(text: str) -> tuple[str, str, bool]:
     host, _, path = rest.rpartition(":")
     if not host or not path:
         raise BadParameter(f"{text!r} is not HOST:GUEST or HOST:GUEST:rw.")
-    if not os.path.exists(host):
-        raise BadParameter(f"{host!r} does not exist on the host.")
-    return host, guestdir(path), rest != text
+    if not os.path.isdir(host):
+        raise BadParameter(f"{host!r} is not a directory of the host.")
+    if not guestdir(path).strip("/"):
+        raise BadParameter("the guest's root cannot be replaced.")
+    return host, path, rest != text
 
 
 def env(text: str) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from emu.console import HostConsole, warn
 from emu.cpu import Cpu
 from emu.disk import FileDisk
 from emu.memory import Memory
-from kernel.dat import Dead, Mach
+from kernel.dat import Broken, Dead, Mach
 from kernel.error import Panic
 from kernel.explore import Explore
 from kernel.inject import Inject
@@ -277,7 +277,8 @@ class Machine:
     def _leftovers(self, first: boot.First) -> None:
         for p in self.kernel.procs.proctab:
             if p.state != Dead and not p.kp:
-                warn(f"{p.text} {p.pid}: still running when {first.name} ended")
+                what = "kept, broken," if p.state == Broken else "still running"
+                warn(f"{p.text} {p.pid}: {what} when {first.name} ended")
 
     def _stats(self, seconds: float) -> Stats:
         k = self.kernel

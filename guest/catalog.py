@@ -43,4 +43,11 @@ CATALOG: Final[tuple[Guest, ...]] = (
     Guest("sieve", "sieve N", "count the primes up to N"),
     Guest("syscalls", "syscalls N", "make N null system calls"),
     Guest("usertests", "usertests [-l | NAME...]", "run all quick checks, or some; -l lists them"),
+    Guest("thrash", "thrash [N [ROUNDS]]", "write and check N pages, more than memory, ROUNDS times: swap"),
+    Guest("pressure", "pressure [N [PROCS [ROUNDS]]]", "PROCS processes of N pages each page each other out"),
+    Guest("textpressure", "textpressure [N [ROUNDS]]", "large programs in turn: cached text is dropped and loaded again"),
+    Guest("swapfork", "swapfork [N]", "dirty N pages, some on swap, and fork twice: shared swap slots"),
+    Guest("swapfull", "swapfull [N]", "memory and swap run out: the biggest process is killed, the others go on"),
+    Guest("devswap", "devswap [FILE [N]]", "read /dev/swap, make FILE the swap device"),
+    Guest("agewalk", "agewalk [N [HOT]]", "cold pages go to swap, hot ones stay"),
 )

@@ -41,7 +41,7 @@ from kernel.mem import (
     VPT,
     WD2PG,
 )
-from kernel.page import mustpage, pagechainhead, pagenumber
+from kernel.page import mustpage, pagechainhead, pageevent, pagenumber
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
@@ -245,6 +245,8 @@ class Mmu:
             self.tmpunmap(pdb)
             k.mem.data(kt.pa)
             pagechainhead(k, kt)
+            if k.sink is not None:
+                pageevent(k, "free", kt)
             proc.kmaptable = None
         if proc.mmupdb is not None:
             self.mmuptefree(proc)
@@ -258,6 +260,8 @@ class Mmu:
                 raise Panic(f"mmurelease: page->ref {page.ref}")
             k.mem.data(page.pa)
             pagechainhead(k, page)
+            if k.sink is not None:
+                pageevent(k, "free", page)
             page = nxt
         if proc.mmufree is not None and k.palloc.r.r is not None:
             k.procs.wakeup(k.palloc.r)

@@ -276,6 +276,8 @@ def auxpage(k: Kernel) -> Page | None:
     unlock(k, pa)
     assert p is not None
     p.ref = 1
+    if k.sink is not None:
+        pageevent(k, "alloc", p)
     return p
 
 

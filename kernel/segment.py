@@ -409,7 +409,7 @@ def mfreeseg(k: Kernel, s: Segment, start: int, pages: int) -> None:
     """Drop pages of s from address start on. The caller holds s. Source: port/segment.c:mfreeseg.
 
     Other processors flush before a page is freed. On a physical segment the frames, which are
-    not the pool's, would end up on the free list, as in the original; there it is a panic here.
+    not the pool's, end up on the free list, as in the original; no guest can attach one.
     """
     if s.ref > 1:
         k.procs.procflushseg(s)

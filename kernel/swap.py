@@ -31,6 +31,8 @@ from kernel.taslock import lock, unlock
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
+MAXVAIN = 64  # rounds of the process table after which the pager has seen every page age
+
 
 def newswap(k: Kernel) -> int:
     """Take a free slot with two references, for the pte and for the write; its disc address, NOADDR if none.
@@ -133,6 +135,8 @@ def pager(k: Kernel) -> None:
     assert up is not None
     tab = k.procs.proctab
     pi = 0
+    vain = 0  # rounds of the table without a page paged out
+    done = 0
     while True:
         try:
             while True:
@@ -153,6 +157,12 @@ def pager(k: Kernel) -> None:
                 if pi >= len(tab):
                     pi = 0
                     k.ageclock = (k.ageclock + 1) & 0xFFFF
+                    vain = vain + 1 if k.npageout == done else 0
+                    done = k.npageout
+                    if vain > MAXVAIN:
+                        # The original goes round for ever if nothing can be paged out; interrupts
+                        # let others run meanwhile.
+                        k.procs.preempted()
                 p = tab[pi]
 
                 if p.state == Dead or p.noswap:

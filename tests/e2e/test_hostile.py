@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from emu.machine import MachineError
 from kernel.event import SyscallEvent
 from tests.e2e.harness import machinecode, run
 
@@ -101,3 +102,11 @@ def test_rdtsc_is_virtual_time(tmp_path: Path) -> None:
     again = machinecode(tmp_path, code, trace=True)
     assert first.stdout == again.stdout
     assert sum(isinstance(e, SyscallEvent) for e in first.events) == 2
+
+
+def test_pages_that_can_never_be_paged_out(tmp_path: Path) -> None:
+    """One page in each page table: pageout never looks at a table's last entry, so the pager finds nothing."""
+    # mov edi, 0x2000; mov ecx, 400; 1: mov [edi], ecx; add edi, 0x100000; loop 1b
+    code = bytes.fromhex("bf00200000 b990010000 890f 81c700001000 e2f6") + EXITS0
+    with pytest.raises(MachineError, match="no progress"):
+        machinecode(tmp_path, code, bss=401 << 20, memory=4 << 20, swap=64 << 20, check=False)
