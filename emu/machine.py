@@ -139,7 +139,10 @@ class Machine:
         self.kernel = k = Kernel(conf, self.memory, config.memory - conf.upages * BY2PG)
         self.cpus: list[Cpu] = []
         for n in range(config.cpus):
-            cpu = Cpu(n, self.memory, self._service(n), counter=config.counter)
+            try:
+                cpu = Cpu(n, self.memory, self._service(n), counter=config.counter)
+            except ImportError as e:
+                raise MachineError(f"--counter native: {e}") from None
             self.cpus.append(cpu)
             m = Mach(n, cpu, k.mmu.machpdb(n))
             k.machs.append(m)

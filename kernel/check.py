@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from kernel.dat import PGHSIZE, SEGNAME, SG_PHYSICAL, SG_RONLY, SG_TYPE, Dead, Image, Page, Proc, Proc_exitbig, Segment
+from kernel.dat import PGHSIZE, SEGNAME, SG_PHYSICAL, SG_TEXT, SG_TYPE, Dead, Image, Page, Proc, Proc_exitbig, Segment
 from kernel.mem import BY2PG, KMAP, PDX, PTEACCESSED, PTEDIRTY, PTEMAPMEM, PTEUSER, PTEVALID, PTEWRITE, USTKTOP
 from kernel.page import pghash
 
@@ -244,8 +244,10 @@ class _Check:
                 self.bad(f"process {p.pid} maps {va:#x} without PTEUSER")
             if pte & PTEWRITE:
                 name = SEGNAME[s.type & SG_TYPE]
-                if s.type & SG_RONLY:
-                    self.bad(f"process {p.pid} may write {va:#x} of its read-only {name}")
+                # Of the read-only segments only text really is: fixfault() forgets about the others when
+                # they are shared, or with copymode 1.
+                if s.type & SG_TYPE == SG_TEXT:
+                    self.bad(f"process {p.pid} may write {va:#x} of its {name}")
                 elif s.type & SG_TYPE != SG_PHYSICAL and (e.ref > 1 or e.image is not None):
                     self.bad(f"process {p.pid} may write {va:#x} of its {name}, a page that is shared or cached")
             elif pte & PTEDIRTY and not pte & PTEACCESSED:

@@ -31,6 +31,8 @@ from kernel.taslock import lock, unlock
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
+MAXROUNDS = 32  # times round the process table after which what can age has aged
+
 MAXVAIN = 64  # rounds of the process table after which the pager has seen every page age
 
 
@@ -135,13 +137,14 @@ def pager(k: Kernel) -> None:
     assert up is not None
     tab = k.procs.proctab
     pi = 0
-    vain = 0  # rounds of the table without a page paged out
-    done = 0
+    looked = False  # whether this time round the table any page could be looked at
+    rounds = 0  # times round since a page went
     while True:
         try:
             while True:
                 up.psstate = "Reclaim"
                 if reclaim(k):
+                    rounds = 0
                     up.psstate = "Idle"
                     k.procs.wakeup(k.palloc.r)
                     k.procs.sleep(k.swapalloc.r, lambda: needpages(k))
@@ -151,18 +154,18 @@ def pager(k: Kernel) -> None:
                     k.procs.killbig("out of memory")
                     k.procs.freebroken()
                     k.procs.sched()
+                    if needpages(k):
+                        k.procs.preempted()
                     continue
 
                 pi += 1
                 if pi >= len(tab):
                     pi = 0
                     k.ageclock = (k.ageclock + 1) & 0xFFFF
-                    vain = vain + 1 if k.npageout == done else 0
-                    done = k.npageout
-                    if vain > MAXVAIN:
-                        # The original goes round for ever if nothing can be paged out; interrupts
-                        # let others run meanwhile.
-                        k.procs.preempted()
+                    rounds += 1
+                    if not looked or rounds > MAXROUNDS:
+                        k.procs.preempted()  # the original loops until interrupts let others change things
+                    looked = False
                 p = tab[pi]
 
                 if p.state == Dead or p.noswap:
@@ -171,39 +174,42 @@ def pager(k: Kernel) -> None:
                     continue  # the process is changing its segments
 
                 up.psstate = "Pageout"
-                pageproc(k, p)
+                looked |= pageproc(k, p)
                 qunlock(k, p.seglock)
 
                 if k.iolist:
+                    rounds = 0
                     up.psstate = "I/O"
                     executeio(k)
         except Error:
             pass
 
 
-def pageproc(k: Kernel, p: Proc) -> None:
-    """Page out what may go of p's segments; part of pager() in the original."""
+def pageproc(k: Kernel, p: Proc) -> bool:
+    """Page out what may go of p's segments, if any page could be looked at; part of pager() in the original."""
+    looked = False
     for i in range(NSEG):
         s = p.seg[i]
         if s is not None and s.type & SG_TYPE in (SG_TEXT, SG_DATA, SG_BSS, SG_STACK, SG_SHARED):
-            pageout(k, p, s)
+            looked |= pageout(k, p, s)
+    return looked
 
 
-def pageout(k: Kernel, p: Proc, s: Segment) -> None:
-    """Page out the old pages of s, a segment of p, unless someone holds or runs it.
+def pageout(k: Kernel, p: Proc, s: Segment) -> bool:
+    """Page out the old pages of s, a segment of p, unless someone holds or runs it; False if so.
 
     A page referenced since the last visit is stamped instead; a page goes when it is 16 clocks old. The
     last used entry of each page table is never looked at. Source: port/swap.c:pageout.
     """
     if not canqlock(k, s):  # we cannot afford to wait: we would deadlock
-        return
+        return False
     if s.steal:  # protected by /proc
         qunlock(k, s)
-        return
+        return False
     if not canflush(k, p, s):
         qunlock(k, s)
         k.putseg(s)
-        return
+        return False
 
     t = s.type & SG_TYPE
     for pte in s.map:
@@ -223,6 +229,7 @@ def pageout(k: Kernel, p: Proc, s: Segment) -> None:
             pagepte(k, t, pte, n)
     qunlock(k, s)
     k.putseg(s)
+    return True
 
 
 def canflush(k: Kernel, p: Proc, s: Segment) -> bool:

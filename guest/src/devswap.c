@@ -108,13 +108,7 @@ main(int argc, char *argv[])
 	if (before.swap != 0)
 		fail("%d slots are in use already", before.swap);
 
-	fd = create(file, OREAD, 0600);
-	if (fd < 0)
-		syserr(file);
-	snprint(desc, sizeof desc, "%d", fd);
-	tell(desc, "inappropriate use of fd");
-	close(fd);
-	fd = open(file, ORDWR);
+	fd = create(file, ORDWR, 0600);
 	if (fd < 0)
 		syserr(file);
 	snprint(desc, sizeof desc, "%d\n", fd);

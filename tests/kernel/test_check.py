@@ -244,7 +244,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     "a mapping without a segment": (lambda k: setword(k, pte(k, 0), lambda w: 0x5007), "which is in no segment"),
     "a mapping of no page": (lambda k: setword(k, pte(k, TEXT + 3 * BY2PG), lambda w: 0x5005), "its segment has None"),
     "a supervisor's mapping": (lambda k: setword(k, pte(k, TEXT), lambda w: w & ~PTEUSER), "without PTEUSER"),
-    "writable text": (lambda k: setword(k, pte(k, TEXT), lambda w: w | PTEWRITE), "of its read-only text"),
+    "writable text": (lambda k: setword(k, pte(k, TEXT), lambda w: w | PTEWRITE), "of its text"),
     "a writable shared page": (lambda k: setword(k, pte(k, BSS), lambda w: w | PTEWRITE), "shared or cached"),
     "dirt without access": (lambda k: setword(k, pte(k, TEXT), lambda w: w | PTEDIRTY), "dirty and not accessed"),
 }

@@ -203,6 +203,17 @@ def test_load_maps_read_only_if_alone_and_copymode_0(copymode: int, ref: int, wr
     assert bits(k, BASE) & PTEWRITE == write
 
 
+@pytest.mark.parametrize(("ref", "write"), [(1, 0), (2, PTEWRITE)])
+def test_read_only_segment_that_is_shared_becomes_writable_by_a_load(
+    kernel: PlainKernel, ref: int, write: int
+) -> None:
+    s = kernel.segment(me(kernel), BSEG, SG_BSS | SG_RONLY, BASE, 4)
+    s.ref = ref
+    assert fault(kernel, BASE, True) == 0
+    assert bits(kernel, BASE) & PTEWRITE == write
+    assert fault(kernel, BASE, False) == -1
+
+
 def test_fault_widens_the_table_even_if_it_fails(kernel: PlainKernel) -> None:
     s = kernel.segment(me(kernel), BSEG, SG_BSS, BASE, 600)
     for n, bounds in ((5, (5, 5)), (9, (5, 9)), (3, (3, 9))):

@@ -1,0 +1,393 @@
+"""Random programs on a kernel with two or more processors that have a TLB, but no instructions.
+
+A program is a generator of memory accesses and system calls. Each access goes through the processor's TLB,
+then the tables in memory, then the kernel's fault handler, as on a 386; each process remembers what it wrote, at
+addresses no other process writes to, and must read that back wherever the pages went meanwhile. The invariants
+are checked at every return to user mode.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from kernel.chandat import Chan
+from kernel.dat import BSEG, DSEG, NSEG, SEG1, SG_BSS, SG_DATA, SG_RONLY, SG_SHARED, SG_STACK, SG_TEXT, SSEG, TSEG
+from kernel.dat import Mach, Proc, Segment
+from kernel.error import Error
+from kernel.mem import BY2PG, MB, PTEVALID, PTEWRITE, USTKTOP
+from kernel.page import pagereclaim
+from kernel.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
+from kernel.proc import Never
+from kernel.qlock import qlock, qunlock
+from kernel.segment import attachimage, newseg, putseg, segattach, segflush
+from kernel.swap import setswapchan
+from kernel.sysproc import RFFDG, RFMEM, RFPROC, sysbrk_, sysrfork, syssegdetach, syssegfree
+from kernel.taslock import unlock
+from kernel.trap import VectorPF
+from tests.kernel.plain import PlainCpu, PlainKernel
+
+TEXT, DATA, BSS, SHARED = 0x1000, 0x20000, 0x40000, 0x10000000
+STACK = USTKTOP - 1 * MB
+FILEPAGES = 5
+KCALL = 200  # trap number of a program's call into the kernel
+ACCESSNS = 20_000
+SLICE = 100_000
+
+Access: TypeAlias = tuple[int, int | None]  # address; the byte to store, or None to load
+Call: TypeAlias = Callable[[], int]
+Life: TypeAlias = Generator[Access | Call, int, None]
+
+
+class Wrong(Exception):
+    """A process found other memory than it left."""
+
+
+@dataclass(slots=True)
+class TlbCpu(PlainCpu):
+    """A processor that keeps translations until it is told not to."""
+
+    tlb: dict[int, int] = field(default_factory=dict)
+
+    def putcr3(self, pa: int) -> None:
+        self.cr3 = pa
+        self.tlb.clear()
+
+    def invlpg(self, va: int) -> None:
+        self.tlb.pop(va >> 12, None)
+
+    def forget(self, pa: int) -> None:
+        pass
+
+
+class Program:
+    """The user half of a process."""
+
+    def __init__(self, work: Workload, p: Proc, memory: dict[int, int], seed: int) -> None:
+        self.work = work
+        self.p = p
+        self.pid = p.pid
+        self.memory = memory
+        self.rng = random.Random(seed)
+        self.own = p.pid % 250 * 16  # this process stores at this offset of any page
+        self.life = self.live()
+        self.next: Access | Call = next(self.life)
+
+    def answer(self, value: int) -> None:
+        """The access or call is done: on to the next one."""
+        try:
+            self.next = self.life.send(value)
+        except StopIteration:
+            self.next = self.work.exit
+
+    # What programs do
+
+    def live(self) -> Life:
+        """Steps at random. Where memory is shared only bytes of its own are verified."""
+        r = self.rng
+        for _ in range(self.work.steps):
+            what = r.random()
+            if what < 0.70:
+                yield from self.touch()
+            elif what < 0.78:
+                yield from self.fork()
+            elif what < 0.86:
+                yield from self.brk()
+            elif what < 0.90:
+                yield from self.segfree()
+            elif what < 0.93:
+                yield from self.scratch()
+            elif what < 0.96:
+                yield self.sleep
+            elif what < 0.98:
+                yield self.exec
+                self.memory.clear()
+            else:
+                yield lambda: pagereclaim(self.work, self.work.imagealloc.list[0], 3)
+
+    def expected(self, va: int) -> int:
+        b = self.memory.get(va)
+        if b is not None:
+            return b
+        s = self.segment(va)
+        if s is not None and s.image is not None and va - s.base < s.flen:
+            return self.work.contents(s.image.qid.path)
+        return 0
+
+    def segment(self, va: int) -> Segment | None:
+        return next((s for s in self.p.seg if s is not None and s.base <= va < s.top), None)
+
+    def touch(self) -> Life:
+        """Some loads and stores, in one segment."""
+        s = self.p.seg[self.rng.choice([TSEG, DSEG, BSEG, BSEG, SSEG])]
+        assert s is not None
+        for _ in range(self.rng.randrange(1, 10)):
+            page = s.base + self.rng.randrange(max(min(s.size, 40), 1)) * BY2PG
+            va = page + self.own
+            if s.size == 0:
+                return
+            if s is self.p.seg[TSEG] or self.rng.random() < 0.4:
+                if self.memory and self.rng.random() < 0.5:
+                    va = self.rng.choice(list(self.memory))
+                got = yield (va, None)
+                if got != self.expected(va):
+                    raise Wrong(f"process {self.pid} has {got:#x} at {va:#x}, not {self.expected(va):#x}")
+            else:
+                v = self.rng.randrange(1, 256)
+                yield (va, v)
+                self.memory[va] = v
+
+    def fork(self) -> Life:
+        if self.work.procs.pidgen < self.work.maxpid:
+            flag = RFPROC | RFFDG | (RFMEM if self.rng.random() < 0.4 else 0)
+            yield lambda: sysrfork(self.work, (flag,))
+
+    def brk(self) -> Life:
+        pages = self.rng.choice([1, 3, 10, 30, 30, 50])
+
+        def call() -> int:
+            s = self.p.seg[BSEG]
+            assert s is not None
+            return s.ref if s.ref > 1 else sysbrk_(self.work, (BSS + pages * BY2PG,)) - 100
+
+        if (yield call) == -100:
+            self.forget(BSS + pages * BY2PG, SHARED)
+
+    def segfree(self) -> Life:
+        s = self.p.seg[BSEG]
+        assert s is not None
+        n = self.rng.randrange(1, 6)
+        start = s.base + self.rng.randrange(max(s.size - n, 1)) * BY2PG
+
+        def call() -> int:
+            assert s is not None
+            if s.ref > 1 or start + n * BY2PG > s.top:
+                return 1
+            return syssegfree(self.work, (start, n * BY2PG))
+
+        if (yield call) == 0:
+            self.forget(start, start + n * BY2PG)
+
+    def forget(self, start: int, end: int) -> None:
+        for va in [a for a in self.memory if start <= a < end]:
+            del self.memory[va]
+
+    def scratch(self) -> Life:
+        """Use a segment shared with all, whose contents nobody can rely on; others free its pages meanwhile."""
+
+        def attach() -> int:
+            if self.p.seg[SEG1] is None:
+                return 1
+            return syssegfree(self.work, (SHARED, 3 * BY2PG))
+
+        def flush() -> int:
+            return segflush(self.work, SHARED, 4 * BY2PG)
+
+        def detach() -> int:
+            return syssegdetach(self.work, (SHARED,)) if self.rng.random() < 0.2 else 0
+
+        for n in range(4):
+            if self.p.seg[SEG1] is not None:
+                yield (SHARED + n * BY2PG, n)
+        yield attach
+        if self.p.seg[SEG1] is not None:
+            yield flush
+            yield detach
+
+    def sleep(self) -> int:
+        k = self.work
+        k.procs.tsleep(self.p.sleep, lambda: False, self.rng.choice([10, 30]))
+        return 0
+
+    def exec(self) -> int:
+        """Another program in this process: what sysexec does to memory."""
+        k, p = self.work, self.p
+        for i in (TSEG, DSEG, BSEG, SSEG):
+            s, p.seg[i] = p.seg[i], None
+            putseg(k, s)
+        k.load(p, self.rng.randrange(len(k.texts)))
+        k.mmu.flushmmu()
+        return 0
+
+
+class Workload(PlainKernel):
+    """A kernel that runs such programs, from ``nproc`` first ones on, to the end of the last."""
+
+    def __init__(self, seed: int, *, nmach: int = 1, steps: int = 25, first: int = 2, maxpid: int = 12) -> None:
+        super().__init__(140, nmach=nmach, nproc=30, nimage=3, nswap=600, nswppo=16, copymode=int(nmach > 1))
+        self.cpus = [TlbCpu() for _ in range(nmach)]
+        for m, cpu in zip(self.machs, self.cpus, strict=True):
+            cpu.putcr3(m.pdb)
+            m.cpu = cpu
+        self.rand = random.Random(seed)
+        self.steps = steps
+        self.maxpid = maxpid
+        self.programs: dict[int, Program] = {}
+        self.checking = True
+        self.texts: list[Chan] = [self.file(bytes([0xA0 + f]) * (FILEPAGES * BY2PG)) for f in range(3)]
+        up = self.become(self.process("boot"))
+        setswapchan(self, self.file(bytes(600 * BY2PG)))
+        shared = newseg(self, SG_SHARED, SHARED, 8)
+        self.up = up.mach = self.machs[0].proc = None
+        self.procs.trap = self.trap
+        for _ in range(first):
+            self.begin(shared)
+        shared.ref -= 1
+        up.state = 0
+        self.procs.freeprocs.append(up)
+
+    def contents(self, path: int) -> int:
+        """The byte the file of that qid.path is full of."""
+        return 0xA0 + next(i for i, c in enumerate(self.texts) if c.qid.path == path)
+
+    def begin(self, shared: Segment) -> None:
+        """One of the first processes."""
+        p = self.procs.newproc()
+        p.psstate = None
+        p.pgrp, p.egrp, p.fgrp, p.rgrp = newpgrp(self), newegrp(self), dupfgrp(self, None), newrgrp(self)
+        p.dot = self.file(b"")
+        p.seg[SEG1] = shared
+        shared.ref += 1
+
+        def main() -> None:
+            self.load(p, self.rand.randrange(len(self.texts)))
+            self.traps.kexit(p)
+            self.procs.user()
+
+        self.procs.start(p, main)
+        self.procs.ready(p)
+
+    def load(self, p: Proc, file: int) -> None:
+        """Give p the segments of a program."""
+        i = attachimage(self, SG_TEXT | SG_RONLY, self.texts[file], TEXT, FILEPAGES)
+        assert i.s is not None
+        p.seg[TSEG] = i.s
+        i.s.flen = FILEPAGES * BY2PG
+        unlock(self, i)
+        s = p.seg[DSEG] = newseg(self, SG_DATA, DATA, FILEPAGES + 1)
+        i.ref += 1
+        s.image = i
+        s.flen = FILEPAGES * BY2PG
+        p.seg[BSEG] = newseg(self, SG_BSS, BSS, 30)
+        p.seg[SSEG] = newseg(self, SG_STACK, STACK, MB // BY2PG)
+
+    def exit(self) -> int:
+        """A program's last call."""
+        self.procs.pexit(None, True)
+
+    # User mode
+
+    def trap(self, no: int, ecode: int) -> None:
+        """In the process that trapped."""
+        if no != KCALL:
+            self.traps.trap(no, ecode)
+            return
+        up = self.up
+        assert up is not None
+        program = self.program(up)
+        call = program.next
+        assert callable(call)
+        up.kentry = self.m.cpu.now()
+        up.insyscall = 1
+        up.nerrlab = 1
+        try:
+            value = call()
+        except Error as e:
+            value = -len(str(e))
+        up.nerrlab = 0
+        up.insyscall = 0
+        program.answer(value)
+        if up.procctl or up.note:
+            self.m.splhi = True
+            self.traps.notify(up)
+        if up.delaysched:
+            self.procs.sched()
+        self.traps.kexit(up)
+
+    def program(self, p: Proc) -> Program:
+        """The program of a process; a child's begins with what its parent has in memory."""
+        program = self.programs.get(p.pid)
+        if program is None:
+            memory: dict[int, int] = {}
+            parent = self.programs.get(p.parentpid)
+            if parent is not None and p.parent is not None:
+                shares = [s for s in p.seg if s is not None and s in p.parent.seg]
+                for va, b in parent.memory.items():
+                    if not any(s.base <= va < s.top for s in shares) or va % BY2PG != parent.own:
+                        memory[va] = b
+            program = self.programs[p.pid] = Program(self, p, memory, self.rand.getrandbits(32) + p.pid)
+        return program
+
+    def user(self, m: Mach) -> None:
+        """Run user mode on processor m until its turn is over or it has nothing to run."""
+        cpu = m.cpu
+        while cpu.now() < m.until and m.proc is not None and not m.proc.inkernel:
+            program = self.program(m.proc)
+            todo = program.next
+            cpu.spend(ACCESSNS)
+            if callable(todo):
+                self.procs.dispatch(m, (KCALL, 0))
+                continue
+            err = self.access(m, program, *todo)
+            if err is not None:
+                self.procs.dispatch(m, (VectorPF, err))
+
+    def access(self, m: Mach, program: Program, va: int, v: int | None) -> int | None:
+        """One load or store; the error code if it faults. A forbidding TLB entry is looked up again, as on a 386."""
+        cpu = m.cpu
+        assert isinstance(cpu, TlbCpu)
+        pte = cpu.tlb.get(va >> 12)
+        if pte is None or (v is not None and not pte & PTEWRITE):
+            pte = self.mmu.walk(cpu.cr3, va)
+            if not pte & PTEVALID or (v is not None and not pte & PTEWRITE):
+                cpu.tlb.pop(va >> 12, None)
+                cpu.cr2 = va
+                return 4 | (v is not None) << 1 | pte & PTEVALID
+            cpu.tlb[va >> 12] = pte
+        pa = (pte & ~0xFFF) + va % BY2PG
+        if v is None:
+            program.answer(self.mem.read(pa, 1)[0])
+        else:
+            self.mem.write(pa, bytes([v]))
+            program.answer(0)
+        return None
+
+    def runall(self) -> None:
+        """Run until every process has ended; then nothing may be left but cached pages."""
+        procs = self.procs
+        while True:
+            busy = [m for m in self.machs if m.proc is not None]
+            if not busy and not procs.runvec:
+                t = procs.nexttimer()
+                if t == Never:
+                    break
+                for m in self.machs:
+                    procs.idle(m, t)
+                self.m, self.up = self.machs[0], None
+                procs.runtimers(t)
+                continue
+            front = min(m.cpu.now() for m in busy or self.machs)
+            for m in self.machs:
+                if m.proc is None and m.cpu.now() < front:
+                    procs.idle(m, front)
+            m = min(self.machs if procs.runvec else busy, key=lambda m: (m.cpu.now(), m.machno))
+            self.m, self.up = m, m.proc
+            procs.runtimers(m.cpu.now())
+            m.until = min(m.nexttick, procs.nexttimer())
+            if len(self.machs) > 1:
+                m.until = min(m.until, m.cpu.now() + SLICE)
+            m.until = max(m.until, m.cpu.now() + 1)
+            if procs.dispatch(m) is not None:
+                self.user(m)
+            elif m.cpu.now() < m.until:
+                m.cpu.spend(1000)
+        self.up = None
+        left = [p for p in procs.proctab if p.pid and not p.kp]
+        if left:
+            raise Wrong(f"processes left: {left}")
+        self.check()
+
+
+__all__ = ["NSEG", "Workload", "Wrong", "qlock", "qunlock", "segattach"]
