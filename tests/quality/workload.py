@@ -71,6 +71,7 @@ class Program:
         self.pid = p.pid
         self.memory = memory
         self.rng = random.Random(seed)
+        self.sharing = False  # the next child shares data and bss
         self.own = p.pid % 250 * 16  # this process stores at this offset of any page
         self.life = self.live()
         self.next: Access | Call = next(self.life)
@@ -141,8 +142,15 @@ class Program:
 
     def fork(self) -> Life:
         if self.work.procs.pidgen < self.work.maxpid:
-            flag = RFPROC | RFFDG | (RFMEM if self.rng.random() < 0.4 else 0)
+            self.sharing = self.rng.random() < 0.4
+            flag = RFPROC | RFFDG | (RFMEM if self.sharing else 0)
             yield lambda: sysrfork(self.work, (flag,))
+
+    def inherited(self) -> dict[int, int]:
+        """What a child forked now has in memory for sure."""
+        if not self.sharing:
+            return dict(self.memory)
+        return {va: b for va, b in self.memory.items() if va >= SHARED or va % BY2PG != self.own}
 
     def brk(self) -> Life:
         pages = self.rng.choice([1, 3, 10, 30, 30, 50])
@@ -221,7 +229,9 @@ class Workload(PlainKernel):
         for m, cpu in zip(self.machs, self.cpus, strict=True):
             cpu.putcr3(m.pdb)
             m.cpu = cpu
+        self.seed = seed
         self.rand = random.Random(seed)
+        self.inherited: dict[int, dict[int, int]] = {}
         self.steps = steps
         self.maxpid = maxpid
         self.programs: dict[int, Program] = {}
@@ -232,10 +242,11 @@ class Workload(PlainKernel):
         shared = newseg(self, SG_SHARED, SHARED, 8)
         self.up = up.mach = self.machs[0].proc = None
         self.procs.trap = self.trap
+        self.procs.newproc = self.newproc  # type: ignore[method-assign]
         for _ in range(first):
             self.begin(shared)
         shared.ref -= 1
-        up.state = 0
+        up.state = up.pid = 0
         self.procs.freeprocs.append(up)
 
     def contents(self, path: int) -> int:
@@ -308,17 +319,18 @@ class Workload(PlainKernel):
 
     def program(self, p: Proc) -> Program:
         """The program of a process; a child's begins with what its parent has in memory."""
-        program = self.programs.get(p.pid)
-        if program is None:
-            memory: dict[int, int] = {}
-            parent = self.programs.get(p.parentpid)
-            if parent is not None and p.parent is not None:
-                shares = [s for s in p.seg if s is not None and s in p.parent.seg]
-                for va, b in parent.memory.items():
-                    if not any(s.base <= va < s.top for s in shares) or va % BY2PG != parent.own:
-                        memory[va] = b
-            program = self.programs[p.pid] = Program(self, p, memory, self.rand.getrandbits(32) + p.pid)
-        return program
+        if p.pid not in self.programs:
+            memory = self.inherited.get(p.pid, {})
+            self.programs[p.pid] = Program(self, p, memory, self.seed * 1000 + p.pid)
+        return self.programs[p.pid]
+
+    def newproc(self) -> Proc:
+        """A new process, which begins with what its parent has in memory now."""
+        p = type(self.procs).newproc(self.procs)
+        parent = self.programs.get(self.up.pid) if self.up is not None else None
+        if parent is not None:
+            self.inherited[p.pid] = parent.inherited()
+        return p
 
     def user(self, m: Mach) -> None:
         """Run user mode on processor m until its turn is over or it has nothing to run."""
