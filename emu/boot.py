@@ -19,6 +19,7 @@ from kernel.devcons import Consdev, conschan
 from kernel.devdup import Dupdev
 from kernel.devenv import Envdev, ksetenv
 from kernel.devhost import Hostdev
+from kernel.devmnt import Mntdev
 from kernel.devpipe import Pipedev
 from kernel.devroot import Rootdev
 from kernel.devsd import Sddev
@@ -85,7 +86,7 @@ def boot(machine: Machine, program: str, args: list[bytes]) -> First:
 
 def _devices(k: Kernel, disks: dict[str, Disk]) -> None:
     # A channel's type is its device's place in this table; devroot comes first.
-    k.devtab += [Rootdev(k), Consdev(k), Dupdev(k), Envdev(k), Pipedev(k), Sddev(k, disks), Hostdev(k)]
+    k.devtab += [Rootdev(k), Consdev(k), Dupdev(k), Envdev(k), Pipedev(k), Sddev(k, disks), Mntdev(k), Hostdev(k)]
 
 
 def _firstgroups(k: Kernel, up: Proc) -> None:

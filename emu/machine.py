@@ -231,7 +231,8 @@ class Machine:
             if procs.rng is not None:
                 m = procs.rng.choice(some)
             else:
-                m = min(some, key=lambda m: (m.cpu.now(), m.machno))
+                # of two at the same time, the idle one: it takes what is ready, while the other goes on
+                m = min(some, key=lambda m: (m.cpu.now(), m.proc is not None, m.machno))
             now = m.cpu.now()
             k.m, k.up = m, m.proc
             procs.runtimers(now)

@@ -20,6 +20,16 @@ from kernel.hw import Regs as AnyRegs
 
 EFLAGS: Final = x86_const.UC_X86_REG_EFLAGS
 NONE: Final = 0xFFFFFFFF  # old_exception: no exception in flight
+HF_TS: Final = 1 << 11  # CR0.TS in Unicorn's digest of the control bits
+
+EMPTY: Final = 3  # an FPU register's tag
+FXSIZE: Final = 512
+FXMASK: Final = 0xFFFF  # bits of MXCSR that there are
+FXHEAD: Final = struct.Struct("<HHBxHIxxxxIxxxxII")  # the segments of FIP and FDP are 0, as Unicorn's FXSAVE has them
+FPREGS: Final = tuple(
+    getattr(x86_const, f"UC_X86_REG_{name}")
+    for name in ("FPCW", "FPSW", "FPTAG", "FOP", "FIP", "FDP", "MXCSR")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +46,10 @@ class Layout:
     di: int
     pc: int
     flags: int  # valid without the arithmetic flags and D only: Unicorn keeps them elsewhere
+    cr0: int
     cr2: int
     cr3: int
+    hflags: int  # Unicorn's digest of the control bits, which translated code depends on
     errorcode: int
     isint: int  # the last trap was an INT n; Unicorn moves EIP at the next one if it stays set
     oldexception: int  # the exception in flight; Unicorn makes a double fault of the next if it stays set
@@ -108,13 +120,59 @@ class Regs(Context):
         lib().contextread(self.handle, reg, ctypes.byref(value))
         return value.value
 
+    def _write(self, reg: int, value: int) -> None:
+        lib().contextwrite(self.handle, reg, ctypes.byref(c_uint64(value)))
+
+    def fpenable(self, on: bool) -> None:
+        """Let FPU and SSE instructions run, or trap as coprocessor not available (CR0.TS)."""
+        words, layout = self.words, self.layout
+        if on:
+            words[layout.cr0] &= ~x86.CR0_TS
+            words[layout.hflags] &= ~HF_TS
+        else:
+            words[layout.cr0] |= x86.CR0_TS
+            words[layout.hflags] |= HF_TS
+
+    def fpmask(self) -> None:
+        """Mask all FPU exceptions, as FSTENV does: those pending do not trap any more."""
+        self._write(x86_const.UC_X86_REG_FPCW, self._read(x86_const.UC_X86_REG_FPCW) | x86.FPMASKS)
+        self._write(x86_const.UC_X86_REG_FPSW, self._read(x86_const.UC_X86_REG_FPSW) & ~x86.FPSUMMARY)
+
+    def fpsave(self) -> bytes:
+        """FPU and SSE state as FXSAVE lays it out, 512 bytes (Intel SDM vol. 1, 10.5.1)."""
+        fcw, fsw, tag, fop, fip, fdp, mxcsr = (self._read(r) for r in FPREGS)
+        ftw = sum(1 << i for i in range(8) if tag >> 2 * i & 3 != EMPTY)
+        image = bytearray(FXSIZE)
+        FXHEAD.pack_into(image, 0, fcw, fsw, ftw, fop, fip, fdp, mxcsr, FXMASK)
+        room = ctypes.create_string_buffer(16)
+        for i in range(8):
+            for reg, at, n in ((x86_const.UC_X86_REG_ST0, 32, 10), (x86_const.UC_X86_REG_XMM0, 160, 16)):
+                lib().contextread(self.handle, reg + i, ctypes.byref(room))
+                image[at + 16 * i : at + 16 * i + n] = room.raw[:n]
+        return bytes(image)
+
+    def fprestore(self, data: bytes) -> None:
+        """Take the state from what FXSAVE stored; reserved bits are left out."""
+        fcw, fsw, ftw, fop, fip, fdp, mxcsr, _ = FXHEAD.unpack_from(data)
+        fsw &= ~x86.FPSUMMARY
+        if fsw & ~fcw & x86.FPMASKS:
+            fsw |= x86.FPSUMMARY
+        tag = sum((0 if ftw >> i & 1 else EMPTY) << 2 * i for i in range(8))
+        for reg, value in zip(FPREGS, (fcw, fsw, tag, fop, fip, fdp, mxcsr & FXMASK), strict=True):
+            self._write(reg, value)
+        room = ctypes.create_string_buffer(16)
+        for i in range(8):
+            for reg, at, n in ((x86_const.UC_X86_REG_ST0, 32, 10), (x86_const.UC_X86_REG_XMM0, 160, 16)):
+                room.raw = data[at + 16 * i : at + 16 * i + n].ljust(16, b"\0")
+                lib().contextwrite(self.handle, reg + i, ctypes.byref(room))
+
     def copyfrom(self, other: AnyRegs) -> None:
         """Take over the complete state of other, floating point included (fork)."""
         assert isinstance(other, Regs)
         self.buf[:] = other.buf
 
     def clear(self) -> None:
-        """The state of a fresh program: zero registers, FPU control 0x37f, MXCSR 0x1f80 (exec)."""
+        """The state of a fresh program: zero registers, FPU as pc/l.s:fpinit leaves it, MXCSR 0 (exec)."""
         self.buf[:] = self._blank
 
     def settle(self) -> None:
@@ -173,6 +231,7 @@ class _Scratch:
         self.region = svm.Region()
         self.uc = svm.open(lib, svm.addressof(self.ram), 4 << 20, self.region)
         self.context = Context(header(lib, self.uc))
+        self.cr0 = 0  # to be written before the state of a trap is saved
         start = svm.Start()
         start.ax, start.sp, start.pc = MARKS["ax"], MARKS["sp"], MARKS["pc"]
         start.cr3, start.flags = MARKS["cr3"], MARKS["flags"]
@@ -189,6 +248,8 @@ class _Scratch:
         self.lib.check(lib.hook(self.uc, ctypes.byref(c_size_t()), HOOK_INTR, self._hook, None, 1, 0), "uc_hook_add")
 
     def _stop(self, _uc: int, _intno: int) -> None:
+        if self.cr0:
+            svm.regwrite(self.lib, self.uc, x86_const.UC_X86_REG_CR0, self.cr0)
         self.lib.save(self.uc, self.context.handle)
         self.lib.stop(self.uc)
 
@@ -236,6 +297,13 @@ def probe(lib: Lib) -> Layout:
         at["oldexception"] = find(
             "the exception in flight", (first, NONE), (int77, NONE), (read, x86.PAGEFAULT), (select, x86.PROTECTION)
         )
+        at["cr0"] = find("CR0", (int77, svm.CR0), (read, svm.CR0))
+        scratch.cr0 = svm.CR0 | x86.CR0_TS
+        off = trap(b"\xcd\x77")
+        digests = [i for i, (a, b) in enumerate(zip(int77, off, strict=True)) if a ^ b == HF_TS and i != at["cr0"]]
+        if len(digests) != 1 or off[at["cr0"]] != scratch.cr0:
+            raise lib.unusable(f"{len(digests)} places in a saved state look like the digest of CR0.TS")
+        at["hflags"] = digests[0]
         return Layout(**at)
     finally:
         scratch.close()

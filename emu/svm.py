@@ -171,9 +171,9 @@ def open(lib: Lib, ram: int, size: int, region: Region) -> c_void_p:
     regwrite(lib, uc, x86_const.UC_X86_REG_CR4, x86.CR4_PAE)
     msrwrite(lib, uc, x86.MSR_EFER, x86.EFER_SVME | x86.EFER_NXE)
     msrwrite(lib, uc, x86.MSR_VM_HSAVE_PA, HSAVE)
-    regwrite(lib, uc, x86_const.UC_X86_REG_FPCW, 0x37F)
+    regwrite(lib, uc, x86_const.UC_X86_REG_FPCW, x86.FPINIT)
     regwrite(lib, uc, x86_const.UC_X86_REG_FPTAG, 0xFFFF)
-    regwrite(lib, uc, x86_const.UC_X86_REG_MXCSR, 0x1F80)
+    regwrite(lib, uc, x86_const.UC_X86_REG_MXCSR, 0)
     return uc
 
 

@@ -44,6 +44,7 @@ FL_USER: Final = 0x244DD5  # what POPF changes in ring 3: ID AC NT O D T S Z A P
 
 # CR0 (Intel SDM vol. 3, 2.5): |PG 31| ... |WP 16| ... |NE 5|ET 4|TS 3|EM 2|MP 1|PE 0|
 CR0_PE: Final = 1 << 0
+CR0_TS: Final = 1 << 3
 CR0_ET: Final = 1 << 4
 CR0_NE: Final = 1 << 5
 CR0_WP: Final = 1 << 16
@@ -54,6 +55,15 @@ CR4_PSE: Final = 1 << 4
 CR4_PAE: Final = 1 << 5
 CR4_OSFXSR: Final = 1 << 9
 CR4_OSXMMEXCPT: Final = 1 << 10
+
+# FPU control word (Intel SDM vol. 1, 8.1.5), as pc/l.s:fpinit sets it: round to nearest, double precision;
+# invalid operation, division by zero and overflow are not masked
+#
+#  11 10  9  8  7 6 5 4 3 2 1 0
+#  | RC  | PC | 0 |P|U|O|Z|D|I|
+FPINIT: Final = 0x232
+FPMASKS: Final = 0x3F
+FPSUMMARY: Final = 1 << 7 | 1 << 15  # of the status word: an unmasked exception is pending
 
 # Model-specific registers (APM vol. 2, appendix A)
 MSR_EFER: Final = 0xC0000080

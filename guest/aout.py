@@ -91,9 +91,7 @@ class Aout:
 
 def packsymbols(symbols: tuple[Symbol, ...]) -> bytes:
     """The symbol table, in the order given."""
-    return b"".join(
-        struct.pack(">IB", s.value, ord(s.kind) | 0x80) + s.name.encode("utf-8") + b"\0" for s in symbols
-    )
+    return b"".join(struct.pack(">IB", s.value, ord(s.kind) | 0x80) + s.name.encode("utf-8") + b"\0" for s in symbols)
 
 
 def unpacksymbols(table: bytes) -> tuple[Symbol, ...]:

@@ -25,7 +25,12 @@ BIN: Final = HERE / "bin"
 
 # Pentium code (RDTSC, no SSE), nothing of a host system, nothing that writes paths into the result.
 TARGET: Final = ("-target", "x86-freestanding-none", "-mcpu=pentium")
-CFLAGS: Final = ["-std=gnu11", "-O2", "-ffreestanding", "-fno-builtin", "-fomit-frame-pointer", "-fno-pic", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-sanitize=all", "-fno-strict-aliasing", "-fwrapv", "-fno-delete-null-pointer-checks", "-ffunction-sections", "-fno-ident", "-g0", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-warning-option"]
+CFLAGS: Final = [
+    *("-std=gnu11", "-O2", "-g0", "-ffreestanding", "-fno-builtin", "-fno-pic", "-fomit-frame-pointer"),
+    *("-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-sanitize=all", "-fno-ident"),
+    *("-fno-strict-aliasing", "-fwrapv", "-fno-delete-null-pointer-checks", "-ffunction-sections"),
+    *("-Wall", "-Wextra", "-Werror"),
+]
 LDFLAGS: Final = ["-nostdlib", "-static", "-fno-pic", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,norelro"]
 
 

@@ -45,7 +45,7 @@ CATALOG: Final[tuple[Guest, ...]] = (
     Guest("usertests", "usertests [-l | NAME...]", "run all quick checks, or some; -l lists them"),
     Guest("thrash", "thrash [N [ROUNDS]]", "write and check N pages, more than memory, ROUNDS times: swap"),
     Guest("pressure", "pressure [N [PROCS [ROUNDS]]]", "PROCS processes of N pages each page each other out"),
-    Guest("textpressure", "textpressure [N [ROUNDS]]", "large programs in turn: cached text is dropped and loaded again"),
+    Guest("textpressure", "textpressure [N [ROUNDS]]", "large programs in turn: cached text dropped and loaded again"),
     Guest("swapfork", "swapfork [N]", "dirty N pages, some on swap, and fork twice: shared swap slots"),
     Guest("swapfull", "swapfull [N]", "memory and swap run out: the biggest process is killed, the others go on"),
     Guest("devswap", "devswap [FILE [N]]", "read /dev/swap, make FILE the swap device"),

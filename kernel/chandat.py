@@ -7,10 +7,14 @@ Names of files are str: bytes that are not UTF-8 live in them as lone surrogates
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
-from kernel.dat import Lock, Qid, QLock
+from kernel.dat import Lock, Qid, QLock, Rendez
 from kernel.rwlock import RWlock
+
+if TYPE_CHECKING:
+    from kernel.cache import Mntcache
+    from kernel.devmnt import Mnt
 
 # Open modes (open(2))
 OREAD: Final = 0
@@ -80,6 +84,13 @@ class Data(Protocol):
     def __getitem__(self, key: slice, /) -> bytes: ...
 
 
+class Buffer(Data, Protocol):
+    """Where a read puts its bytes: the reader's memory, which may fault, or the kernel's."""
+
+    def store(self, at: int, data: bytes, fn: str) -> None:
+        """Put data at ``at``; ``fn`` is the kernel function that does so in the original."""
+
+
 class Path:
     """The name a channel was reached by, and for each element the channel mounted upon there."""
 
@@ -95,8 +106,8 @@ class Chan(Lock):
     """An open or walked-to file of some device. Source: port/portdat.h."""
 
     __slots__ = (
-        "aux", "dev", "devoffset", "dirrock", "dri", "flag", "iounit", "ismtpt", "mchan", "mode", "mqid", "offset",
-        "path", "qid", "ref", "type", "umc", "umh", "umqlock", "uri",
+        "aux", "dev", "devoffset", "dirrock", "dri", "fid", "flag", "iounit", "ismtpt", "mchan", "mcp", "mode", "mqid",
+        "mux", "offset", "path", "qid", "ref", "type", "umc", "umh", "umqlock", "uri",
     )  # fmt: skip
 
     # flag
@@ -117,6 +128,7 @@ class Chan(Lock):
         self.mode = 0
         self.flag = 0
         self.qid = Qid(0)
+        self.fid = 0  # of devmnt, to the file server
         self.iounit = 0
         self.umh: Mhead | None = None  # union this channel came from
         self.umc: Chan | None = None  # element of the union being read
@@ -126,7 +138,9 @@ class Chan(Lock):
         self.dirrock: list[bytes] = []  # directory entries that overflowed in mountfix
         self.ismtpt = False
         self.aux: Any = None  # the device's own
-        self.mchan: Chan | None = None
+        self.mchan: Chan | None = None  # channel to the file server
+        self.mcp: Mntcache | None = None  # the file in the mount cache
+        self.mux: Mnt | None = None  # the mount that uses this channel for its messages
         self.mqid = Qid(0)
         self.path: Path | None = None
 
@@ -207,6 +221,19 @@ class Egrp(RWlock):
         self.vers = 0
 
 
+class Clunkq:
+    """Channels to be closed by the close processes. Source: port/chan.c."""
+
+    def __init__(self) -> None:
+        self.chans: list[Chan] = []  # the oldest first
+        self.nqueued = 0
+        self.nclosed = 0  # or being closed
+        self.started = False
+        self.l = Lock()
+        self.q = QLock()  # held by the close process that sleeps at r
+        self.r = Rendez()
+
+
 class Files:
     """What chan.c, pgrp.c, auth.c and devcons.c keep in globals; ``k.files``. The boot may fill in the strings.
 
@@ -215,6 +242,9 @@ class Files:
     """
 
     def __init__(self) -> None:
+        self.fid = 0  # the last one made
+        self.fids: list[int] = []  # of free channels; 0 if it was given up
+        self.clunkq = Clunkq()
         self.pgrpid = Counter()
         self.mountid = Counter()
         self.hostdomain = ""

@@ -6,7 +6,7 @@ reference counts as they were. names, walk and namec are in :mod:`kernel.chan`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kernel.chandat import (
     MAFTER,
@@ -14,7 +14,10 @@ from kernel.chandat import (
     MNTHASH,
     MORDER,
     MREPL,
+    QTAUTH,
     QTDIR,
+    QTEXCL,
+    QTMOUNT,
     Chan,
     Mhead,
     Mount,
@@ -25,7 +28,9 @@ from kernel.chandat import (
 )
 from kernel.dat import Proc, Qid
 from kernel.error import Emount, Enotdir, Error, Eunion, Eunmount, Panic
+from kernel.qlock import qlock, qunlock
 from kernel.rwlock import rlock, runlock, wlock, wunlock
+from kernel.taslock import lock, unlock
 
 if TYPE_CHECKING:
     from kernel.dat import Ref
@@ -104,9 +109,17 @@ def kstrcpy(s: str, n: int) -> str:
 def newchan(k: Kernel) -> Chan:
     """A channel of its own, ref 1, that belongs to the root device until a device takes it.
 
-    Closing it before that is a nop. Source: port/chan.c:newchan.
+    Closing it before that is a nop. It has the fid of a channel no longer in use, if there is one.
+    Source: port/chan.c:newchan.
     """
-    return Chan()
+    c = Chan()
+    f = k.files
+    if f.fids:
+        c.fid = f.fids.pop()
+    if c.fid == 0:
+        f.fid += 1
+        c.fid = f.fid
+    return c
 
 
 def newpath(s: str) -> Path:
@@ -201,19 +214,82 @@ def chanfree(k: Kernel, c: Chan) -> None:
     if c.umc is not None:
         cclose(k, c.umc)
         c.umc = None
+    if c.mux is not None:
+        k.muxclose(c.mux)
+        c.mux = None
     if c.mchan is not None:
         cclose(k, c.mchan)
         c.mchan = None
     pathclose(k, c.path)
     c.path = None
+    k.files.fids.append(c.fid)
 
 
-def cclose(k: Kernel, c: Chan) -> None:
-    """Drop one reference to c; the last one closes the file. Source: port/chan.c:cclose."""
-    if c.ref < 1 or c.flag & Chan.CFREE:
-        raise Panic(f"cclose {c!r}")
-    if decref(k, c) != 0:
-        return
+def closechanq(k: Kernel, c: Chan) -> None:
+    """Have a close process close c, to which nobody has a reference any more. Source: port/chan.c:closechanq."""
+    cq = k.files.clunkq
+    lock(k, cq.l)
+    cq.nqueued += 1
+    cq.chans.append(c)
+    unlock(k, cq.l)
+    k.procs.wakeup(cq.r)
+
+
+def _closechandeq(k: Kernel) -> Chan | None:
+    """The next channel to be closed, if there is one. Source: port/chan.c:closechandeq."""
+    cq = k.files.clunkq
+    lock(k, cq.l)
+    c = None
+    if cq.chans:
+        c = cq.chans.pop(0)
+        cq.nclosed += 1
+    unlock(k, cq.l)
+    return c
+
+
+def startcloseproc(k: Kernel) -> None:
+    """Make the first close process, unless there is one; the original does at boot. Source: port/chan.c:chandevinit."""
+    cq = k.files.clunkq
+    if not cq.started:
+        cq.started = True
+        _closekproc(k)
+
+
+def _closekproc(k: Kernel) -> None:
+    p = k.procs.kproc("closeproc", lambda: closeproc(k))
+    if p.dot is not None:  # our directory must not be kept open by it
+        decref(k, p.dot)
+        p.dot = None
+
+
+def closeproc(k: Kernel) -> None:
+    """A close process: one is always there to wait, while others may be stuck with a file server.
+
+    The original's look every half second whether they are too many; these do when they are done.
+    Source: port/chan.c:closeproc.
+    """
+    cq = k.files.clunkq
+    while True:
+        c = _closechandeq(k)
+        if c is None:
+            if cq.q.head is not None:
+                k.procs.pexit("no work", True)
+            qlock(k, cq.q)
+            try:
+                k.procs.sleep(cq.r, lambda: bool(cq.chans))
+            except Error:
+                pass
+            c = _closechandeq(k)
+            if c is None:
+                qunlock(k, cq.q)
+                continue
+            if cq.q.head is None:
+                _closekproc(k)
+            qunlock(k, cq.q)
+        _devclose(k, c)
+
+
+def _devclose(k: Kernel, c: Chan) -> None:
     try:
         k.devtab[c.type].close(c)
     except Error:
@@ -221,12 +297,44 @@ def cclose(k: Kernel, c: Chan) -> None:
     chanfree(k, c)
 
 
+MAXCLUNKQ: Final = 64
+
+
+def cclose(k: Kernel, c: Chan) -> None:
+    """Drop one reference to c; the last one closes the file.
+
+    A file of a mount with a cache is closed by another process, for it may be opened again soon; unless it is one
+    whose close matters, or too many wait already. Source: port/chan.c:cclose.
+    """
+    if c.ref < 1 or c.flag & Chan.CFREE:
+        raise Panic(f"cclose {c!r}")
+    if decref(k, c) != 0:
+        return
+    cq = k.files.clunkq
+    if (
+        c.flag & (Chan.CRCLOSE | Chan.CCACHE) == Chan.CCACHE
+        and k.devtab[c.type].blocks
+        and not c.qid.type & (QTEXCL | QTMOUNT | QTAUTH)
+        and cq.nqueued - cq.nclosed < MAXCLUNKQ
+    ):
+        closechanq(k, c)
+        return
+    _devclose(k, c)
+
+
 def ccloseq(k: Kernel, c: Chan) -> None:
     """cclose, but by another process, so as never to block.
 
-    No device here blocks in close, so this closes at once. Source: port/chan.c:ccloseq.
+    Where the device does not block in close this closes at once. Source: port/chan.c:ccloseq.
     """
-    cclose(k, c)
+    if c.ref < 1 or c.flag & Chan.CFREE:
+        raise Panic(f"ccloseq {c!r}")
+    if decref(k, c) != 0:
+        return
+    if k.devtab[c.type].blocks:
+        closechanq(k, c)
+    else:
+        _devclose(k, c)
 
 
 def cunique(k: Kernel, c: Chan) -> Chan:

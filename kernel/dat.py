@@ -7,6 +7,7 @@ Field names are the original's. Pointers into arrays are indices here: a Pte's `
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
@@ -52,7 +53,7 @@ SEGMAXSIZE: Final = (SEGMAPSIZE * PTEPERTAB * BY2PG) & 0xFFFFFFFF
 # Process states
 Dead, Moribund, Ready, Scheding, Running, Queueing, Wakeme, Broken, Stopped, Rendezvous = range(10)
 STATENAME: Final = (
-    "Dead", "Moribund", "Ready", "Scheding", "Running", "Queueing", "Wakeme", "Broken", "Stopped", "Rendezvous",
+    "Dead", "Moribund", "Ready", "Scheding", "Running", "Queueing", "Wakeme", "Broken", "Stopped", "Rendez",
 )  # fmt: skip
 
 # Proc.procctl
@@ -63,6 +64,12 @@ TUser, TSys, TReal, TCUser, TCSys, TCReal = range(6)
 
 NUser, NExit, NDebug = range(3)
 NNOTE: Final = 5
+MAXSYSARG: Final = 5
+
+# Proc.fpstate. FPinactive, the state of a process that does not run, is FPactive here: switches keep the registers.
+FPinit, FPactive = range(2)
+FPillegal: Final = 0x100  # beside it, in a note handler
+FPSIZE: Final = 528  # sizeof(FPsave): FXSAVE's image and its alignment
 NFD: Final = 100
 RENDHASH: Final = 32
 
@@ -220,7 +227,7 @@ class Segment(QLock):
         self.flushme = False
         self.image: Image | None = None
         self.pseg: Physseg | None = None
-        self.profile: list[int] | None = None
+        self.profile: array[int] | None = None
         self.map: list[Pte | None] = [None] * SSEGMAPSIZE
         self.sema: list[Sema] = []  # waiters, oldest first
         self.semalock = Lock()
@@ -342,7 +349,8 @@ class Proc:
         self.mach: Mach | None = None
         self.text = "*notext"
         self.user = "*nouser"
-        self.args = ""
+        self.args = b""  # each argument with a NUL behind it
+        self.setargs = False  # the process changed them
         self.rnext: Proc | None = None
         self.qnext: Proc | None = None
         self.state = Dead
@@ -361,6 +369,7 @@ class Proc:
         self.pgrp: Pgrp | None = None
         self.egrp: Egrp | None = None
         self.fgrp: Fgrp | None = None
+        self.closingfgrp: Fgrp | None = None
         self.rgrp: Rgrp | None = None
         self.slash: Chan | None = None
         self.dot: Chan | None = None
@@ -369,8 +378,13 @@ class Proc:
         self.pcycles = 0
         self.insyscall = 0
         self.scallnr = 0
+        self.s = (0,) * MAXSYSARG  # arguments of the system call
         self.kfn = ""  # kernel function that touches user memory, for the trace
         self.debug = QLock()
+        self.pdbg: Proc | None = None  # who waits for us to stop
+        self.privatemem = False
+        self.hang = False  # stop at the next exec
+        self.syscalltrace: bytes | None = None
         self.procmode = 0o640
         self.procctl = 0
         self.rlock = Lock()
@@ -378,6 +392,9 @@ class Proc:
         self.sleep = Rendez()
         self.notepending = 0
         self.kp = False
+        self.palarm: Proc | None = None  # next in the queue of alarms
+        self.alarm = 0  # tick of processor 0 at which it is due; 0: none
+        self.trace = False  # tell /proc/trace
         self.newtlb = False
         self.noswap = False
         self.rendtag = 0
@@ -396,6 +413,10 @@ class Proc:
         self.lastnote = Note("", NUser)
         self.notify = 0
         self.ureg = 0
+        self.trapno = 0  # what the last trap from user mode was; the Ureg's trap and ecode
+        self.ecode = 0
+        self.fpstate = FPinit
+        self.fpsave = bytearray(FPSIZE)  # valid where devproc looks at it
         self.nlocks = 0
         self.lastlock: Lock | None = None
         self.wired: Mach | None = None

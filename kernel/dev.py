@@ -23,6 +23,7 @@ from kernel.chandat import (
     OTRUNC,
     QTDIR,
     QTMOUNT,
+    Buffer,
     Chan,
     Data,
 )
@@ -66,6 +67,7 @@ class Dev:
     dc: ClassVar[str] = "?"
     name: ClassVar[str] = "?"
     tab: Sequence[Dirtab] = ()
+    blocks: ClassVar[bool] = False  # close may wait for another process
 
     def __init__(self, k: Kernel) -> None:
         self.k = k
@@ -111,6 +113,12 @@ class Dev:
     def read(self, c: Chan, n: int, offset: int) -> bytes:
         """Up to n bytes at offset; none at the end of the file."""
         raise Error(Eperm)
+
+    def readto(self, c: Chan, buf: Buffer, offset: int) -> int:
+        """read(), into buf; how many bytes."""
+        data = self.read(c, len(buf), offset)
+        buf.store(0, data, self.stores(c))
+        return len(data)
 
     def stores(self, c: Chan) -> str:
         """The original's function that stores a read's bytes in the reader's memory, for the trace."""
@@ -205,6 +213,7 @@ def devclone(k: Kernel, c: Chan) -> Chan:
     nc.offset = c.offset
     nc.aux = c.aux
     nc.mqid = c.mqid
+    nc.mcp = c.mcp
     return nc
 
 

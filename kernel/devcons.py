@@ -202,7 +202,8 @@ class Consdev(Dev):
         if q == Qsysname:
             return kbytes(k.files.sysname)
         if q == Qdrivers:
-            return "".join(f"#{d.dc} {d.name}\n" for d in k.devtab).encode()
+            # mounts and the host's directories are one device to the guest
+            return "".join(dict.fromkeys(f"#{d.dc} {d.name}\n" for d in k.devtab)).encode()
         if q == Qosversion:
             return b"2000"
         raise Error(Egreg)

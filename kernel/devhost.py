@@ -1,9 +1,9 @@
 """Directories of the host, mounted: what a file server behind devmnt (``M``) would be.
 
-Each directory handed over is a tree of its own, with a device number counted from 1. qid.path counts files in the
-order in which they were first seen, qid.vers the changes of a file that were noticed; owner and group are
-the host owner, times are the file's mtime: nothing a guest sees depends on where it runs. Permission
-bits are the host's, and are checked here as the owner's, whoever runs the machine.
+Each directory handed over is a tree of its own; its device number is one of those that mounts have too.
+qid.path counts files in the order in which they were first seen, qid.vers the changes of a file that were
+noticed; owner and group are the host owner, times are the file's mtime: nothing a guest sees depends on where
+it runs. Permission bits are the host's, and are checked here as the owner's, whoever runs the machine.
 
 A file keeps its place by name, links not resolved, so that ".." of a link is where the link is, and remove
 and rename concern the link. How names are kept inside the tree is told in :mod:`kernel.hostfile`.
@@ -35,7 +35,7 @@ from kernel.chandat import (
 from kernel.channel import isdir, newchan, newpath
 from kernel.conv import BIT16SZ, NOLENGTH, Dir, convD2M, convM2D
 from kernel.dat import Qid
-from kernel.dev import Dev, Walkqid, devclone, devno, devpermcheck, openmode
+from kernel.dev import Dev, Walkqid, devclone, devpermcheck, openmode
 from kernel.error import (
     Ebadstat,
     Eexist,
@@ -199,10 +199,10 @@ class Hostdev(Dev):
 
     def bind(self, path: str | bytes, rw: bool = False) -> Chan:
         """A channel to the root of a host directory, to be mounted. Raises Error."""
-        host = Hosttree(path, rw, len(self.trees) + 1)
+        host = Hosttree(path, rw, self.k.mntalloc.newid())
         self.trees.append(host)
         c = newchan(self.k)
-        c.type = devno(self.k, "M", False)
+        c.type = self.k.devtab.index(self)
         c.dev = host.dev
         c.path = newpath("#M")
         c.aux = f = Fid(host, host.root)
@@ -576,6 +576,4 @@ class Hostdev(Dev):
 
 def hostdev(k: Kernel) -> Hostdev:
     """The kernel's host device, for the boot."""
-    dev = k.devtab[devno(k, "M", False)]
-    assert isinstance(dev, Hostdev)
-    return dev
+    return next(d for d in k.devtab if isinstance(d, Hostdev))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kernel.chandat import OREAD, Chan, kbytes
+from kernel.chan import validname
+from kernel.chandat import OREAD, Chan, Mhead, kbytes, kstr
 from kernel.channel import cclone, cclose, eqchantdqid, findmount, putmhead
-from kernel.conv import BIT16SZ, Dir, convM2D, direntries, packdir
+from kernel.conv import BIT16SZ, STATFIXLEN, Dir, convM2D, direntries, packdir, statcheck
 from kernel.dat import QLock
-from kernel.dev import devno
-from kernel.error import Edirseek, Error
+from kernel.error import Ebadstat, Edirseek, Error
 from kernel.qlock import eqlock, qunlock
 from kernel.rwlock import rlock, runlock
 
@@ -17,6 +17,22 @@ if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
 STATMAX = 4096  # room mountfix has for a stat
+
+
+def validstat(k: Kernel, b: bytes) -> None:
+    """Raise unless b is an entry whose name, if it is short enough to look at, is valid.
+
+    Source: port/sysfile.c:validstat.
+    """
+    if not statcheck(b):
+        raise Error(Ebadstat)
+    at = STATFIXLEN - 4 * BIT16SZ
+    m = int.from_bytes(b[at : at + BIT16SZ], "little")
+    if m + 1 > 64:
+        return
+    name = kstr(b[at + BIT16SZ : at + BIT16SZ + m].partition(b"\0")[0])
+    if name != "/":
+        validname(k, name, False)
 
 
 def dirname(b: bytes) -> str:
@@ -102,13 +118,25 @@ def unionrewind(k: Kernel, c: Chan) -> None:
     qunlock(k, c.umqlock)
 
 
+def _findmount(k: Kernel, d: Dir) -> tuple[int, Chan, Mhead] | None:
+    """The type of the channel an entry was read from, and what is mounted there.
+
+    Mounts and the directories of the host are both of type M; the device number tells them apart.
+    """
+    for type, dev in enumerate(k.devtab):
+        if ord(dev.dc) == d.type:
+            found = findmount(k, type, d.dev, d.qid)
+            if found is not None:
+                return type, *found
+    return None
+
+
 def _mounted(k: Kernel, entry: bytes, d: Dir) -> bytes:
     """The entry of what is mounted upon a file, under the file's name; entry itself if nothing is or stat fails."""
-    type = devno(k, chr(d.type), True)
-    found = findmount(k, type, d.dev, d.qid)
+    found = _findmount(k, d)
     if found is None:
         return entry
-    nc, mh = found
+    type, nc, mh = found
     m = mh.mount
     while m is not None and not eqchantdqid(m.to, type, d.dev, d.qid, True):
         m = m.next

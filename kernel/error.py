@@ -55,6 +55,10 @@ Eunmount: Final = "not mounted"
 Emount: Final = "inconsistent mount"
 Eunion: Final = "not in union"
 Eismtpt: Final = "is a mount point"
+Emountrpc: Final = "mount rpc error"
+Eshutdown: Final = "device shut down"
+Enoreg: Final = "process has no saved registers"
+Ecmdargs: Final = "wrong #args in control message"
 
 
 class Error(Exception):

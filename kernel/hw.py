@@ -75,11 +75,23 @@ class Regs(Protocol):
     def mxcsr(self) -> int:
         """SSE control and status."""
 
+    def fpenable(self, on: bool) -> None:
+        """Let FPU and SSE instructions run, or trap as coprocessor not available (CR0.TS)."""
+
+    def fpmask(self) -> None:
+        """Mask all FPU exceptions, as FSTENV does: those pending do not trap any more."""
+
+    def fpsave(self) -> bytes:
+        """FPU and SSE state as FXSAVE lays it out, 512 bytes."""
+
+    def fprestore(self, data: bytes) -> None:
+        """Take the state from what FXSAVE stored; reserved bits are left out."""
+
     def copyfrom(self, other: "Regs") -> None:
         """Take over the complete state of other, floating point included (fork)."""
 
     def clear(self) -> None:
-        """The state of a fresh program: zero registers, FPU control 0x37f, MXCSR 0x1f80 (exec)."""
+        """The state of a fresh program: zero registers, FPU as pc/l.s:fpinit leaves it, MXCSR 0 (exec)."""
 
 
 class Cpu(Protocol):

@@ -9,7 +9,8 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kernel import check, fault, page, segment, swap, trap
+from kernel import check, devmnt, fault, page, segment, swap, trap
+from kernel.cache import Cache, Ecache
 from kernel.chandat import Files
 from kernel.dat import (
     SEGMAXSIZE,
@@ -88,6 +89,9 @@ class Kernel:
         self.swapalloc.headroom = self.swapalloc.highwater + self.swapalloc.highwater // 4
         self.swapimage = Image(-2, notext=True)
         self.fscache = Image(-3, notext=True)
+        self.cache = Cache(conf)
+        self.ecache = Ecache()
+        self.mntalloc = devmnt.Mntalloc()
         self.iolist: list[Page] = []
         self.ionext = 0  # those before it in iolist are done with
         self.ageclock = 0
@@ -210,6 +214,10 @@ class Kernel:
     def dupswap(self, e: int) -> None:
         """Source: port/swap.c:dupswap."""
         swap.dupswap(self, e)
+
+    def muxclose(self, m: devmnt.Mnt) -> None:
+        """Source: port/devmnt.c:muxclose."""
+        devmnt.muxclose(self, m)
 
     def kickpager(self) -> None:
         """Source: port/swap.c:kickpager."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kernel.chandat import DELTAFD, Egrp, Evalue, Fgrp, Mount, Pgrp
-from kernel.channel import cclose, decref, incref, mountfree, newmhead, newmount, putmhead
-from kernel.dat import NUser, Qid, Rgrp
+from kernel.channel import cclose, ccloseq, current, decref, incref, mountfree, newmhead, newmount, putmhead
+from kernel.dat import NUser, Proc_exitme, Qid, Rgrp
 from kernel.error import ERRMAX, Error, Etoobig
 from kernel.fd import fdclose as fdclose
 from kernel.qlock import qlock, qunlock
@@ -110,11 +110,33 @@ def closefgrp(k: Kernel, f: Fgrp | None) -> None:
     """Drop one reference; the last one closes all files. Source: port/pgrp.c:closefgrp."""
     if f is None or decref(k, f) != 0:
         return
+    up = current(k)
+    up.closingfgrp = f
     for i in range(f.maxfd + 1):
         c = f.fd[i]
         if c is not None:
             f.fd[i] = None
             cclose(k, c)
+    up.closingfgrp = None
+
+
+def forceclosefgrp(k: Kernel) -> None:
+    """The current process is in the middle of closefgrp, and was told to die there: leave what is not closed yet to
+    the close processes.
+
+    It usually waits for a file server that it is itself: once its own end of the channel is closed, the close that
+    was interrupted ends by itself. Called by interrupted(). Source: port/pgrp.c:forceclosefgrp.
+    """
+    up = current(k)
+    f = up.closingfgrp
+    if up.procctl != Proc_exitme or f is None:
+        k.print("bad forceclosefgrp call")
+        return
+    for i in range(f.maxfd + 1):
+        c = f.fd[i]
+        if c is not None:
+            f.fd[i] = None
+            ccloseq(k, c)
 
 
 def newegrp(k: Kernel) -> Egrp:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from greenlet import getcurrent, greenlet
 
-from kernel.chan import cclose, incref
+from kernel.alarm import Alarms
+from kernel.chan import cclose, incref, kstrcpy
 from kernel.dat import (
     BSEG,
     NNOTE,
@@ -32,6 +33,8 @@ from kernel.dat import (
     Proc,
     Proc_exitbig,
     Proc_exitme,
+    Proc_stopme,
+    Proc_traceme,
     Queueing,
     Ready,
     Rendez,
@@ -40,6 +43,7 @@ from kernel.dat import (
     Scheding,
     Schedq,
     Segment,
+    Stopped,
     TCSys,
     TCUser,
     TReal,
@@ -51,7 +55,7 @@ from kernel.dat import (
 from kernel.error import ERRMAX, Eintr, Einuse, Enochild, Error, Exited, Panic
 from kernel.event import NoteEvent, ProcEvent
 from kernel.mem import BY2PG, HZ
-from kernel.pgrp import closeegrp, closefgrp, closepgrp, closergrp
+from kernel.pgrp import closeegrp, closefgrp, closepgrp, closergrp, forceclosefgrp
 from kernel.qlock import canqlock, qlock, qunlock
 from kernel.segment import mcountseg, mfreeseg, putseg
 from kernel.taslock import lock, unlock
@@ -88,6 +92,7 @@ class Procs:
         self.timers: list[tuple[int, int, Proc, int]] = []  # when, order, process, its timer's number
         self.timerno = 0
         self.broken: list[Proc] = []
+        self.alarms = Alarms(k)
         self.paused = False
         self.rng: random.Random | None = None  # draws the next process, instead of the queues' order
         self.trap: Callable[[int, int], None]  # serves a trap of the current process (kernel.trap)
@@ -105,8 +110,7 @@ class Procs:
         while True:
             if self.freeprocs:
                 p = self.freeprocs.pop()
-                i = p.index
-                p.__init__(i)  # type: ignore[misc]
+                self._renew(p)
                 break
             if len(self.proctab) < k.conf.nproc:
                 p = Proc(len(self.proctab))
@@ -121,10 +125,36 @@ class Procs:
         p.regs = k.m.cpu.newregs()
         return p
 
+    def _renew(self, p: Proc) -> None:
+        """Make a dead process as new, but for its locks, which a debugger may still hold, and its place among alarms."""
+        keep = p.debug, p.seglock, p.qwaitr, p.exl, p.rlock, p.waitr, p.sleep, p.palarm
+        p.__init__(p.index)  # type: ignore[misc]
+        p.debug, p.seglock, p.qwaitr, p.exl, p.rlock, p.waitr, p.sleep, p.palarm = keep
+
     def pidalloc(self) -> int:
         """The next process number. Source: port/proc.c:pidalloc."""
         self.pidgen = self.pidgen % 0x7FFFFFFF + 1
         return self.pidgen
+
+    def procwired(self, p: Proc, bm: int) -> None:
+        """Let p run on one processor only; a negative one picks that with the fewest. Source: port/proc.c:procwired."""
+        machs = self.k.machs
+        if bm < 0:
+            p.wired = None
+            nwired = [sum(q.wired is m and q.pid != 0 for q in self.proctab) for m in machs]
+            bm = nwired.index(min(nwired))
+        p.wired = p.mp = machs[bm % len(machs)]
+
+    def procpriority(self, p: Proc, pri: int, fixed: bool) -> None:
+        """Set p's base priority, and whether its quantum never ends. Source: port/proc.c:procpriority.
+
+        A process on a run queue stays on the one it is on; the original then looks for it on the new one.
+        """
+        pri = min(max(pri, 0), Npriq - 1)
+        p.basepri = pri
+        if p.state != Ready:
+            p.priority = pri
+        p.fixedpri = fixed
 
     def proc(self, pid: int) -> Proc | None:
         """The process with that pid."""
@@ -443,6 +473,8 @@ class Procs:
                 k.mmu.flushmmu()
             m.flushmmu = False
         self.accounttime(m)
+        if m.machno == 0:
+            self.alarms.check()
         if up is not None and up.state == Running:
             self.hzsched(m, up)
 
@@ -476,21 +508,27 @@ class Procs:
                 n = (until - m.nexttick) // NSPERTICK + 1  # nothing to decay: skip them together
                 m.ticks += n
                 m.nexttick += n * NSPERTICK
+                k.m, k.up = m, None
+                self.alarms.check()
                 return
             k.m, k.up = m, None
             self.hzclock(m)
 
     def nexttimer(self) -> int:
-        """When the next timer goes off, ns; Never if none runs."""
+        """When the next timer or alarm goes off, ns; Never if none runs."""
         t = self.timers
         while t and t[0][2].timer != t[0][3]:
             heapq.heappop(t)
-        return t[0][0] if t else Never
+        when = t[0][0] if t else Never
+        return when if self.alarms.first is None else min(when, self.alarms.due())
 
     def runtimers(self, now: int) -> None:
         """Wake the sleepers whose time has come. Source: port/portclock.c:timerintr."""
-        while self.nexttimer() <= now:
-            p = heapq.heappop(self.timers)[2]
+        t = self.timers
+        while t and t[0][0] <= now:
+            _, _, p, no = heapq.heappop(t)
+            if p.timer != no:
+                continue
             p.timer = 0
             trend, p.trend = p.trend, None
             if trend is not None:
@@ -532,6 +570,10 @@ class Procs:
 
     def interrupted(self) -> NoReturn:
         """A note came while the process slept. Source: port/proc.c:interrupted."""
+        up = self.k.up
+        assert up is not None
+        if up.procctl == Proc_exitme and up.closingfgrp is not None:
+            forceclosefgrp(self.k)
         raise Error(Eintr)
 
     def tsleep(self, r: Rendez, fn: Callable[[], bool], ms: int) -> None:
@@ -628,7 +670,7 @@ class Procs:
             p.note.clear()
         ret = 0
         if len(p.note) < NNOTE and n is not None:
-            p.note.append(Note(n[: ERRMAX - 1], flag))
+            p.note.append(Note(kstrcpy(n, ERRMAX), flag))
             ret = 1
         p.notepending = 1
         if dolock:
@@ -678,12 +720,31 @@ class Procs:
         return ret
 
     def procctl(self, p: Proc) -> None:
-        """Do what another process asked of p: die, here. Source: port/proc.c:procctl."""
+        """Do what another process asked of p, the current one: die, or stop until it says go.
+
+        Source: port/proc.c:procctl.
+        """
+        k = self.k
         if p.procctl == Proc_exitbig:
             self.pprint("Killed: Insufficient physical memory\n")
             self.pexit("Killed: Insufficient physical memory", True)
         if p.procctl == Proc_exitme:
             self.pexit("Killed", True)
+        if p.procctl == Proc_stopme or (p.procctl == Proc_traceme and p.note):
+            p.procctl = 0
+            state, p.psstate = p.psstate, "Stopped"
+            s, k.m.splhi = k.m.splhi, False
+            qlock(k, p.debug)
+            if p.pdbg is not None:
+                # it finds us Stopped once we have given up the processor
+                self.wakeup(p.pdbg.sleep)
+                p.pdbg = None
+            qunlock(k, p.debug)
+            k.m.splhi = True
+            p.state = Stopped
+            self.sched()
+            p.psstate = state
+            k.m.splhi = s
 
     # Dying
 
@@ -695,6 +756,12 @@ class Procs:
         p.state = Broken
         p.psstate = None
         self.sched()
+
+    def unbreak(self, p: Proc) -> None:
+        """Let one broken process go. Source: port/proc.c:unbreak."""
+        if p in self.broken:
+            self.broken.remove(p)
+            self.ready(p)
 
     def freebroken(self) -> int:
         """Let the broken processes go, with their memory; how many. Source: port/proc.c:freebroken."""
@@ -712,16 +779,19 @@ class Procs:
         k = self.k
         up = k.up
         assert up is not None
+        up.alarm = 0
         up.timer = 0
         text = f"{up.text} {up.pid}: {exitstr}"[: ERRMAX - 1] if exitstr else ""
         if k.sink is not None:
             k.emit(ProcEvent(0, 0, 0, "exit" if freemem else "broken", up.text, 0, text))
 
+        qlock(k, up.debug)
         fgrp, up.fgrp = up.fgrp, None
         egrp, up.egrp = up.egrp, None
         rgrp, up.rgrp = up.rgrp, None
         pgrp, up.pgrp = up.pgrp, None
         dot, up.dot = up.dot, None
+        qunlock(k, up.debug)
         if fgrp is not None:
             closefgrp(k, fgrp)
         if egrp is not None:
@@ -764,6 +834,14 @@ class Procs:
         self.wakeup(up.waitr)
         unlock(k, up.exl)
         up.waitq.clear()
+
+        # release debuggers
+        qlock(k, up.debug)
+        if up.pdbg is not None:
+            self.wakeup(up.pdbg.sleep)
+            up.pdbg = None
+        up.syscalltrace = None
+        qunlock(k, up.debug)
 
         # schedinit releases it, when the process runs no more
         lock(k, k.palloc)
@@ -867,7 +945,7 @@ class Procs:
         return (
             p.inkernel
             and p is not self.k.up
-            and (p.psstate == "Fault" or p.state not in (Dead, Wakeme, Rendezvous, Broken))
+            and (p.psstate == "Fault" or p.state not in (Dead, Wakeme, Rendezvous, Broken, Stopped))
         )
 
     def blocked(self) -> bool:

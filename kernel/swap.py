@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 MAXROUNDS = 32  # times round the process table after which what can age has aged
 
-MAXVAIN = 64  # rounds of the process table after which the pager has seen every page age
-
 
 def newswap(k: Kernel) -> int:
     """Take a free slot with two references, for the pte and for the write; its disc address, NOADDR if none.

@@ -1,6 +1,7 @@
 """System calls on files. Source: port/sysfile.c.
 
-Its descriptors are in :mod:`kernel.fd`, its reading of directories in :mod:`kernel.dirread`.
+Its descriptors are in :mod:`kernel.fd`, its reading of directories in :mod:`kernel.dirread`, bind and mount in
+:mod:`kernel.bindmount`, the stat calls of old in :mod:`kernel.oldstat`.
 Each call takes its five argument words and returns an int for the caller to cut to 32 bits.
 """
 
@@ -12,40 +13,30 @@ from kernel.chan import (
     cclone,
     cclose,
     chanpath,
-    cmount,
-    cunmount,
     current,
     namec,
     nameerror,
-    validname,
     walk,
 )
 from kernel.chandat import (
-    MAFTER,
-    MBEFORE,
-    MMASK,
-    MORDER,
     OEXCL,
     ORDWR,
     OREAD,
     OWRITE,
     QTDIR,
     Aaccess,
-    Abind,
     Acreate,
-    Amount,
     Aopen,
     Aremove,
     Atodir,
     Chan,
     Path,
     kbytes,
-    kstr,
 )
-from kernel.conv import BIT16SZ, STATFIXLEN, convM2D, statcheck
+from kernel.conv import BIT16SZ, STATFIXLEN, convM2D
 from kernel.dev import devno
 from kernel.dev import openmode as openmode
-from kernel.dirread import dirname, dirread, dirsetname, mountrewind, unionrewind
+from kernel.dirread import dirname, dirread, dirsetname, mountrewind, unionrewind, validstat
 from kernel.error import (
     Ebadarg,
     Ebadfd,
@@ -84,7 +75,7 @@ def s64(lo: int, hi: int = 0) -> int:
 
 
 class Userdata:
-    """The bytes of a write, in the writer's memory: they are looked at, and fault, when the device copies them."""
+    """The bytes of a read or write, in the user's memory: they are touched, and fault, when the device copies them."""
 
     __slots__ = ("addr", "k", "n")
 
@@ -95,6 +86,10 @@ class Userdata:
 
     def __len__(self) -> int:
         return self.n
+
+    def store(self, at: int, data: bytes, fn: str) -> None:
+        """Put the bytes of a read there."""
+        ustore(self.k, self.addr + at, data, fn)
 
     @overload
     def __getitem__(self, key: slice, /) -> bytes: ...
@@ -228,19 +223,19 @@ def read(k: Kernel, fd: int, p: int, n: int, offp: int | None) -> int:
         dev = k.devtab[c.type]
         if c.qid.type & QTDIR:
             nn, data = dirread(k, c, n, off)
+            ustore(k, p, data, dev.stores(c))
+            nnn = len(data)
         else:
-            data = dev.read(c, n, off)
-            nn = len(data)
-        ustore(k, p, data, dev.stores(c))
+            nnn = nn = dev.readto(c, Userdata(k, p, n), off)
         lock(k, c)
         c.devoffset += nn
-        c.offset += len(data)
+        c.offset += nnn
         unlock(k, c)
     except Error:
         cclose(k, c)
         raise
     cclose(k, c)
-    return len(data)
+    return nnn
 
 
 def _offset(lo: int, hi: int) -> int | None:
@@ -360,23 +355,7 @@ def sysoseek(k: Kernel, args: Args) -> int:
     return sseek(k, s32(args[0]), s32(args[1]), s32(args[2]))
 
 
-def validstat(k: Kernel, b: bytes) -> None:
-    """Raise unless b is an entry whose name, if it is short enough to look at, is valid.
-
-    Source: port/sysfile.c:validstat.
-    """
-    if not statcheck(b):
-        raise Error(Ebadstat)
-    at = STATFIXLEN - 4 * BIT16SZ
-    m = int.from_bytes(b[at : at + BIT16SZ], "little")
-    if m + 1 > 64:
-        return
-    name = kstr(b[at + BIT16SZ : at + BIT16SZ + m].partition(b"\0")[0])
-    if name != "/":
-        validname(k, name, False)
-
-
-def _pathlast(p: Path | None) -> str | None:
+def pathlast(p: Path | None) -> str | None:
     """The last element of a path. Source: port/sysfile.c:pathlast."""
     if p is None or not p.s:
         return None
@@ -408,7 +387,7 @@ def sysstat(k: Kernel, args: Args) -> int:
     try:
         dev = k.devtab[c.type]
         b = dev.stat(c, n)
-        last = _pathlast(c.path)
+        last = pathlast(c.path)
         if last is not None:
             b = dirsetname(last, b, n)
         ustore(k, s, b, "memmove" if dev.dc == "M" else "convD2M")
@@ -427,52 +406,6 @@ def syschdir(k: Kernel, args: Args) -> int:
     assert up.dot is not None
     cclose(k, up.dot)
     up.dot = c
-    return 0
-
-
-def sysbind(k: Kernel, args: Args) -> int:
-    """The id of the mount. Source: port/sysfile.c:bindmount."""
-    new, old, flag = args[:3]
-    if flag & ~MMASK or flag & MORDER == MBEFORE | MAFTER:
-        raise Error(Ebadarg)
-    validaddr(k, new, 1, False)
-    c0 = namec(k, new, Abind)
-    try:
-        validaddr(k, old, 1, False)
-        c1 = namec(k, old, Amount)
-        try:
-            ret = cmount(k, c0, c1, flag, None)
-        except Error:
-            cclose(k, c1)
-            raise
-        cclose(k, c1)
-    except Error:
-        cclose(k, c0)
-        raise
-    cclose(k, c0)
-    return ret
-
-
-def sysunmount(k: Kernel, args: Args) -> int:
-    """Source: port/sysfile.c:sysunmount."""
-    name, old = args[:2]
-    mounted: Chan | None = None
-    validaddr(k, old, 1, False)
-    mount = namec(k, old, Amount)
-    try:
-        if name:
-            # opening it is the only way to the channel behind /srv/cs or /fd/0
-            validaddr(k, name, 1, False)
-            mounted = namec(k, name, Aopen, OREAD)
-        cunmount(k, mount, mounted)
-    except Error:
-        cclose(k, mount)
-        if mounted is not None:
-            cclose(k, mounted)
-        raise
-    cclose(k, mount)
-    if mounted is not None:
-        cclose(k, mounted)
     return 0
 
 

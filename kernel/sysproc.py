@@ -20,7 +20,12 @@ from kernel.dat import (
     SG_TYPE,
     SSEG,
     TSEG,
+    FPactive,
+    FPillegal,
+    FPinit,
+    Note,
     Proc,
+    Proc_stopme,
     Proc_tracesyscall,
     Rendezvous,
     Rgrp,
@@ -152,9 +157,11 @@ def sysrfork(k: Kernel, args: Args) -> int:
     p.dot = up.dot
     assert p.dot is not None
     incref(k, p.dot)
+    p.s = up.s
+    p.privatemem = up.privatemem
     p.noswap = up.noswap
-    p.note = list(up.note)
-    p.lastnote = up.lastnote
+    p.note = [Note(n.msg, n.flag) for n in up.note]
+    p.lastnote = Note(up.lastnote.msg, up.lastnote.flag)
     p.notify = up.notify
     p.ureg = up.ureg
 
@@ -204,6 +211,7 @@ def sysrfork(k: Kernel, args: Args) -> int:
         k.procs.start(p, lambda: k.procs.pexit("fork aborted", True))
         k.procs.ready(p)
         raise
+    p.hang = up.hang
     p.procmode = up.procmode
     if up.procctl == Proc_tracesyscall:
         p.procctl = Proc_tracesyscall
@@ -212,6 +220,9 @@ def sysrfork(k: Kernel, args: Args) -> int:
     assert p.regs is not None and up.regs is not None
     p.regs.copyfrom(up.regs)
     p.regs.ax = 0
+    p.fpstate = up.fpstate & ~FPillegal
+    p.fpsave[:] = up.fpsave
+    p.regs.fpenable(p.fpstate == FPactive)
     k.procs.start(p, k.procs.user)
 
     p.parent = up
@@ -228,7 +239,6 @@ def sysrfork(k: Kernel, args: Args) -> int:
     p.time[TReal] = k.machs[0].ticks
     p.text = up.text
     p.user = up.user
-    p.args = up.args
     # procfork
     p.kentry = up.kentry
     p.pcycles = -p.kentry
@@ -240,6 +250,8 @@ def sysrfork(k: Kernel, args: Args) -> int:
     p.basepri = p.priority = up.basepri
     p.fixedpri = up.fixedpri
     p.mp = up.mp
+    if up.wired is not None:
+        k.procs.procwired(p, up.wired.machno)
     k.procs.ready(p)
     k.procs.sched()
     return pid
@@ -373,10 +385,12 @@ def _exec(k: Kernel, file: bytes, argv: int | list[bytes]) -> int:
 
     qlock(k, up.debug)
     up.text = elem
-    up.args = " ".join(k.decode(a) for a in strings)[:128]
+    up.args = procargs(strings)
+    up.setargs = False
     up.note.clear()
     up.notify = 0
     up.notified = False
+    up.privatemem = False
     # procsetup
     up.kentry = k.m.cpu.now()
     up.pcycles = -up.kentry
@@ -386,7 +400,29 @@ def _exec(k: Kernel, file: bytes, argv: int | list[bytes]) -> int:
 
     # what the mmu knows is the old address space
     k.mmu.flushmmu()
+    if up.hang:
+        up.procctl = Proc_stopme
     return execregs(k, up, entry, ssize, len(strings))
+
+
+def procargs(strings: list[bytes]) -> bytes:
+    """What /proc keeps of the arguments, each with a NUL behind it: 128 bytes, ending with a whole character.
+
+    Source: port/sysproc.c:sysexec.
+    """
+    args = b"".join(a + b"\0" for a in strings)[:128]
+    if args and args[-1] != 0:
+        i = len(args) - 1
+        while i > 0 and not fullrune(args[i:]):
+            i -= 1
+        args = args[:i] + b"\0"
+    return args
+
+
+def fullrune(b: bytes) -> bool:
+    """Whether b, which is not empty, is long enough for the character its first byte begins. Source: fullrune(2)."""
+    need = 1 if b[0] < 0x80 else 2 if b[0] < 0xE0 else 3 if b[0] < 0xF0 else 4
+    return len(b) >= need
 
 
 def _fillstack(k: Kernel, up: Proc, tstk: int, ssize: int, nbytes: int, strings: list[bytes]) -> None:
@@ -455,6 +491,8 @@ def execregs(k: Kernel, up: Proc, entry: int, ssize: int, nargs: int) -> int:
     assert regs is not None
     keep = (regs.bx, regs.cx, regs.dx, regs.si, regs.di, regs.bp)
     regs.clear()  # procsetup: a new FPU state; the general registers stay as the caller left them
+    up.fpstate = FPinit
+    regs.fpenable(False)
     regs.bx, regs.cx, regs.dx, regs.si, regs.di, regs.bp = keep
     regs.sp = sp
     regs.pc = entry
@@ -470,6 +508,11 @@ def syssleep(k: Kernel, args: Args) -> int:
         up = _up(k)
         k.procs.tsleep(up.sleep, lambda: False, max(ms, 1000 // HZ))
     return 0
+
+
+def sysalarm(k: Kernel, args: Args) -> int:
+    """Ask for the note "alarm" in so many ms; what was left of the last one. Source: port/sysproc.c:sysalarm."""
+    return k.procs.alarms.set(args[0])
 
 
 def sysexits(k: Kernel, args: Args) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kernel import sysfile, sysproc
+from kernel import auth, bindmount, oldstat, sysfile, sysproc
 from kernel.uaccess import peek
 
 if TYPE_CHECKING:
@@ -85,11 +85,16 @@ _TABLE: tuple[tuple[int, str, str], ...] = (
     (6, "alarm", "d"),
     (7, "exec", "sa"),
     (8, "exits", "s"),
+    (9, "_fsession", "dxd"),
+    (10, "fauth", "ds"),
+    (11, "_fstat", "dx"),
     (12, "segbrk", "xx"),
+    (13, "_mount", "dsxs"),
     (14, "open", "sx"),
     (15, "_read", "dxd"),
     (16, "oseek", "ddd"),
     (17, "sleep", "d"),
+    (18, "_stat", "sx"),
     (19, "rfork", "x"),
     (20, "_write", "dxd"),
     (21, "pipe", "x"),
@@ -97,6 +102,8 @@ _TABLE: tuple[tuple[int, str, str], ...] = (
     (23, "fd2path", "dxd"),
     (24, "brk_", "x"),
     (25, "remove", "s"),
+    (26, "_wstat", "sx"),
+    (27, "_fwstat", "dx"),
     (28, "notify", "x"),
     (29, "noted", "d"),
     (30, "segattach", "dsxx"),
@@ -109,11 +116,13 @@ _TABLE: tuple[tuple[int, str, str], ...] = (
     (37, "semacquire", "xd"),
     (38, "semrelease", "xd"),
     (39, "seek", "xdvd"),
+    (40, "fversion", "ddsd"),
     (41, "errstr", "xd"),
     (42, "stat", "sxd"),
     (43, "fstat", "dxd"),
     (44, "wstat", "sxd"),
     (45, "fwstat", "dxd"),
+    (46, "mount", "ddsxs"),
     (47, "await", "xd"),
     (50, "pread", "dxdv"),
     (51, "pwrite", "dxdv"),
@@ -125,9 +134,10 @@ _TABLE: tuple[tuple[int, str, str], ...] = (
 def systab() -> dict[int, Syscall]:
     """The calls this kernel has, by number. A number that is not here is a bad system call."""
     tab = {}
+    modules = (sysproc, sysfile, bindmount, oldstat, auth)
     for nr, name, form in _TABLE:
         fname = "sys" + name.removeprefix("sys")
-        fn = getattr(sysproc, fname, None) or getattr(sysfile, fname, None)
+        fn = next((getattr(m, fname) for m in modules if hasattr(m, fname)), None)
         if fn is not None:
             state = "Running" if nr == 0 else "Rendez" if name == "rendezvous" else name.lstrip("_").capitalize()
             tab[nr] = Syscall(name, fn, form, state, name in ("exits",))

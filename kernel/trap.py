@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kernel.dat import ESEG, NDebug, NUser, Proc
+from kernel.dat import (
+    ESEG,
+    MAXSYSARG,
+    FPactive,
+    FPillegal,
+    NDebug,
+    NUser,
+    Proc,
+    Proc_stopme,
+    Proc_tracesyscall,
+)
 from kernel.error import ERRMAX, Ebadarg, Error, Panic
 from kernel.event import FaultEvent, NoteEvent, SyscallEvent
 from kernel.fault import checkpages, fault, okaddr, seg, validaddr
@@ -13,21 +24,22 @@ from kernel.mem import BY2PG, BY2WD, USTKTOP
 from kernel.proc import CLOCK
 from kernel.qlock import qlock, qunlock
 from kernel.segment import segname
+from kernel.syscallfmt import syscallfmt, sysretfmt
 from kernel.systab import NOTED, RFORK, Syscall, render
 from kernel.uaccess import ufetch, uframe, usetword, ustore, uword
 
 if TYPE_CHECKING:
-    from kernel.hw import Regs
     from kernel.kernel import Kernel
 
 VectorBPT = 3
+VectorCNA = 7
+VectorCSO = 9
 VectorPF = 14
 VectorCERR = 16
 VectorSIMD = 19
 VectorSYSCALL = 64
 
 TRAPNS = 1000  # virtual time a trap takes
-MAXSYSARG = 5
 TOSSIZE = 56
 TOS = USTKTOP - TOSSIZE
 KCYCLES = TOS + 32  # kcycles, pcycles, pid follow each other
@@ -71,7 +83,35 @@ NCONT, NDFLT, NSAVE, NRSTR = range(4)
 
 # Ureg: di si bp nsp bx dx cx ax gs fs es ds trap ecode pc cs flags usp ss (sys/include 386/ureg.h)
 UREG = struct.Struct("<19I")
+UFLAGSAT = 16  # flags among the words
 UDSEL, UESEL = 0x1B, 0x23
+
+
+def packureg(up: Proc) -> bytes:
+    """The Ureg of a process's registers. The segment registers are what every process starts with."""
+    r = up.regs
+    assert r is not None
+    return UREG.pack(
+        r.di, r.si, r.bp, 0, r.bx, r.dx, r.cx, r.ax, 0, 0, UDSEL, UDSEL, up.trapno & 0xFF, up.ecode, r.pc, UESEL,
+        r.flags, r.sp, UDSEL,
+    )  # fmt: skip
+
+
+def unpackureg(up: Proc, u: Sequence[int]) -> None:
+    """Give a process the registers of a Ureg's words; of the flags those that a user may change."""
+    r = up.regs
+    assert r is not None
+    r.di, r.si, r.bp = u[0], u[1], u[2]
+    r.bx, r.dx, r.cx, r.ax = u[4], u[5], u[6], u[7]
+    r.pc, r.sp = u[14], u[17]
+    r.flags = r.flags & ~UFLAGS | u[UFLAGSAT] & UFLAGS
+
+
+def setregisters(up: Proc, offset: int, data: bytes) -> None:
+    """Store bytes in a process's Ureg, as far as a user may. Source: pc/trap.c:setregisters."""
+    ureg = bytearray(packureg(up))
+    ureg[offset : offset + len(data)] = data
+    unpackureg(up, UREG.unpack(ureg))
 
 
 class Traps:
@@ -90,6 +130,7 @@ class Traps:
         up = k.up
         assert up is not None and up.regs is not None
         cpu = k.m.cpu
+        up.trapno, up.ecode = no, ecode
         up.kentry = cpu.now()
         cpu.spend(TRAPNS)
         clockintr = False
@@ -99,11 +140,16 @@ class Traps:
             clockintr = True
             k.m.intr += 1
             k.procs.hzclock(k.m)
+        elif no == VectorCNA:
+            self.mathemu(up)
+        elif no == VectorCSO:
+            k.procs.pexit("math overrun", False)
         elif no == VectorBPT:
             up.regs.pc -= 1  # back to the instruction
             k.procs.postnote(up, 1, "sys: breakpoint", NDebug)
         elif no == VectorCERR:
             fsw, fip = up.regs.fpstatus()
+            up.regs.fpmask()  # fpenv: FSTENV does it
             self.mathnote(up, fsw, fip)
         elif no == VectorSIMD:
             self.mathnote(up, up.regs.mxcsr() & 0x3F, up.regs.pc)
@@ -156,6 +202,18 @@ class Traps:
         )
         return n
 
+    def mathemu(self, up: Proc) -> None:
+        """An FPU instruction with the FPU off: the program's first one, or one in a note handler.
+
+        Source: pc/main.c:mathemu.
+        """
+        assert up.regs is not None
+        if up.fpstate & FPillegal:
+            self.k.procs.postnote(up, 1, "sys: floating point in note handler", NDebug)
+            return
+        up.fpstate = FPactive  # the registers are as fpinit would leave them
+        up.regs.fpenable(True)
+
     def mathnote(self, up: Proc, status: int, pc: int) -> None:
         """A floating-point error becomes a note. Source: pc/main.c:mathnote."""
         msg = "unknown exception"
@@ -183,18 +241,23 @@ class Traps:
         m.syscall += 1
         k.nsyscall += 1
         up.insyscall = 1
+        up.trapno, up.ecode = VectorSYSCALL, 0
         regs = up.regs
         sp = regs.sp
         nr = up.scallnr = regs.ax
         m.splhi = False
         up.nerrlab = 1
         ret = -1
-        args: tuple[int, ...] = ()
+        start = 0
         call = self.systab.get(nr)
         try:
             if sp < USTKTOP - BY2PG or sp > USTKTOP - MAXSYSARG * BY2WD - BY2WD:
                 validaddr(k, sp, MAXSYSARG * BY2WD + BY2WD, False)
-            args = struct.unpack("<5I", ufetch(k, sp + BY2WD, MAXSYSARG * BY2WD, "syscall"))
+            args = up.s = struct.unpack("<5I", ufetch(k, sp + BY2WD, MAXSYSARG * BY2WD, "syscall"))
+            if up.procctl == Proc_tracesyscall:
+                syscallfmt(k, up, nr, regs.pc)
+                self.tracestop(up)
+                start = k.nsec()
             if call is None:
                 k.procs.pprint(f"bad sys call number {nr} pc {regs.pc:x}\n")
                 k.procs.postnote(up, 1, "sys: bad sys call", NDebug)
@@ -209,17 +272,28 @@ class Traps:
             up.syserrstr = str(e)
         up.nerrlab = 0
         regs.ax = ret & 0xFFFFFFFF
+        if up.procctl == Proc_tracesyscall:
+            sysretfmt(k, up, nr, ret & 0xFFFFFFFF, start, k.nsec())
+            self.tracestop(up)
         up.insyscall = 0
         up.psstate = None
 
-        if nr == NOTED and call is not None:
-            self.noted(up, args[0] if args else 0)
+        if nr == NOTED:
+            self.noted(up, up.s[0])
         if nr != RFORK and (up.procctl or up.note):
             k.m.splhi = True
             self.notify(up)
         if up.delaysched:
             k.procs.sched()
         self.kexit(up)
+
+    def tracestop(self, up: Proc) -> None:
+        """Stop for who traces our system calls. Source: pc/trap.c:syscall."""
+        m = self.k.m
+        s, m.splhi = m.splhi, True
+        up.procctl = Proc_stopme
+        self.k.procs.procctl(up)
+        self.k.m.splhi = s
 
     def traced(self, up: Proc, nr: int, call: Syscall, args: tuple[int, ...]) -> int:
         """Make the call, and tell the trace of it."""
@@ -262,12 +336,14 @@ class Traps:
             return False
         assert up.regs is not None
         regs = up.regs
+        up.fpstate |= FPillegal
+        regs.fpenable(False)
         k.m.splhi = False
         qlock(k, up.debug)
         up.notepending = 0
         n = up.note[0]
         if n.msg.startswith("sys:"):
-            n.msg = n.msg[: ERRMAX - 15] + f" pc=0x{regs.pc:08x}"
+            n.msg = k.decode(k.encode(n.msg)[: ERRMAX - 15]) + f" pc=0x{regs.pc:08x}"
 
         if n.flag != NUser and (up.notified or up.notify == 0):
             qunlock(k, up.debug)
@@ -290,7 +366,7 @@ class Traps:
             procs.pprint("suicide: bad address in notify\n")
             procs.pexit("Suicide", False)
 
-        ustore(k, sp, self.packureg(regs))
+        ustore(k, sp, packureg(up))
         usetword(k, sp - BY2WD, up.ureg, "notify")  # word under the Ureg is the old one's address
         up.ureg = sp
         sp -= BY2WD + ERRMAX
@@ -307,13 +383,6 @@ class Traps:
             k.emit(NoteEvent(0, 0, 0, "deliver", up.pid, n.msg))
         return True
 
-    def packureg(self, regs: Regs) -> bytes:
-        """The Ureg of the registers; trap and error code are not kept."""
-        r = regs
-        return UREG.pack(
-            r.di, r.si, r.bp, 0, r.bx, r.dx, r.cx, r.ax, 0, 0, UDSEL, UDSEL, 0, 0, r.pc, UESEL, r.flags, r.sp, UDSEL
-        )
-
     def noted(self, up: Proc, arg0: int) -> None:
         """Return from a note handler, or die of the note. Source: pc/trap.c:noted."""
         k = self.k
@@ -326,18 +395,22 @@ class Traps:
             procs.pprint("call to noted() when not notified\n")
             procs.pexit("Suicide", False)
         up.notified = False
+        up.fpstate &= ~FPillegal
+        regs.fpenable(up.fpstate == FPactive)
         oureg = up.ureg
-        if not okaddr(k, (oureg - BY2WD) & 0xFFFFFFFF, BY2WD + UREG.size, False):
+        # The original asks for read access alone, then writes, and dies of it where it may not.
+        if not okaddr(k, (oureg - BY2WD) & 0xFFFFFFFF, BY2WD + UREG.size, True):
             qunlock(k, up.debug)
             procs.pprint("bad ureg in noted or call to noted when not notified\n")
             procs.pexit("Suicide", False)
 
-        u = UREG.unpack(ufetch(k, oureg, UREG.size))
-        regs.di, regs.si, regs.bp = u[0], u[1], u[2]
-        regs.bx, regs.dx, regs.cx, regs.ax = u[4], u[5], u[6], u[7]
-        pc, usp = u[14], u[17]
-        regs.flags = regs.flags & ~UFLAGS | u[16] & UFLAGS
-        regs.pc, regs.sp = pc, usp
+        u = list(UREG.unpack(ufetch(k, oureg, UREG.size)))
+        u[UFLAGSAT] = regs.flags & ~UFLAGS | u[UFLAGSAT] & UFLAGS  # the system's flags are not the user's
+        u[15] |= 3
+        u[18] |= 3
+        ustore(k, oureg, UREG.pack(*u))
+        unpackureg(up, u)
+        pc, usp = regs.pc, regs.sp
 
         if arg0 in (NCONT, NRSTR):
             if not okaddr(k, pc, 1, False) or not okaddr(k, usp, BY2WD, False):
@@ -351,8 +424,12 @@ class Traps:
                 qunlock(k, up.debug)
                 procs.pprint("suicide: trap in noted\n")
                 procs.pexit("Suicide", False)
+            sp = (oureg - 4 * BY2WD - ERRMAX) & 0xFFFFFFFF
+            if not okaddr(k, sp, 2 * BY2WD, True):  # not asked for in the original, which dies of it
+                qunlock(k, up.debug)
+                procs.pprint("suicide: trap in noted\n")
+                procs.pexit("Suicide", False)
             qunlock(k, up.debug)
-            sp = oureg - 4 * BY2WD - ERRMAX
             regs.sp = sp
             ustore(k, sp, struct.pack("<2I", 0, oureg), "noted")
         else:

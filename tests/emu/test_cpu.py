@@ -422,8 +422,8 @@ def test_clear_and_copyfrom_are_complete(bare: Bare) -> None:
     fresh = bare.regs(CODE + 12)
     bare.run(fresh)
     clean = bare.memory.read(bare.pte(DATA) & ~0xFFF, 108)
-    assert clean[0:2] == b"\x7f\x03" and clean[8:10] == b"\xff\xff"
-    assert bare.peek(DATA + 0x200) == 0x1F80
+    assert clean[0:2] == b"\x32\x02" and clean[8:10] == b"\xff\xff"
+    assert bare.peek(DATA + 0x200) == 0
     regs = bare.regs(CODE)
     bare.run(regs)
     child = bare.regs(CODE)
@@ -447,7 +447,58 @@ def test_fpstatus_tells_the_failing_instruction(bare: Bare) -> None:
     status, pc = regs.fpstatus()
     assert status & 0x84 == 0x84  # an unmasked exception is pending, division by zero
     assert pc == CODE + 15
-    assert regs.mxcsr() == 0x1F80
+    assert regs.mxcsr() == 0
+
+
+def test_masked_exceptions_do_not_trap_again(bare: Bare) -> None:
+    bare.map(DATA)
+    bare.load(CODE, bytes.fromhex("d9eed9e8def19b9bcd40"))  # FLDZ; FLD1; FDIVRP; WAIT; WAIT; INT $64
+    regs = bare.regs(CODE)
+    bare.run(regs)
+    assert [t.trapno for t in bare.traps] == [16]
+    regs.fpmask()
+    assert regs.fpstatus()[0] & 0x8084 == 4
+    bare.run(regs)
+    assert [t.trapno for t in bare.traps] == [16, 64]
+
+
+@pytest.mark.parametrize("code", ["d9e8", "660f6ec0", "0fae05" + le(DATA).hex(), "0f6ec0"])
+def test_without_the_fpu_its_instructions_trap(bare: Bare, code: str) -> None:
+    bare.map(DATA)
+    bare.load(CODE, bytes.fromhex("90" + code + "cd40"))
+    regs = bare.regs(CODE)
+    regs.fpenable(False)
+    bare.run(regs)
+    assert bare.traps == [Trap(7, 0, CODE + 1)]
+    regs.fpenable(True)
+    bare.run(regs)
+    assert bare.traps[1].trapno == 64
+
+
+def test_fpsave_is_what_fxsave_stores(bare: Bare) -> None:
+    frame = bare.map(DATA)
+    # FLD1; FLDPI; FLDZ; MOVL AX, X0; FXSAVE DATA; INT $64, the last two again
+    store = b"\x0f\xae\x05" + le(DATA) + b"\xcd\x40"
+    bare.load(CODE, bytes.fromhex("d9e8d9ebd9ee660f6ec0") + store + store)
+    regs = bare.regs(CODE)
+    regs.ax = 0x12345678
+    bare.run(regs)
+    image = bare.memory.read(frame, 512)
+    assert regs.fpsave() == image
+    assert image[4] == 0b11100000 and image[160:164] == le(0x12345678)
+    other = bare.regs(regs.pc)
+    other.fprestore(image)
+    bare.memory.zero(frame)
+    bare.run(other)
+    assert bare.memory.read(frame, 512) == image
+
+
+def test_fprestore_keeps_reserved_bits_out(bare: Bare) -> None:
+    regs = bare.regs(CODE)
+    regs.fprestore(b"\xff" * 512)
+    assert regs.mxcsr() == 0xFFFF
+    status, _ = regs.fpstatus()
+    assert not status & 0x8080  # all exceptions are there, and all are masked
 
 
 def test_exceptions_of_the_service_come_out_of_run(bare: Bare) -> None:

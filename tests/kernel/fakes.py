@@ -20,6 +20,7 @@ from kernel.devcons import Consdev, conschan
 from kernel.devdup import Dupdev
 from kernel.devenv import Envdev
 from kernel.devhost import Hostdev
+from kernel.devmnt import Mntdev
 from kernel.devpipe import Pipedev
 from kernel.devroot import Rootdev
 from kernel.error import Exited
@@ -81,7 +82,7 @@ class Rig:
         self.console = k.console = FakeConsole()
         self.host = Hostdev(k)
         self.root = Rootdev(k)
-        devs: list[Dev] = [self.root, Consdev(k), Dupdev(k), Envdev(k), Pipedev(k), self.host]
+        devs: list[Dev] = [self.root, Consdev(k), Dupdev(k), Envdev(k), Pipedev(k), Mntdev(k), self.host]
         k.devtab += devs
         self.scratch = UBASE
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 from kernel.chan import Chan
@@ -85,20 +85,35 @@ class PlainRegs:
     sp: int = 0
     pc: int = 0
     flags: int = 0
+    fpon: bool = True
+    fpsw: int = 0
+    fp: bytes = bytes(512)
 
     def fpstatus(self) -> tuple[int, int]:
-        return 0, 0
+        return self.fpsw, 0
 
     def mxcsr(self) -> int:
-        return 0x1F80
+        return 0
+
+    def fpenable(self, on: bool) -> None:
+        self.fpon = on
+
+    def fpmask(self) -> None:
+        self.fpsw &= ~0x80
+
+    def fpsave(self) -> bytes:
+        return self.fp
+
+    def fprestore(self, data: bytes) -> None:
+        self.fp = bytes(data)
 
     def copyfrom(self, other: object) -> None:
         for name in self.__slots__:
             setattr(self, name, getattr(other, name))
 
     def clear(self) -> None:
-        for name in self.__slots__:
-            setattr(self, name, 0)
+        for f in fields(self):
+            setattr(self, f.name, f.default)
 
 
 @dataclass(slots=True)

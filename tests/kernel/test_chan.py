@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel import sysfile
+from kernel import bindmount, sysfile
 from kernel.chan import Elemlist, namec, quote, skipslash, walk
 from kernel.chandat import (
     DMDIR,
@@ -326,10 +326,10 @@ def test_mounts_bind_files_to_files_only(rig: Rig) -> None:
             ("/dev/zero", "/dev/null", 1),
         ):
             with pytest.raises(Error, match="inconsistent mount"):
-                rig.call(sysfile.sysbind, new, old, flag)
+                rig.call(bindmount.sysbind, new, old, flag)
         with pytest.raises(Error, match="bad arg"):
-            rig.call(sysfile.sysbind, "/dev", "/env", 3)
-        rig.call(sysfile.sysbind, "/dev/zero", "/dev/null", MREPL)
+            rig.call(bindmount.sysbind, "/dev", "/env", 3)
+        rig.call(bindmount.sysbind, "/dev/zero", "/dev/null", MREPL)
         fd = rig.open("/dev/null")
         assert rig.pread(fd, 2) == b"\0\0"
 
@@ -344,13 +344,13 @@ def test_a_union_is_searched_in_order_and_creates_where_it_may(rig: Rig) -> None
     @rig.run
     def _() -> None:
         assert text(rig, "/u/new", Acreate, OWRITE, 0o666) == "'/u/new' permission denied"
-        rig.call(sysfile.sysbind, "/v", "/u", MAFTER)
+        rig.call(bindmount.sysbind, "/v", "/u", MAFTER)
         assert rig.ls("/u") == ["both", "both", "onlyv"]
         assert rig.slurp("/u/both") == b"u"
         assert rig.slurp("/u/onlyv") == b"v"
         assert text(rig, "/u/new", Acreate, OWRITE, 0o666) == "'/u/new' mounted directory forbids creation"
-        rig.call(sysfile.sysunmount, 0, "/u")
-        rig.call(sysfile.sysbind, "/v", "/u", MBEFORE | MCREATE)
+        rig.call(bindmount.sysunmount, 0, "/u")
+        rig.call(bindmount.sysbind, "/v", "/u", MBEFORE | MCREATE)
         assert rig.slurp("/u/both") == b"v"
         rig.close(rig.create("/u/new", OWRITE))
         assert "new" in rig.ls("/v")
@@ -364,22 +364,22 @@ def test_bind_copies_a_union(rig: Rig) -> None:
 
     @rig.run
     def _() -> None:
-        rig.call(sysfile.sysbind, "/b", "/a", MAFTER)
-        rig.call(sysfile.sysbind, "/c", "/a", MAFTER)
-        rig.call(sysfile.sysbind, "/a", "/d", MREPL)
+        rig.call(bindmount.sysbind, "/b", "/a", MAFTER)
+        rig.call(bindmount.sysbind, "/c", "/a", MAFTER)
+        rig.call(bindmount.sysbind, "/a", "/d", MREPL)
         assert rig.ls("/d") == ["a", "b", "c"]
         with pytest.raises(Error, match="inconsistent mount"):
-            rig.call(sysfile.sysbind, "/a", "/d", MREPL | MCREATE)
-        rig.call(sysfile.sysunmount, "/b", "/d")
+            rig.call(bindmount.sysbind, "/a", "/d", MREPL | MCREATE)
+        rig.call(bindmount.sysunmount, "/b", "/d")
         assert rig.ls("/d") == ["a", "c"]
         with pytest.raises(Error, match="not in union"):
-            rig.call(sysfile.sysunmount, "/b", "/d")
-        rig.call(sysfile.sysunmount, 0, "/d")
+            rig.call(bindmount.sysunmount, "/b", "/d")
+        rig.call(bindmount.sysunmount, 0, "/d")
         assert rig.ls("/d") == ["d"]
         with pytest.raises(Error, match="not mounted"):
-            rig.call(sysfile.sysunmount, 0, "/d")
-        rig.call(sysfile.sysbind, "/b", "/d", MREPL)
-        rig.call(sysfile.sysunmount, "/b", "/d")
+            rig.call(bindmount.sysunmount, 0, "/d")
+        rig.call(bindmount.sysbind, "/b", "/d", MREPL)
+        rig.call(bindmount.sysunmount, "/b", "/d")
         assert rig.ls("/d") == ["d"]
 
 
@@ -389,14 +389,14 @@ def test_a_copied_name_space_goes_its_own_way(rig: Rig) -> None:
         k = rig.k
         old = rig.up.pgrp
         assert old is not None
-        rig.call(sysfile.sysbind, "#c", "/mnt", MBEFORE)
+        rig.call(bindmount.sysbind, "#c", "/mnt", MBEFORE)
         new = newpgrp(k)
         assert new.pgrpid == old.pgrpid + 1
         pgrpcpy(k, new, old)
         ids = [m.mount.mountid for chain in new.mnthash for m in chain if m.mount]
         assert len(ids) == 4
         rig.up.pgrp = new
-        rig.call(sysfile.sysunmount, 0, "/dev")
+        rig.call(bindmount.sysunmount, 0, "/dev")
         assert rig.ls("/dev") == []
         rig.up.pgrp = old
         assert "null" in rig.ls("/dev")
@@ -414,7 +414,7 @@ def test_a_mount_point_is_listed_as_what_is_mounted(rig: Rig) -> None:
 
     @rig.run
     def _() -> None:
-        rig.call(sysfile.sysbind, "/dev/zero", "/x/f", MREPL)
+        rig.call(bindmount.sysbind, "/dev/zero", "/x/f", MREPL)
         got = {d.name: (chr(d.type), d.length) for d in rig.dirs("/x")}
         assert got == {"f": ("c", 0), "g": ("/", 6)}
 

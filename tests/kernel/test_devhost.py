@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kernel import hostfile, sysfile
+from kernel import bindmount, hostfile, sysfile
 from kernel.chan import namec
 from kernel.chandat import (
     DMAPPEND,
@@ -384,7 +384,7 @@ def test_changing_entries(rig: Rig, tmp_path: Path) -> None:
             ("d", Dir(length=0), "file is a directory"),
         ):
             assert err(rig.wstat, f"/n/{name}", change) == text
-        rig.call(sysfile.sysunmount, 0, "/n")
+        rig.call(bindmount.sysunmount, 0, "/n")
         c = rig.host.bind(os.fsencode(tmp_path), True)
         assert err(lambda: rig.host.wstat(c, b"")) == "malformed stat buffer"
         cclose(rig.k, c)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kernel import sysfile
+from kernel import bindmount, sysfile
 from kernel.chan import namec
 from kernel.chandat import (
     DMAPPEND,
@@ -402,7 +402,7 @@ def test_a_glutted_pipe_is_left_only_by_a_kill(rig: Rig) -> None:
 def test_pipes_by_name(rig: Rig) -> None:
     @rig.run
     def _() -> None:
-        rig.call(sysfile.sysbind, "#|", "/n", 0)
+        rig.call(bindmount.sysbind, "#|", "/n", 0)
         assert rig.ls("/n") == ["data", "data1"]
         a = rig.open("/n/data", ORDWR)
         b = rig.open("/n/data1", ORDWR)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kernel import sysfile
+from kernel import bindmount, sysfile
 from kernel.chan import namec
 from kernel.chandat import (
     DELTAFD,
@@ -166,9 +166,9 @@ def test_bad_addresses(rig: Rig) -> None:
             (sysfile.syspread, (0, bad, 10, 0, 0)),
             (sysfile.syspwrite, (1, bad, 10, 0, 0)),
             (sysfile.sys_read, (0, BUF, 0xFFFFFFFF)),
-            (sysfile.sysbind, ("/", bad, 0)),
-            (sysfile.sysbind, (bad, "/", 0)),
-            (sysfile.sysunmount, (bad, "/")),
+            (bindmount.sysbind, ("/", bad, 0)),
+            (bindmount.sysbind, (bad, "/", 0)),
+            (bindmount.sysunmount, (bad, "/")),
         ]
         for fn, args in calls:
             rig.up.note.clear()
@@ -244,7 +244,7 @@ def test_entries_that_grow_overflow_into_the_rock(rig: Rig) -> None:
     def _() -> None:
         rig.root.root.kids["y"].kids["file"].user = "somebody with a long name"  # type: ignore[index]
         for i in (0, 3, 5):
-            rig.call(sysfile.sysbind, "/y/file", f"/x/{i}", MREPL)
+            rig.call(bindmount.sysbind, "/y/file", f"/x/{i}", MREPL)
         for n in (120, 160, 250, 1000):
             names = [d.name for d in rig.dirs("/x", n)]
             assert sorted(names) == [str(i) for i in range(6)]
@@ -260,7 +260,7 @@ def test_a_union_is_read_element_by_element(rig: Rig) -> None:
 
     @rig.run
     def _() -> None:
-        rig.call(sysfile.sysbind, "/b", "/a", MAFTER)
+        rig.call(bindmount.sysbind, "/b", "/a", MAFTER)
         rig.mount(namec(rig.k, "#c", Abind), "/a", MAFTER)
         fd = rig.open("/a")
         assert len(rig.pread(fd, 65)) > 0
@@ -373,7 +373,7 @@ def test_stat_has_the_name_asked_for(rig: Rig) -> None:
 
     @rig.run
     def _() -> None:
-        rig.call(sysfile.sysbind, "/dev", "/x", MREPL)
+        rig.call(bindmount.sysbind, "/dev", "/x", MREPL)
         assert rig.stat("/x").name == "x"
         assert rig.stat("/x/null").name == "null"
         assert rig.stat("#c").name == "#c"
@@ -386,7 +386,7 @@ def test_stat_has_the_name_asked_for(rig: Rig) -> None:
         assert err(lambda: rig.call(sysfile.sysfstat, fd, BUF, 1)) == "bad arg in system call"
         # the name alone may make it too long
         rig.close(rig.create("/tmp/a-long-name-for-null", OWRITE))
-        rig.call(sysfile.sysbind, "/dev/null", "/tmp/a-long-name-for-null", MREPL)
+        rig.call(bindmount.sysbind, "/dev/null", "/tmp/a-long-name-for-null", MREPL)
         assert rig.call(sysfile.sysstat, "/tmp/a-long-name-for-null", BUF, n) == 2
 
 
@@ -414,11 +414,11 @@ def test_mount_points_are_neither_removed_nor_renamed(rig: Rig) -> None:
     @rig.run
     def _() -> None:
         rig.close(rig.create("/tmp/d", OREAD, DMDIR | 0o777))
-        rig.call(sysfile.sysbind, "#c", "/tmp/d", MREPL)
+        rig.call(bindmount.sysbind, "#c", "/tmp/d", MREPL)
         assert err(lambda: rig.remove("/tmp/d")) == "is a mount point"
         assert err(lambda: rig.wstat("/tmp/d", Dir(name="e"))) == "'/tmp/d' is a mount point"
         assert err(lambda: rig.wstat("/tmp/d", Dir(mode=0))) == "permission denied"
-        rig.call(sysfile.sysunmount, 0, "/tmp/d")
+        rig.call(bindmount.sysunmount, 0, "/tmp/d")
         rig.remove("/tmp/d")
         assert err(lambda: rig.remove("/tmp/d")) == "'/tmp/d' does not exist"
         assert err(lambda: rig.remove("/dev/null")) == "permission denied"

@@ -1,0 +1,326 @@
+"""Messages to a file server and their answers, many at a time. Source: the second half of port/devmnt.c.
+
+Whoever waits for an answer may be the one who reads the channel (``Mnt.rip``); it hands the answers of others to them,
+and when it has its own leaves the reading to the next. A wait that is interrupted becomes the wait for the answer
+to a Tflush.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from kernel.channel import current, kstrcpy
+from kernel.dat import Lock, Proc, Rendez
+from kernel.error import ERRMAX, Ehungup, Eintr, Emountrpc, Error, Panic
+from kernel.fcall import HDRSZ, Fcall, Rerror, Rflush, Tclunk, Tflush, Tmax, Tremove, convM2S, convS2M
+from kernel.taslock import lock, unlock
+
+if TYPE_CHECKING:
+    from kernel.chandat import Chan
+    from kernel.kernel import Kernel
+
+MAXFREE: Final = 10  # Mntrpcs kept for use again
+
+
+class Mntrpc:
+    """One message and its answer. Source: port/devmnt.c.
+
+    ``source`` gives the data of a Twrite, which may be user memory. A free Mntrpc keeps its tag.
+    """
+
+    __slots__ = ("c", "done", "flushed", "m", "reply", "request", "source", "tag", "z")
+
+    def __init__(self, tag: int) -> None:
+        self.tag = tag
+        self.reset(None)
+
+    def reset(self, c: Chan | None) -> None:
+        """Fit for use again."""
+        self.c = c  # for whom
+        self.request = Fcall()
+        self.reply = Fcall()
+        self.m: Mnt | None = None
+        self.z: Rendez | None = None  # where its process waits
+        self.source: Callable[[], bytes] | None = None
+        self.flushed: Mntrpc | None = None  # the message that this one flushes
+        self.done = False
+
+
+class Mnt(Lock):
+    """A channel with a file server at its other end. Source: port/portdat.h."""
+
+    __slots__ = ("c", "id", "msize", "q", "queue", "rip", "version")
+
+    def __init__(self, c: Chan, id: int, msize: int, version: bytes) -> None:
+        super().__init__()
+        self.c = c
+        self.rip: Proc | None = None  # reader in progress
+        self.queue: list[Mntrpc] = []  # those that wait for their answer, the newest first
+        self.id = id  # less than the device number of any of its files
+        self.msize = msize
+        self.version = version
+        self.q = bytearray()  # what was read and is not taken apart yet
+
+
+class Mntalloc(Lock):
+    """All mounts, their free Mntrpcs, and the tags in use, a bit each. Source: port/devmnt.c.
+
+    ``id`` numbers mounts and the devices of type M, of which the directories of the host are some.
+    """
+
+    __slots__ = ("id", "list", "nrpcused", "rpcfree", "tags")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.list: list[Mnt] = []
+        self.rpcfree: list[Mntrpc] = []
+        self.nrpcused = 0
+        self.id = 1
+        self.tags = 1 | 1 << 0xFFFF  # neither 0 nor NOTAG
+
+    def newid(self) -> int:
+        """The next number."""
+        self.id += 1
+        return self.id - 1
+
+
+def exhausted(k: Kernel, what: str) -> None:
+    """Raise: there is none left of it. Source: port/proc.c:exhausted."""
+    k.print(f"no free {what}\n")
+    raise Error(f"no free {what}")
+
+
+def muxclose(k: Kernel, m: Mnt) -> None:
+    """m's channel is gone. Source: port/devmnt.c:muxclose."""
+    while m.queue:
+        mntfree(k, m.queue.pop(0))
+    m.id = 0
+    m.q.clear()
+    lock(k, k.mntalloc)
+    k.mntalloc.list.remove(m)
+    unlock(k, k.mntalloc)
+
+
+# Mntrpcs
+
+
+def mntralloc(k: Kernel, c: Chan | None) -> Mntrpc:
+    """A message on behalf of c. Source: port/devmnt.c:mntralloc."""
+    ma = k.mntalloc
+    lock(k, ma)
+    if ma.rpcfree:
+        r = ma.rpcfree.pop()
+    else:
+        if not k.malloc():
+            unlock(k, ma)
+            exhausted(k, "mount rpc header")
+        r = Mntrpc(_alloctag(ma))
+    ma.nrpcused += 1
+    unlock(k, ma)
+    r.reset(c)
+    return r
+
+
+def mntfree(k: Kernel, r: Mntrpc) -> None:
+    """Source: port/devmnt.c:mntfree."""
+    ma = k.mntalloc
+    lock(k, ma)
+    if len(ma.rpcfree) >= MAXFREE:
+        ma.tags &= ~(1 << r.tag)
+    else:
+        ma.rpcfree.append(r)
+    ma.nrpcused -= 1
+    unlock(k, ma)
+
+
+def _alloctag(ma: Mntalloc) -> int:
+    """The lowest tag that is free. Source: port/devmnt.c:alloctag."""
+    free = ~ma.tags & (ma.tags + 1)
+    if free >> 0x10000:
+        raise Panic("no friggin tags left")
+    ma.tags |= free
+    return free.bit_length() - 1
+
+
+def mntqrm(k: Kernel, m: Mnt, r: Mntrpc) -> None:
+    """Wait for r's answer no longer. Source: port/devmnt.c:mntqrm."""
+    lock(k, m)
+    r.done = True
+    if r in m.queue:
+        m.queue.remove(r)
+    unlock(k, m)
+
+
+def mntflushalloc(k: Kernel, r: Mntrpc) -> Mntrpc:
+    """A message to flush r, or the message that r flushes. Source: port/devmnt.c:mntflushalloc."""
+    fr = mntralloc(k, None)
+    oldtag = r.request.oldtag if r.request.type == Tflush else r.tag
+    fr.request = Fcall(Tflush, oldtag=oldtag)
+    fr.flushed = r
+    return fr
+
+
+def mntflushfree(k: Kernel, m: Mnt, r: Mntrpc) -> Mntrpc:
+    """Free all flushes of a message, of which r is the last; the message itself.
+
+    What was not answered is waited for no longer, and has Rflush for an answer. Source: port/devmnt.c:mntflushfree.
+    """
+    while True:
+        if not r.done:
+            r.reply.type = Rflush
+            mntqrm(k, m, r)
+        if r.flushed is None:
+            return r
+        fr = r.flushed
+        mntfree(k, r)
+        r = fr
+
+
+# Sending and receiving
+
+
+def mountrpc(k: Kernel, m: Mnt, r: Mntrpc) -> None:
+    """Send r and wait for its answer, which is in r.reply then. Source: port/devmnt.c:mountrpc.
+
+    Errors: the server's own; Eintr if a note came and the server had not answered when it answered the flush;
+    Emountrpc if the conversation went wrong, Ehungup if the channel is.
+    """
+    r.request.tag = r.tag
+    r.reply = Fcall(Tmax)  # no message has this type
+    mountio(k, m, r)
+    t = r.reply.type
+    if t == Rerror:
+        raise Error(kstrcpy(r.reply.ename, ERRMAX))
+    if t == Rflush:
+        raise Error(Eintr)
+    if t != r.request.type + 1:
+        up = current(k)
+        sn = m.c.path.s if m.c.path is not None else "?"
+        cn = r.c.path.s if r.c is not None and r.c.path is not None else "?"
+        k.print(
+            f"mnt: proc {up.text} {up.pid}: mismatch from {sn} {cn} tag {r.tag} fid {r.request.fid} "
+            f"T{r.request.type} R{t} rp {r.reply.tag}\n"
+        )
+        raise Error(Emountrpc)
+
+
+def mountio(k: Kernel, m: Mnt, r: Mntrpc) -> None:
+    """Send r and wait, and if that is interrupted send a flush and wait for that. Source: port/devmnt.c:mountio."""
+    up = current(k)
+    while True:
+        try:
+            _transact(k, m, r, up)
+            break
+        except Error as e:
+            if m.rip is up:
+                mntgate(k, m)
+            err = e
+        if str(err) == Eintr:
+            try:
+                r = mntflushalloc(k, r)
+                r.request.tag = r.tag
+                continue
+            except Error as e:
+                err = e
+        r = mntflushfree(k, m, r)
+        if r.request.type in (Tremove, Tclunk) and str(err) != Ehungup:
+            assert r.c is not None
+            r.c.fid = 0  # who knows whether the server has it still: give the number up
+        raise err
+    mntflushfree(k, m, r)
+
+
+def _transact(k: Kernel, m: Mnt, r: Mntrpc, up: Proc) -> None:
+    """Send one message; returns when it is answered."""
+    lock(k, m)
+    r.z = up.sleep
+    r.m = m
+    m.queue.insert(0, r)
+    unlock(k, m)
+
+    if r.source is not None:
+        r.request.data = r.source()
+    msg = convS2M(r.request, m.msize)
+    if not msg:
+        k.print(
+            f"mountio: proc {up.text} {up.pid}: convS2M returned 0 for tag {r.tag} fid {r.request.fid} "
+            f"T{r.request.type}\n"
+        )
+        raise Error(Emountrpc)
+    if k.devtab[m.c.type].write(m.c, msg, 0) != len(msg):
+        raise Error(Emountrpc)
+
+    while True:  # readers come to the channel one at a time
+        lock(k, m)
+        if m.rip is None:
+            break
+        unlock(k, m)
+        k.procs.sleep(r.z, lambda: r.done or m.rip is None)
+        if r.done:
+            return
+    m.rip = up
+    unlock(k, m)
+    while not r.done:
+        reply = mntrpcread(k, m)
+        if reply is None:
+            raise Error(Emountrpc)
+        mountmux(k, m, r, reply)
+    mntgate(k, m)
+
+
+def _doread(k: Kernel, m: Mnt, n: int) -> bool:
+    """Read the channel until n bytes are there; False if it ends. Source: port/devmnt.c:doread."""
+    while len(m.q) < n:
+        b = k.devtab[m.c.type].read(m.c, m.msize, 0)
+        if not b:
+            return False
+        m.q += b
+    return True
+
+
+def mntrpcread(k: Kernel, m: Mnt) -> Fcall | None:
+    """The next message of the channel, or None if there is none that makes sense.
+
+    One that is too long takes all that was read with it. Source: port/devmnt.c:mntrpcread.
+    """
+    if not _doread(k, m, HDRSZ):
+        return None
+    n = int.from_bytes(m.q[:4], "little", signed=True)
+    if n > m.msize:
+        m.q.clear()
+        return None
+    if not _doread(k, m, n):
+        return None
+    n = max(n, 0)
+    reply = convM2S(bytes(m.q[:n]))
+    del m.q[:n]
+    if reply is None:
+        k.print("mntrpcread: convM2S failed\n")
+    return reply
+
+
+def mntgate(k: Kernel, m: Mnt) -> None:
+    """Leave the reading to another that waits. Source: port/devmnt.c:mntgate."""
+    lock(k, m)
+    m.rip = None
+    for q in m.queue:
+        if not q.done and q.z is not None and k.procs.wakeup(q.z) is not None:
+            break
+    unlock(k, m)
+
+
+def mountmux(k: Kernel, m: Mnt, r: Mntrpc, reply: Fcall) -> None:
+    """Give an answer to whom it belongs; r is the reader's own message. Source: port/devmnt.c:mountmux."""
+    lock(k, m)
+    for q in m.queue:
+        if q.tag == reply.tag:
+            m.queue.remove(q)
+            q.reply = reply
+            q.done = True  # hands off
+            if q is not r and q.z is not None:
+                k.procs.wakeup(q.z)
+            unlock(k, m)
+            return
+    unlock(k, m)
+    k.print(f"unexpected reply tag {reply.tag}; type {reply.type}\n")

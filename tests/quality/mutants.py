@@ -1,0 +1,129 @@
+"""The mutants: small changes of kernel functions, each a mistake someone could make, and what must catch it.
+
+Catchers: ``vectors`` (the recorded behaviour of the original), ``workload`` (random programs with the checker and
+contents that must survive), ``explore`` (the same under the exploring scheduler), ``guests`` (real programs on
+the emulated processor, with the checker).
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """``edits`` are pairs of old and new text; the old is found once in the function, the new may be empty."""
+
+    name: str
+    module: str
+    function: str
+    edits: tuple[tuple[str, str], ...]
+    caught: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """The module's source."""
+        return ROOT / (self.module.replace(".", "/") + ".py")
+
+    def source(self) -> str:
+        """The module's source with the change. ValueError if it does not fit exactly once."""
+        text = self.path.read_text()
+        lines = text.splitlines(keepends=True)
+        node = _find(ast.parse(text), self.function)
+        assert node.end_lineno is not None
+        body = "".join(lines[node.lineno - 1 : node.end_lineno])
+        for old, new in self.edits:
+            n = body.count(old)
+            if n != 1:
+                raise ValueError(f"{self.name}: {self.module}.{self.function} has {old!r} {n} times")
+            body = body.replace(old, new)
+        return "".join(lines[: node.lineno - 1]) + body + "".join(lines[node.end_lineno :])
+
+
+def _find(tree: ast.Module, function: str) -> ast.FunctionDef:
+    node: ast.AST = tree
+    for name in function.split("."):
+        kids = [n for n in ast.iter_child_nodes(node) if isinstance(n, ast.ClassDef | ast.FunctionDef) and n.name == name]
+        if len(kids) != 1:
+            raise ValueError(f"no function {function}")
+        node = kids[0]
+    assert isinstance(node, ast.FunctionDef)
+    return node
+
+
+V, W, E, G = "vectors", "workload", "explore", "guests"
+
+
+def _m(name: str, where: str, edits: list[tuple[str, str]], *caught: str) -> Mutant:
+    module, _, function = where.partition(":")
+    return Mutant(name, f"kernel.{module}", function, tuple(edits), caught)
+
+
+MUTANTS = (
+    # Reference counts
+    _m("lost decref", "page:putpage", [("    if p.image is not None:\n        decref(k, p)\n", "    if p.image is not None:\n")], V, W),
+    _m("lookpage without incref", "page:lookpage", [("            incref(k, p)\n", "")], V, W),
+    _m("ptecpy without incref", "page:ptecpy", [("                incref(k, e)\n", "                pass\n")], V, W),
+    _m("ptecpy without dupswap", "page:ptecpy", [("                k.dupswap(e)\n", "                pass\n")], V, W),
+    _m("copy keeps the old page", "fault:fixfault", [("                putpage(k, old)\n", "")], V, W),
+    _m("loaded page referenced twice", "fault:pio", [("        putpage(k, new)\n        pg = pages[n]\n", "        pg = pages[n]\n")], V, W),
+    _m("swap-in keeps the slot", "fault:pio", [("            putswap(k, loadrec)\n            k.nswapin += 1\n", "")], V, W),
+    _m("image loses a reference", "segment:attachimage", [("    if i.s is None:\n        incref(k, i)\n", "    if i.s is None:\n")], V, W),
+    _m("incref in two steps", "channel:incref", [("        if cmpswap(r, old, old + 1):\n            return old + 1\n", "        r.ref = old + 1\n        return old + 1\n")], E),
+    _m("decref in two steps", "channel:decref", [("        if cmpswap(r, old, old - 1):\n            return old - 1\n", "        r.ref = old - 1\n        return old - 1\n")], E),
+    # The free list and the page cache
+    _m("freecount off by one", "page:takehead", [("    pa.freecount -= 1\n", "    pa.freecount -= pa.freecount % 8 != 0\n")], V, W),
+    _m("freepages counts one", "page:freepages", [("    pa.freecount += n\n", "    pa.freecount += 1\n")], V, W),
+    _m("wrong hash chain", "page:cachepage", [("    h = pghash(p.daddr)\n", "    h = pghash(p.daddr + BY2PG)\n")], V, W),
+    _m("uncachepage forgets pgref", "page:uncachepage", [("            i.pgref -= 1\n", "")], V, W),
+    _m("pagereclaim takes referenced pages", "page:pagereclaim", [(" and p.ref != 0", " and p.ref > 1")], V, W),
+    _m("pagereclaim stops too early", "page:pagereclaim", [("        if n >= min:\n", "        if n + 1 >= min:\n")], V),
+    _m("newpage does not clear", "page:newpage", [("        k.mem.zero(k.mmu.VA(kk))\n", "")], V, W),
+    _m("newpage keeps cachectl", "page:newpage", [("        ctl[i] = PG_NOFLUSH\n", "        pass\n")], V),
+    _m("copypage copies backwards", "page:copypage", [("k.mem.copy(mmu.VA(kd), mmu.VA(ks))", "k.mem.copy(mmu.VA(ks), mmu.VA(kd))")], V, W),
+    _m("freepte stops before the last", "page:freepte", [("    for n in range(p.first, p.last + 1):\n", "    for n in range(p.first, p.last):\n")], V, W),
+    # Segments and images
+    _m("putseg leaves itself in the image", "segment:putseg", [("            i.s = None\n", "            pass\n")], V, W),
+    _m("putimage keeps the chan", "segment:putimage", [("        i.c = None\n", "")], V),
+    _m("imagereclaim begins at the first image", "segment:imagereclaim", [("    n = 0\n", "    n = ia.rotor = 0\n")], V),
+    _m("brk shrinks a shared segment", "segment:ibrk", [("        if s.ref > 1:\n", "        if s.ref > 2:\n")], V),
+    _m("segattach overlaps", "segment:isoverlap", [("ns.base <= va < ns.top", "ns.base < va < ns.top")], V),
+    # Flushes
+    _m("brk does not flush", "segment:ibrk", [("        k.mmu.flushmmu()\n", "")], V, W),
+    _m("mfreeseg does not flush others", "segment:mfreeseg", [("    if s.ref > 1:\n        k.procs.procflushseg(s)\n", "")], V, W),
+    _m("dupseg does not flush others", "segment:dupseg", [("    if s.ref > 1:\n        k.procs.procflushseg(s)\n", "")], V, W),
+    _m("fork does not flush the parent", "sysproc:sysrfork", [("    k.mmu.flushmmu()\n", "")], W, G),
+    _m("segfree does not flush", "sysproc:syssegfree", [("    k.mmu.flushmmu()\n", "")], W),
+    _m("canpage forgets newtlb", "proc:Procs.canpage", [("            p.newtlb = True\n", "")], W),
+    _m("procflushseg does not wait", "proc:Procs.procflushseg", [("        self.flushmachs(wait)\n", "")], W),
+    _m("mmuswitch ignores newtlb", "mmu:Mmu.mmuswitch", [("            self.mmuptefree(proc)\n", "")], W),
+    _m("mmuptefree leaves the directory", "mmu:Mmu.mmuptefree", [("            w[i + page.daddr] = 0\n", "")], W),
+    _m("putmmu does not flush the page", "mmu:Mmu.putmmu", [("            self.flushpg(va)\n", "            pass\n")], W),
+    _m("mmurelease forgets the kmap table", "mmu:Mmu.mmurelease", [("            pagechainhead(k, kt)\n", "")], W),
+    # Faults
+    _m("private page left writable", "fault:fixfault", [("        if read and k.copymode == 0 and s.ref == 1:\n            mmuphys = pg.pa | PTERONLY", "        if read and k.copymode == 0 and s.ref == 1:\n            mmuphys = pg.pa | PTEWRITE")], V, W),
+    _m("cached page written", "fault:fixfault", [("            if pg.ref > 1 or pg.image is not None:\n", "            if pg.ref > 1:\n")], V, W),
+    _m("load does not look at the cache again", "fault:pio", [("now = pages[n] = lookpage(k, image, daddr)", "now = None")], V),
+    _m("page lost to a race with the pager", "fault:pio", [("        elif now != loadrec:\n", "        elif False:\n")], V, E),
+    _m("short page not cleared", "fault:pio", [("data = bytes(data) + bytes(BY2PG - ask)", "data = bytes(data)")], V),
+    _m("read-only text written", "fault:fault", [("        if not read and s.type & SG_RONLY:\n", "        if not read and s.type & SG_RONLY and not s.type & SG_RONLY:\n")], V),
+    # Swap
+    _m("wrong pageout age", "swap:pageout", [("if age < 16 ", "if age < 15 ")], V),
+    _m("pageout visits the last entry", "swap:pageout", [("range(pte.first, pte.last)", "range(pte.first, pte.last + 1)")], V),
+    _m("pageout forgets the old cache", "swap:pagepte", [("    uncachepage(k, outp)\n", "")], V, W),
+    _m("pageout keeps a stale cached page", "swap:pagepte", [("    cachedel(k, k.swapimage, daddr)\n", "")], V, W),
+    _m("pageout of a running process", "swap:canflush", [("        return k.procs.canpage(p)\n", "        return True\n")], V, W),
+    _m("putswap forgets the free count", "swap:putswap", [("            sa.free += 1\n    unlock", "            pass\n    unlock")], V, W),
+    _m("newswap begins at the first slot", "swap:newswap", [("        look = sa.swmap.find(0, sa.last, sa.top)\n", "        look = sa.swmap.find(0, 0, sa.top)\n")], V),
+    _m("executeio keeps the slot", "swap:executeio", [("        putswap(k, outp.daddr)", "        pass")], V, W),
+    # Locks
+    _m("lookpage without its lock", "page:lookpage", [("    lock(k, i)\n", ""), ("            unlock(k, i)\n", ""), ("        p = p.next\n    unlock(k, i)\n", "        p = p.next\n")], E),
+    _m("putseg without the image's lock", "segment:putseg", [("        lock(k, i)\n", ""), ("            unlock(k, i)\n            return\n", "            return\n"), ("        unlock(k, i)\n        putimage", "        putimage")], E),
+    _m("pageout without the segment's lock", "swap:pageout", [("    if not canqlock(k, s):", "    if False:"), ("    if s.steal:  # protected by /proc\n        qunlock(k, s)\n", "    if s.steal:\n"), ("    if not canflush(k, p, s):\n        qunlock(k, s)\n", "    if not canflush(k, p, s):\n"), ("            pagepte(k, t, pte, n)\n    qunlock(k, s)\n", "            pagepte(k, t, pte, n)\n")], E),
+    _m("dupseg without the segment's lock", "segment:dupseg", [("    qlock(k, s)\n", ""), ("            qunlock(k, s)\n            return n\n", "            return n\n"), ("    if n is s:\n        incref(k, s)\n        qunlock(k, s)\n", "    if n is s:\n        incref(k, s)\n"), ("        k.procs.procflushseg(s)\n    qunlock(k, s)\n", "        k.procs.procflushseg(s)\n")], E),
+    _m("qunlock does not wake the next", "qlock:qunlock", [("        k.procs.ready(p)\n", "")], E, W),
+)
