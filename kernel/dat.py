@@ -402,6 +402,7 @@ class Proc:
         self.rendhash: Proc | None = None
         self.trend: Rendez | None = None
         self.tfn: Callable[[], bool] | None = None
+        self.since = 0  # ns of virtual time when it last ran or became ready
         self.timer = 0  # generation of the running timer; 0: none
         self.kpfun: Callable[[], None] | None = None
         self.nerrlab = 0

@@ -13,9 +13,11 @@ from kernel.chandat import DMDIR, NUMSIZE, ORDWR, OREAD, OWRITE, QTDIR, Aopen, C
 from kernel.channel import current, namespace
 from kernel.dat import PriNormal, Qid, TReal
 from kernel.dev import Dev, Dirtab, devdirread, iseve, readnum, readstr
+from kernel.devsrv import srvrenameuser
 from kernel.error import Ebadarg, Egreg, Eperm, Error
 from kernel.fd import fdtochan
 from kernel.mem import BY2PG, MS2HZ
+from kernel.parse import strtoul as strtoul
 from kernel.swap import kickpager, setswapchan
 from kernel.taslock import lock, unlock
 
@@ -258,6 +260,7 @@ class Consdev(Dev):
         for p in k.procs.everyproc():
             if p.user == k.eve:
                 p.user = name
+        srvrenameuser(k, k.eve, name)
         k.eve = name
         current(k).user = name
         current(k).basepri = PriNormal
@@ -287,16 +290,3 @@ class Consdev(Dev):
         if not text[:1].isdigit():
             raise Error(Ebadarg)
         setswapchan(k, fdtochan(k, strtoul(text), -1, True, True))
-
-
-def strtoul(b: bytes) -> int:
-    """The number at the start of b: decimal, octal after 0, hexadecimal after 0x. Source: atof(2)."""
-    base, digits = 10, b"0123456789"
-    if b[:2].lower() == b"0x":
-        base, digits, b = 16, b"0123456789abcdefABCDEF", b[2:]
-    elif b[:1] == b"0":
-        base, digits = 8, b"01234567"
-    n = 0
-    while n < len(b) and b[n] in digits:
-        n += 1
-    return int(b[:n] or b"0", base)

@@ -18,6 +18,7 @@ from kernel.error import (
     Ebadusefd,
     Eexist,
     Eisdir,
+    Enomem,
     Enonexist,
     Eperm,
     Error,
@@ -27,6 +28,7 @@ from kernel.error import (
     Etoolong,
 )
 from kernel.fd import fdtochan
+from kernel.parse import strtoul
 from kernel.qlock import qlock, qunlock
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
 GENBUF: Final = 128
+MAXSRV: Final = 10000  # the original runs out of kernel memory instead
 
 
 @dataclass(slots=True, eq=False)
@@ -133,6 +136,9 @@ class Srvdev(Dev):
         if self.lookup(name) is not None:
             qunlock(k, self.srvlk)
             raise Error(Eexist)
+        if len(self.srv) >= MAXSRV:
+            qunlock(k, self.srvlk)
+            raise Error(Enomem)
         sp = Srv(name, current(k).user, perm & 0o777, self.qidpath)
         self.qidpath += 1
         c.qid = Qid(sp.path, c.qid.vers, QTFILE)
@@ -213,8 +219,6 @@ class Srvdev(Dev):
 
     def write(self, c: Chan, data: Data, offset: int) -> int:
         """Post the descriptor whose number is written. Source: port/devsrv.c:srvwrite."""
-        from kernel.devcons import strtoul
-
         k = self.k
         n = len(data)
         if n >= 32:

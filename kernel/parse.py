@@ -86,3 +86,16 @@ def atoi(s: str) -> int:
         n += 1
     v = sign * int(s[:n] or "0")
     return (v & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
+
+
+def strtoul(b: bytes) -> int:
+    """The number at the start of b: decimal, octal after 0, hexadecimal after 0x. Source: atof(2)."""
+    base, digits = 10, b"0123456789"
+    if b[:2].lower() == b"0x":
+        base, digits, b = 16, b"0123456789abcdefABCDEF", b[2:]
+    elif b[:1] == b"0":
+        base, digits = 8, b"01234567"
+    n = 0
+    while n < len(b) and b[n] in digits:
+        n += 1
+    return int(b[:n] or b"0", base)

@@ -232,6 +232,10 @@ class Procs:
                 if p is not m.readied:
                     m.schedticks = m.ticks + HZ // 10
                 m.readied = None
+                # This processor may lag behind the one that p comes from: time never goes back for p.
+                now = cpu.now()
+                if now < p.since:
+                    cpu.spend(p.since - now)
                 self.updatecpu(p)
                 p.priority = self.reprioritize(p)
                 p.state = Running
@@ -286,6 +290,7 @@ class Procs:
             k.up = None
             return
         p.mach = None
+        p.since = m.cpu.now()
         self.updatecpu(p)
         k.up = None
 
@@ -390,6 +395,7 @@ class Procs:
         self.updatecpu(p)
         pri = self.reprioritize(p)
         p.state = Ready
+        p.since = max(p.since, k.m.cpu.now())
         self.queueproc(pri, p)
 
     def yield_(self) -> None:

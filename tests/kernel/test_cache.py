@@ -268,7 +268,7 @@ def test_random_reads_and_writes_agree_with_the_file(kernel: PlainKernel) -> Non
             assert got == content[off : off + len(got)]
             hits += len(got) == n
             update(kernel, c, bytes(content[off + len(got) : off + n]), off + len(got))
-        ends = [(s, s + l) for s, l in extents(c)]
+        ends = [(start, start + n) for start, n in extents(c)]
         assert ends == sorted(ends)
     assert hits > 100
     assert kernel.check() is None
