@@ -21,8 +21,10 @@ from kernel.devenv import Envdev, ksetenv
 from kernel.devhost import Hostdev
 from kernel.devmnt import Mntdev
 from kernel.devpipe import Pipedev
+from kernel.devproc import Procdev
 from kernel.devroot import Rootdev
 from kernel.devsd import Sddev
+from kernel.devsrv import Srvdev
 from kernel.error import Error
 from kernel.mem import BY2PG, USTKSIZE, USTKTOP
 from kernel.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
@@ -41,6 +43,7 @@ class First:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.noteid = 0  # its note group, once it is there
         self.wait: Waitmsg | None = None
         self.loaderror: Exception | None = None
 
@@ -72,7 +75,7 @@ def boot(machine: Machine, program: str, args: list[bytes]) -> First:
         if first.loaderror is not None:
             k.halted = True
             k.procs.pexit(None, True)
-        child = _child(k, up, first, args, machine.config.cwd)
+        child = first.noteid = _child(k, up, first, args, machine.config.cwd)
         while True:
             w = k.procs.pwait()
             if w.pid == child:
@@ -86,7 +89,8 @@ def boot(machine: Machine, program: str, args: list[bytes]) -> First:
 
 def _devices(k: Kernel, disks: dict[str, Disk]) -> None:
     # A channel's type is its device's place in this table; devroot comes first.
-    k.devtab += [Rootdev(k), Consdev(k), Dupdev(k), Envdev(k), Pipedev(k), Sddev(k, disks), Mntdev(k), Hostdev(k)]
+    k.devtab += [Rootdev(k), Consdev(k), Dupdev(k), Envdev(k), Pipedev(k), Procdev(k), Srvdev(k)]
+    k.devtab += [Sddev(k, disks), Mntdev(k), Hostdev(k)]
 
 
 def _firstgroups(k: Kernel, up: Proc) -> None:
@@ -119,6 +123,8 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> Exception |
     _bind(k, namec(k, "#c", Abind, 0), "/dev", MREPL)
     _bind(k, namec(k, "#d", Abind, 0), "/fd", MREPL)
     _bind(k, namec(k, "#e", Abind, 0), "/env", MREPL | MCREATE)
+    _bind(k, namec(k, "#p", Abind, 0), "/proc", MREPL)
+    _bind(k, namec(k, "#s", Abind, 0), "/srv", MREPL | MCREATE)
     guests = str(guest.path("true").parent)
     if os.path.dirname(os.path.abspath(path)) != guests:
         root.addhost(f"/bin/{name}", path)

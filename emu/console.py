@@ -1,10 +1,16 @@
 """The host's standard streams as the guest's console."""
 
 import os
+import select
 import sys
+from collections.abc import Callable
 
 from emu.observe.plain import plain
-from kernel.error import Ehungup, Eio, Error
+from kernel.error import Ehungup, Eintr, Eio, Error
+
+
+class Interrupted(Exception):
+    """Raised by a signal handler while ``HostConsole.reading``: Ctrl-C."""
 
 
 class HostConsole:
@@ -15,15 +21,27 @@ class HostConsole:
     """
 
     def __init__(self) -> None:
-        self.reading = False
+        self.reading = False  # waiting for input: a signal handler may raise
+        self.onintr: Callable[[], bool] = lambda: False  # Ctrl-C: whether it ends the read of the current process
 
     def read(self, n: int) -> bytes:
         """Up to n bytes of standard input, b"" at its end."""
+        while True:
+            try:
+                self._await()
+                return os.read(0, n)
+            except Interrupted:
+                self.reading = False
+                if self.onintr():
+                    raise Error(Eintr) from None
+            except OSError:
+                raise Error(Eio) from None
+
+    def _await(self) -> None:
+        """Wait until there is something to read: what interrupts that loses no byte."""
         self.reading = True
         try:
-            return os.read(0, n)
-        except OSError:
-            raise Error(Eio) from None
+            select.select([0], [], [])
         finally:
             self.reading = False
 

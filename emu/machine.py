@@ -16,7 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from emu import boot
-from emu.console import HostConsole, warn
+from emu.console import HostConsole, Interrupted, warn
 from emu.cpu import Cpu
 from emu.disk import FileDisk
 from emu.memory import Memory
@@ -26,6 +26,7 @@ from kernel.explore import Explore
 from kernel.inject import Inject
 from kernel.kernel import Kernel, confinit
 from kernel.mem import BY2PG, MB, ROUND
+from kernel.pgrp import hostnote
 from kernel.proc import Never
 from kernel.uaccess import peek
 
@@ -163,6 +164,9 @@ class Machine:
             warn("the block counter is in Python, as no C compiler was there at installation: running slower")
         self.disk = self._swapdisk()
         self.timedout = False
+        self.interrupts = 0  # times that Ctrl-C was typed
+        self.posted = False  # the note for the first was posted
+        self.first: boot.First | None = None
         self.program = ("", "")  # name in the guest and host path of what runs
 
     def _swapdisk(self) -> FileDisk | None:
@@ -191,8 +195,9 @@ class Machine:
         Raises LoadError, MachineError, TimeLimit, and whatever the sink raises.
         """
         started = time.perf_counter()
-        first = boot.boot(self, program, [os.fsencode(a) for a in args])
+        first = self.first = boot.boot(self, program, [os.fsencode(a) for a in args])
         old = self._alarm(True)
+        sigint = self._catch()
         try:
             self._loop()
             if self.config.verbose:
@@ -203,6 +208,8 @@ class Machine:
             raise MachineError(f"panic: {e}", self.kernel.procs.dump()) from e
         finally:
             self._alarm(False, old)
+            if sigint is not None:
+                signal.signal(signal.SIGINT, sigint)  # type: ignore[arg-type]
         w = first.wait
         if first.loaderror is not None:
             raise first.loaderror
@@ -217,6 +224,8 @@ class Machine:
         machs = k.machs
         procs = k.procs
         while not k.halted:
+            if self.interrupts:
+                self._interrupted()
             if self.timedout:
                 raise TimeLimit(f"time limit of {self.config.timeout:g} s reached")
             busy = [m for m in machs if m.proc is not None]
@@ -254,6 +263,46 @@ class Machine:
             k.procs.idle(m, t)
         k.m, k.up = k.machs[0], None
         k.procs.runtimers(t)
+
+    # Ctrl-C: the first one is the note "interrupt" to the program's group, the second one the machine's end.
+
+    def _catch(self) -> object:
+        """Have Ctrl-C set flags that the loop and the block hook test; the handler before, to be put back."""
+        if threading.current_thread() is not threading.main_thread():
+            return None
+
+        def handler(_no: int, _frame: FrameType | None) -> None:
+            self.interrupts += 1
+            for cpu in self.cpus:
+                cpu.requeststop()
+            if self.interrupts > 2:
+                raise KeyboardInterrupt  # the loop does not come round
+            if self.console.reading:
+                raise Interrupted if self.interrupts == 1 else KeyboardInterrupt
+
+        self.console.onintr = self._endsread
+        return signal.signal(signal.SIGINT, handler)
+
+    def _interrupted(self) -> None:
+        """In the loop, after Ctrl-C."""
+        k = self.kernel
+        if self.interrupts > 1:
+            raise KeyboardInterrupt
+        k.m, k.up = k.machs[0], None
+        self._postnote()
+
+    def _postnote(self) -> bool:
+        """Post the note of the first Ctrl-C, unless that was done; False if it must wait."""
+        if self.first is None or not self.first.noteid:
+            raise KeyboardInterrupt  # there is no program yet
+        if not self.posted:
+            self.posted = hostnote(self.kernel, self.first.noteid, "interrupt")
+        return self.posted
+
+    def _endsread(self) -> bool:
+        """Ctrl-C in a read from the console: whether the process that reads goes on without."""
+        up = self.kernel.up
+        return not self._postnote() or (up is not None and bool(up.notepending))
 
     def _alarm(self, on: bool, old: object = None) -> object:
         """Start or stop the host timer of --timeout. It only sets flags that the loop and the block hook test."""

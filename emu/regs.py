@@ -49,6 +49,7 @@ class Layout:
     cr0: int
     cr2: int
     cr3: int
+    fpu: int  # FPU status in the low half, control in the high one
     hflags: int  # Unicorn's digest of the control bits, which translated code depends on
     errorcode: int
     isint: int  # the last trap was an INT n; Unicorn moves EIP at the next one if it stays set
@@ -110,6 +111,10 @@ class Regs(Context):
     def fpstatus(self) -> tuple[int, int]:
         """FPU status word and address of the last FPU instruction."""
         return self._read(x86_const.UC_X86_REG_FPSW) & 0xFFFF, self._read(x86_const.UC_X86_REG_FIP)
+
+    def fppending(self) -> bool:
+        """An FPU exception that is not masked waits to be taken."""
+        return self.words[self.layout.fpu] & x86.FPSUMMARY != 0
 
     def mxcsr(self) -> int:
         """SSE control and status."""
@@ -297,6 +302,7 @@ def probe(lib: Lib) -> Layout:
         at["oldexception"] = find(
             "the exception in flight", (first, NONE), (int77, NONE), (read, x86.PAGEFAULT), (select, x86.PROTECTION)
         )
+        at["fpu"] = find("the FPU's status and control", (first, x86.FPINIT << 16), (int77, x86.FPINIT << 16))
         at["cr0"] = find("CR0", (int77, svm.CR0), (read, svm.CR0))
         scratch.cr0 = svm.CR0 | x86.CR0_TS
         off = trap(b"\xcd\x77")

@@ -269,8 +269,8 @@ def closeproc(k: Kernel) -> None:
     Source: port/chan.c:closeproc.
     """
     cq = k.files.clunkq
+    c: Chan | None = None  # the first thing is to wait
     while True:
-        c = _closechandeq(k)
         if c is None:
             if cq.q.head is not None:
                 k.procs.pexit("no work", True)
@@ -287,6 +287,7 @@ def closeproc(k: Kernel) -> None:
                 _closekproc(k)
             qunlock(k, cq.q)
         _devclose(k, c)
+        c = _closechandeq(k)
 
 
 def _devclose(k: Kernel, c: Chan) -> None:

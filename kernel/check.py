@@ -94,7 +94,7 @@ class _Check:
                         self.bad(f"chain {h} of image {i.num} has a cycle")
                         return
                     p = p.next
-            if n != i.pgref:
+            if n != i.pgref and not i.key:  # cachepage() and pagereclaim() are at it
                 self.bad(f"image {i.num} has pgref {i.pgref}, caches {n} pages")
             self.imagerefs[i] += n
         free = set()
@@ -176,7 +176,7 @@ class _Check:
             want = self.holders.get(p, 0) + extra.get(n, 0)
             if p.ref < want or (p.ref > want and not busy):
                 self.bad(f"page {p.pa:#x} has ref {p.ref}, {want} holders")
-            if p.image is not None and "chain" not in self.where.get(p, ""):
+            if p.image is not None and "chain" not in self.where.get(p, "") and not p.image.key:
                 self.bad(f"page {p.pa:#x} has image {p.image.num} but is on no chain")
             if p.ref == 0 and want == 0 and p not in self.where and not busy:
                 self.bad(f"page {p.pa:#x} is lost")

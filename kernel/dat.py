@@ -7,8 +7,7 @@ Field names are the original's. Pointers into arrays are indices here: a Pte's `
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable
+from collections.abc import Callable, MutableSequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
@@ -227,7 +226,7 @@ class Segment(QLock):
         self.flushme = False
         self.image: Image | None = None
         self.pseg: Physseg | None = None
-        self.profile: array[int] | None = None
+        self.profile: MutableSequence[int] | None = None
         self.map: list[Pte | None] = [None] * SSEGMAPSIZE
         self.sema: list[Sema] = []  # waiters, oldest first
         self.semalock = Lock()
@@ -414,7 +413,7 @@ class Proc:
         self.lastnote = Note("", NUser)
         self.notify = 0
         self.ureg = 0
-        self.trapno = 0  # what the last trap from user mode was; the Ureg's trap and ecode
+        self.trapno = -1  # what the last trap from user mode was, none yet; the Ureg's trap and ecode
         self.ecode = 0
         self.fpstate = FPinit
         self.fpsave = bytearray(FPSIZE)  # valid where devproc looks at it

@@ -282,8 +282,9 @@ class Mntdev(Dev):
         except Error:
             mntfree(k, r)
             raise
+        reply = r.reply
         mntfree(k, r)
-        return r.reply
+        return reply
 
     def walk(self, c: Chan, nc: Chan | None, names: Sequence[str]) -> Walkqid:
         """Source: port/devmnt.c:mntwalk."""

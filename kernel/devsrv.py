@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from kernel.chandat import OREAD, ORCLOSE, ORDWR, OTRUNC, OWRITE, QTAUTH, QTDIR, QTFILE, UNKNOWN, Chan, Data, kbytes
+from kernel.chandat import ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, QTAUTH, QTDIR, QTFILE, UNKNOWN, Chan, Data, kbytes
 from kernel.channel import cclose, current, incref, isdir, kstrcpy
 from kernel.conv import Dir, convM2D
 from kernel.dat import Qid, QLock

@@ -72,6 +72,9 @@ class Regs(Protocol):
     def fpstatus(self) -> tuple[int, int]:
         """FPU status word and address of the last FPU instruction."""
 
+    def fppending(self) -> bool:
+        """An FPU exception that is not masked waits to be taken."""
+
     def mxcsr(self) -> int:
         """SSE control and status."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kernel.chandat import DELTAFD, Egrp, Evalue, Fgrp, Mount, Pgrp
 from kernel.channel import cclose, ccloseq, current, decref, incref, mountfree, newmhead, newmount, putmhead
-from kernel.dat import NUser, Proc_exitme, Qid, Rgrp
+from kernel.dat import Dead, NUser, Proc_exitme, Qid, Rgrp
 from kernel.error import ERRMAX, Error, Etoobig
 from kernel.fd import fdclose as fdclose
 from kernel.qlock import qlock, qunlock
@@ -27,6 +27,16 @@ def pgrpnote(k: Kernel, noteid: int, text: str, flag: int = NUser) -> None:
             if p.noteid == noteid:
                 k.procs.postnote(p, 0, text, flag)
             qunlock(k, p.debug)
+
+
+def hostnote(k: Kernel, noteid: int, text: str) -> bool:
+    """Post a note to a whole group from outside the machine; False if it must wait, as a debugger is at work there."""
+    group = [p for p in k.procs.proctab if p.state != Dead and p.noteid == noteid and not p.kp]
+    if any(p.debug.locked for p in group):
+        return False
+    for p in group:
+        k.procs.postnote(p, 0, text, NUser)
+    return True
 
 
 def newpgrp(k: Kernel) -> Pgrp:

@@ -71,6 +71,12 @@ NSPERTICK = 1_000_000_000 // HZ
 SCHEDNS = 500  # virtual time one switch takes
 Never = 1 << 62
 
+# What happens to a process: types of Traceevent (sys/include/trace.h)
+SRun, SReady, SSleep = 3, 4, 5
+SDead, SUser = 10, 13
+
+PROFNS = 113_000_000  # period of the profiling clock, prime to the tick (port/devproc.c:procinit)
+
 CLOCK = -1  # trap number of the clock interrupt, as dispatch() delivers it
 
 
@@ -93,6 +99,8 @@ class Procs:
         self.timerno = 0
         self.broken: list[Proc] = []
         self.alarms = Alarms(k)
+        self.nextprof = PROFNS  # ns of processor 0's clock at which its user is sampled next
+        self.proctrace: Callable[[Proc, int], None] | None = None  # who listens to /proc/trace
         self.paused = False
         self.rng: random.Random | None = None  # draws the next process, instead of the queues' order
         self.trap: Callable[[int, int], None]  # serves a trap of the current process (kernel.trap)
@@ -126,7 +134,7 @@ class Procs:
         return p
 
     def _renew(self, p: Proc) -> None:
-        """Make a dead process as new, but for its locks, which a debugger may still hold, and its place among alarms."""
+        """Make a dead process as new, but for its locks, which a debugger may hold, and its place among alarms."""
         keep = p.debug, p.seglock, p.qwaitr, p.exl, p.rlock, p.waitr, p.sleep, p.palarm
         p.__init__(p.index)  # type: ignore[misc]
         p.debug, p.seglock, p.qwaitr, p.exl, p.rlock, p.waitr, p.sleep, p.palarm = keep
@@ -347,6 +355,7 @@ class Procs:
         self.dequeueproc(p)
         p.state = Scheding
         p.mp = m
+        self.tell(p, SRun)
         return p
 
     def queueproc(self, pri: int, p: Proc) -> None:
@@ -397,6 +406,12 @@ class Procs:
         p.state = Ready
         p.since = max(p.since, k.m.cpu.now())
         self.queueproc(pri, p)
+        self.tell(p, SReady)
+
+    def tell(self, p: Proc, etype: int) -> None:
+        """Tell the reader of /proc/trace, if there is one, what becomes of p."""
+        if self.proctrace is not None:
+            self.proctrace(p, etype)
 
     def yield_(self) -> None:
         """Let others run, and drop in priority. Source: port/proc.c:yield."""
@@ -409,16 +424,22 @@ class Procs:
     def preempted(self) -> None:
         """Let interrupts in, where the original's kernel loops with them on.
 
-        The clock ticks if it is time, and a process of higher priority gets the processor.
+        The clock ticks if it is time, and a process of higher priority gets the processor. On several
+        processors the pager cannot touch a process that loops on one, and the original waits for a third
+        process to push that one off; here it steps aside until the next interrupt by itself.
         Source: port/proc.c:preempted.
         """
         k = self.k
         up, m = k.up, k.m
         if up is None or up.state != Running:
             return
+        # nothing changes before the next interrupt: go round the loop until then at once
+        wait = max(min(m.nexttick, self.nexttimer(), m.until) - m.cpu.now(), SCHEDNS)
+        if len(k.machs) > 1:
+            self.delay(wait)
+            return
         if not self.runvec >> (up.priority + 1):
-            # nothing changes before the next interrupt: go round the loop until then at once
-            m.cpu.spend(max(min(m.nexttick, self.nexttimer(), m.until) - m.cpu.now(), SCHEDNS))
+            m.cpu.spend(wait)
         self.runtimers(m.cpu.now())
         while m.nexttick <= m.cpu.now():
             self.hzclock(m)
@@ -468,8 +489,11 @@ class Procs:
 
     # The clock
 
-    def hzclock(self, m: Mach) -> None:
-        """One tick of processor m. Source: port/portclock.c:hzclock."""
+    def hzclock(self, m: Mach, user: bool = False) -> None:
+        """One tick of processor m, which may have been in user mode. Source: port/portclock.c:hzclock.
+
+        The profiling clock, another timer in the original, is looked at here.
+        """
         k = self.k
         up = m.proc
         m.ticks += 1
@@ -481,6 +505,10 @@ class Procs:
         self.accounttime(m)
         if m.machno == 0:
             self.alarms.check()
+            if m.nexttick > self.nextprof:
+                self.nextprof = (m.nexttick // PROFNS + 1) * PROFNS
+                if user:
+                    k.traps.profclock()
         if up is not None and up.state == Running:
             self.hzsched(m, up)
 
@@ -563,6 +591,7 @@ class Procs:
             unlock(k, up.rlock)
             unlock(k, r)
         else:
+            self.tell(up, SSleep)
             up.state = Wakeme
             up.r = r
             unlock(k, up.rlock)
@@ -787,6 +816,7 @@ class Procs:
         assert up is not None
         up.alarm = 0
         up.timer = 0
+        self.tell(up, SDead)
         text = f"{up.text} {up.pid}: {exitstr}"[: ERRMAX - 1] if exitstr else ""
         if k.sink is not None:
             k.emit(ProcEvent(0, 0, 0, "exit" if freemem else "broken", up.text, 0, text))

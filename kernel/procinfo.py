@@ -36,9 +36,7 @@ def status(k: Kernel, p: Proc) -> bytes:
     Source: port/devproc.c:procread.
     """
     sps = p.psstate or STATENAME[p.state]
-    out = b"".join(
-        kbytes(s)[: n - 1].ljust(n) for s, n in ((p.text, KNAMELEN), (p.user, KNAMELEN), (sps, 12))
-    )
+    out = b"".join(kbytes(s)[: n - 1].ljust(n) for s, n in ((p.text, KNAMELEN), (p.user, KNAMELEN), (sps, 12)))
     for i, ticks in enumerate(p.time):
         t = k.machs[0].ticks - ticks if i == TReal else ticks
         out += readnum(t * MS2HZ)
@@ -63,10 +61,8 @@ def segments(p: Proc) -> bytes:
     for i in range(NSEG):
         s = p.seg[i]
         if s is not None:
-            out += (
-                f"{SNAME[s.type & SG_TYPE]:<6} {'R' if s.type & SG_RONLY else ' '}{'P' if s.profile is not None else ' '}"
-                f" {s.base:8x} {s.top:8x} {s.ref:4d}\n"
-            )
+            flags = ("R" if s.type & SG_RONLY else " ") + ("P" if s.profile is not None else " ")
+            out += f"{SNAME[s.type & SG_TYPE]:<6} {flags} {s.base:8x} {s.top:8x} {s.ref:4d}\n"
     return out.encode()
 
 

@@ -127,7 +127,7 @@ def kernelmem(k: Kernel, addr: int, n: int) -> bytes:
 
 
 def startprofile(k: Kernel, p: Proc) -> None:
-    """Count where p's text spends its time, from zero on. Errors: Ebadctl, Enomem. Source: port/devproc.c:procctlreq."""
+    """Count where p's text spends its time, from zero on. Source: port/devproc.c:procctlreq."""
     s = p.seg[TSEG]
     if s is None or s.type & SG_TYPE != SG_TEXT:
         raise Error(Ebadctl)
@@ -143,7 +143,7 @@ def profile(s: Segment | None) -> bytes | None:
     """The counters of a text segment as they lie in memory, None if it is not profiled."""
     if s is None or s.profile is None:
         return None
-    return s.profile.tobytes()
+    return array("I", s.profile).tobytes()
 
 
 # Proc.state of the original, which tells waiting readers and writers apart

@@ -29,7 +29,7 @@ SYSCTAB: Final = (
 )  # fmt: skip
 
 # How the arguments look: p pointer, x hexadecimal, d signed, u unsigned, s string, a list of strings, w what is
-# written (its length is the next word), D and X the same as d and x of two words. Other characters stand for themselves.
+# written (its length is the next word), D and X as d and x, but of two words. A blank stands for itself.
 _FORM: Final = {
     "Running": "p", "_errstr": "s", "Bind": "s s x", "Chdir": "s", "Close": "d", "Dup": "d d", "Alarm": "u ",
     "Exec": "sa", "Exits": "s", "_fsession": "d p", "Fauth": "ds", "_fstat": "d p", "Segbrk": "p p",
@@ -93,7 +93,7 @@ def _arguments(k: Kernel, form: str, args: tuple[int, ...]) -> str:
 
 
 def _list(k: Kernel, argv: int) -> list[str]:
-    out = []
+    out: list[str] = []
     while True:
         k.validaddr(argv, BY2WD, False)
         a = uword(k, argv, "syscallfmt")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kernel import auth, bindmount, oldstat, sysfile, sysproc
+from kernel.syscallfmt import SYSCTAB
 from kernel.uaccess import peek
 
 if TYPE_CHECKING:
@@ -139,6 +140,5 @@ def systab() -> dict[int, Syscall]:
         fname = "sys" + name.removeprefix("sys")
         fn = next((getattr(m, fname) for m in modules if hasattr(m, fname)), None)
         if fn is not None:
-            state = "Running" if nr == 0 else "Rendez" if name == "rendezvous" else name.lstrip("_").capitalize()
-            tab[nr] = Syscall(name, fn, form, state, name in ("exits",))
+            tab[nr] = Syscall(name, fn, form, SYSCTAB[nr] or "", name in ("exits",))
     return tab

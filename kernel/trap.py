@@ -20,10 +20,10 @@ from kernel.dat import (
 from kernel.error import ERRMAX, Ebadarg, Error, Panic
 from kernel.event import FaultEvent, NoteEvent, SyscallEvent
 from kernel.fault import checkpages, fault, okaddr, seg, validaddr
-from kernel.mem import BY2PG, BY2WD, USTKTOP
+from kernel.mem import BY2PG, BY2WD, MS2HZ, USTKTOP
 from kernel.proc import CLOCK
 from kernel.qlock import qlock, qunlock
-from kernel.segment import segname
+from kernel.segment import segclock, segname
 from kernel.syscallfmt import syscallfmt, sysretfmt
 from kernel.systab import NOTED, RFORK, Syscall, render
 from kernel.uaccess import ufetch, uframe, usetword, ustore, uword
@@ -37,12 +37,14 @@ VectorCSO = 9
 VectorPF = 14
 VectorCERR = 16
 VectorSIMD = 19
+VectorPIC = 32  # the clock's
 VectorSYSCALL = 64
 
 TRAPNS = 1000  # virtual time a trap takes
 TOSSIZE = 56
 TOS = USTKTOP - TOSSIZE
 KCYCLES = TOS + 32  # kcycles, pcycles, pid follow each other
+TOSCLOCK = TOS + 52
 
 excname = (
     "divide error",
@@ -92,7 +94,7 @@ def packureg(up: Proc) -> bytes:
     r = up.regs
     assert r is not None
     return UREG.pack(
-        r.di, r.si, r.bp, 0, r.bx, r.dx, r.cx, r.ax, 0, 0, UDSEL, UDSEL, up.trapno & 0xFF, up.ecode, r.pc, UESEL,
+        r.di, r.si, r.bp, 0, r.bx, r.dx, r.cx, r.ax, 0, 0, UDSEL, UDSEL, up.trapno, up.ecode, r.pc, UESEL,
         r.flags, r.sp, UDSEL,
     )  # fmt: skip
 
@@ -130,7 +132,7 @@ class Traps:
         up = k.up
         assert up is not None and up.regs is not None
         cpu = k.m.cpu
-        up.trapno, up.ecode = no, ecode
+        up.trapno, up.ecode = VectorPIC if no == CLOCK else no, ecode
         up.kentry = cpu.now()
         cpu.spend(TRAPNS)
         clockintr = False
@@ -139,7 +141,8 @@ class Traps:
         elif no == CLOCK:
             clockintr = True
             k.m.intr += 1
-            k.procs.hzclock(k.m)
+            self.fpcheck(up)
+            k.procs.hzclock(k.m, user=True)
         elif no == VectorCNA:
             self.mathemu(up)
         elif no == VectorCSO:
@@ -148,9 +151,7 @@ class Traps:
             up.regs.pc -= 1  # back to the instruction
             k.procs.postnote(up, 1, "sys: breakpoint", NDebug)
         elif no == VectorCERR:
-            fsw, fip = up.regs.fpstatus()
-            up.regs.fpmask()  # fpenv: FSTENV does it
-            self.mathnote(up, fsw, fip)
+            self.matherror(up)
         elif no == VectorSIMD:
             self.mathnote(up, up.regs.mxcsr() & 0x3F, up.regs.pc)
         elif no < 32:
@@ -166,6 +167,14 @@ class Traps:
         if up.procctl or up.note:
             self.notify(up)
         self.kexit(up)
+
+    def profclock(self) -> None:
+        """The profiling clock found the current process in user mode. Source: port/devproc.c:profclock."""
+        k = self.k
+        up = k.up
+        assert up is not None and up.regs is not None
+        usetword(k, TOSCLOCK, uword(k, TOSCLOCK, "profclock") + MS2HZ, "profclock")
+        segclock(k, up.regs.pc)
 
     def fault386(self, up: Proc, ecode: int) -> None:
         """A page fault in user mode. Source: pc/trap.c:fault386."""
@@ -201,6 +210,19 @@ class Traps:
             )
         )
         return n
+
+    def matherror(self, up: Proc) -> None:
+        """An FPU exception. They are all masked from then on, for FSTENV does that. Source: pc/main.c:matherror."""
+        assert up.regs is not None
+        fsw, fip = up.regs.fpstatus()
+        up.regs.fpmask()
+        self.mathnote(up, fsw, fip)
+
+    def fpcheck(self, up: Proc) -> None:
+        """Take an FPU exception that no FPU instruction took: the emulated ones do not, but for WAIT."""
+        assert up.regs is not None
+        if up.fpstate == FPactive and up.regs.fppending():
+            self.matherror(up)
 
     def mathemu(self, up: Proc) -> None:
         """An FPU instruction with the FPU off: the program's first one, or one in a note handler.
@@ -246,6 +268,7 @@ class Traps:
         sp = regs.sp
         nr = up.scallnr = regs.ax
         m.splhi = False
+        self.fpcheck(up)
         up.nerrlab = 1
         ret = -1
         start = 0

@@ -92,6 +92,20 @@ int pwrite(int fd, const void *buf, int n, vlong offset);
 int syscall(int nr, ...);       /* any call by number */
 extern const char syscall_pc[]; /* the pc behind its INT */
 
+/* Notes: a handler is called with the registers and the text, and ends with noted(). */
+enum { NCONT, NDFLT, NSAVE, NRSTR };
+
+typedef struct Ureg Ureg;
+struct Ureg {
+	ulong di, si, bp, nsp, bx, dx, cx, ax;
+	ulong gs, fs, es, ds;
+	ulong trap, ecode, pc, cs, flags, sp, ss;
+};
+
+uint alarm(uint ms);
+int notify(void (*handler)(Ureg *, char *));
+int noted(int how);
+
 /* Strings and memory (lib/string.c) */
 void *memset(void *a, int c, uint n);
 void *memcpy(void *a, const void *b, uint n);
@@ -134,6 +148,12 @@ void waitgood(int pid);                /* the next child to end must be pid, wit
 char *program(char *buf, int n, const char *arg0); /* the path to exec for argv[0] */
 uvlong cycles(void);                   /* RDTSC */
 uvlong nsec(const Tos *tos, uvlong cycles);
+
+/* Other processes (lib/procfs.c) */
+int procopen(int pid, const char *file, int mode);            /* open /proc/pid/file, or -1 */
+int procwrite(int pid, const char *file, const char *text);   /* write text there; -1 if it cannot be */
+int procread(int pid, const char *file, char *buf, int n);    /* all of it, n-1 bytes at most, and a NUL; -1 */
+int procstate(int pid, const char *state);                    /* wait until it is in that state; 0 if it never is */
 
 /* one word at a page's start, read or written exactly once */
 #define WORD(addr) (*(volatile uint *)(addr))

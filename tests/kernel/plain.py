@@ -92,6 +92,9 @@ class PlainRegs:
     def fpstatus(self) -> tuple[int, int]:
         return self.fpsw, 0
 
+    def fppending(self) -> bool:
+        return bool(self.fpsw & 0x80)
+
     def mxcsr(self) -> int:
         return 0
 
@@ -219,6 +222,7 @@ class PlainKernel(Kernel):
         self.devtab += [self.dev, self.disk]
         self.failmalloc = 0  # counts down to the malloc that fails
         self.npath = 0
+        self.stepns = 1000  # virtual time run() lets pass at each turn of a processor
         self.events: list[Event] = []
         self.printed: list[str] = []
         self.onprint = self.printed.append
@@ -303,14 +307,18 @@ class PlainKernel(Kernel):
                 self.m, self.up = self.machs[0], None
                 procs.runtimers(t)
                 continue
+            front = min(m.cpu.now() for m in busy or self.machs)
+            for m in self.machs:
+                if m.proc is None and m.cpu.now() < front:
+                    procs.idle(m, front)
             m = min(self.machs if procs.runvec else busy, key=lambda m: (m.cpu.now(), m.machno))
             if m.cpu.now() > end:
                 break
             self.m, self.up = m, m.proc
             procs.runtimers(m.cpu.now())
-            m.until = m.cpu.now() + 10_000_000
+            m.until = m.cpu.now() + (10_000_000 if len(self.machs) == 1 else 20_000)
             procs.dispatch(m)
-            m.cpu.spend(1000)
+            m.cpu.spend(self.stepns)
         self.up = None
 
     # Things to test with

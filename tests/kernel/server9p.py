@@ -84,7 +84,10 @@ class Server:
 
         def body() -> None:
             rig.close(ours)
-            self.serve(theirs)
+            try:
+                self.serve(theirs)
+            except Error:
+                pass  # a note: the server dies
 
         self.proc = rig.spawn(body, rig.up)
         rig.close(theirs)
