@@ -2,6 +2,7 @@
 # make test    everything that CI checks
 # make guests  rebuild the guest programs (byte for byte the same)
 # make bench   the benchmarks, as ratios to a bare Unicorn
+# make soak    guests under the exploring scheduler, 200 seeds (minutes)
 #
 # Each sets up a virtual environment of its own in .venv.
 
@@ -9,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint guests bench clean
+.PHONY: demo test lint guests bench soak clean
 
 $(BIN)/p9emu: pyproject.toml setup.py emu/_blockcount.c
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -36,6 +37,9 @@ guests: $(VENV)/.test
 
 bench: $(BIN)/p9emu
 	$(BIN)/p9emu bench
+
+soak: $(VENV)/.test
+	$(BIN)/python -m tests.soak
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,7 @@
 """Disks, ``#S``: one file for each. Source: port/devsd.c, cut down to whole units of plain data.
 
-A transfer takes virtual time, and other processes run meanwhile.
+Their unit numbers and versions are counted by :mod:`kernel.devaoe`. A transfer takes virtual time, and other
+processes run meanwhile.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from kernel.chandat import DMDIR, QTDIR, Chan, Data
 from kernel.dat import Qid
 from kernel.dev import Dev, Dirtab
+from kernel.devaoe import Aoe, newunit, newvers
 from kernel.error import Eio, Enegoff, Error
 
 if TYPE_CHECKING:
@@ -20,6 +22,21 @@ SEEKNS: Final = 100_000  # virtual time of one transfer: a fixed part
 BYTENS: Final = 5  # and so much for each byte
 
 
+class Unit:
+    """A disk with its number and version; its file's qid has both."""
+
+    __slots__ = ("disk", "name", "unit", "vers")
+
+    def __init__(self, k: Kernel, aoe: Aoe, name: str, disk: Disk) -> None:
+        self.disk = disk
+        self.name = name
+        self.unit = newunit(k, aoe)
+        if self.unit == -1:
+            raise Error("too many units")
+        self.vers = 0
+        newvers(k, aoe, self)
+
+
 class Sddev(Dev):
     """The disks of the machine, by name."""
 
@@ -28,16 +45,18 @@ class Sddev(Dev):
 
     def __init__(self, k: Kernel, disks: dict[str, Disk]) -> None:
         super().__init__(k)
-        self.units = list(disks.values())
+        self.aoe = Aoe()
+        units = [Unit(k, self.aoe, name, disk) for name, disk in disks.items()]
+        self.units = {u.unit: u for u in units}
         self.reads = 0
         self.writes = 0
         self.tab = (
             Dirtab(".", Qid(0, 0, QTDIR), 0, DMDIR | 0o555),
-            *(Dirtab(name, Qid(i + 1), disk.size, 0o640) for i, (name, disk) in enumerate(disks.items())),
+            *(Dirtab(u.name, Qid(u.unit, u.vers), u.disk.size, 0o640) for u in units),
         )
 
     def _unit(self, c: Chan) -> Disk:
-        return self.units[c.qid.path - 1]
+        return self.units[c.qid.path].disk
 
     def _wait(self, n: int) -> None:
         self.k.procs.delay(SEEKNS + n * BYTENS)

@@ -588,7 +588,7 @@ main(int argc, char *argv[], Tos *t)
 	notes();
 	hang();
 	kill();
-	profile();
 	texts();
+	profile();
 	return nil;
 }

@@ -121,11 +121,15 @@ class PlainRegs:
 
 @dataclass(slots=True)
 class PlainCpu:
-    """A processor that runs nothing. ``log`` has what it was told: cr3, invlpg, forget, each with its address."""
+    """A processor that runs nothing. ``log`` has what it was told: cr3, invlpg, forget, each with its address.
+
+    With a ``scale`` all that takes time takes so many times longer: waiting for a clock tick is fewer rounds then.
+    """
 
     cr3: int = 0
     cr2: int = 0
     ns: int = 0
+    scale: int = 1
     log: list[tuple[str, int]] = field(default_factory=list)
 
     def putcr3(self, pa: int) -> None:
@@ -151,7 +155,7 @@ class PlainCpu:
         return self.ns
 
     def spend(self, ns: int) -> None:
-        self.ns += ns
+        self.ns += ns * self.scale
 
 
 class PlainDev(Dev):
@@ -296,30 +300,48 @@ class PlainKernel(Kernel):
                 m.proc = None
         self.up = None
         end = self.machs[0].cpu.now() + ms * 1_000_000
-        while True:
-            busy = [m for m in self.machs if m.proc is not None]
-            if not busy and not procs.runvec:
-                t = procs.nexttimer()
-                if t == Never or t > end:
-                    break
-                for m in self.machs:
-                    procs.idle(m, t)
-                self.m, self.up = self.machs[0], None
-                procs.runtimers(t)
-                continue
-            front = min(m.cpu.now() for m in busy or self.machs)
-            for m in self.machs:
-                if m.proc is None and m.cpu.now() < front:
-                    procs.idle(m, front)
-            m = min(self.machs if procs.runvec else busy, key=lambda m: (m.cpu.now(), m.machno))
-            if m.cpu.now() > end:
-                break
-            self.m, self.up = m, m.proc
-            procs.runtimers(m.cpu.now())
+        while (m := self.nextmach(end)) is not None and m.cpu.now() <= end:
             m.until = m.cpu.now() + (10_000_000 if len(self.machs) == 1 else 20_000)
             procs.dispatch(m)
             m.cpu.spend(self.stepns)
         self.up = None
+
+    def nextmach(self, end: int = Never) -> Mach | None:
+        """The processor whose turn it is, None if all processes have ended or sleep beyond the end.
+
+        Of two at the same time the idle one comes first: it takes what is ready, while the other goes on.
+        """
+        procs = self.procs
+        while True:
+            busy = [m for m in self.machs if m.proc is not None]
+            if busy or procs.runvec:
+                break
+            t = procs.nexttimer()
+            if t == Never or t > end:
+                return None
+            for m in self.machs:
+                self.idle(m, t)
+            self.m, self.up = self.machs[0], None
+            procs.runtimers(t)
+        front = min(m.cpu.now() for m in busy or self.machs)
+        for m in self.machs:
+            if m.proc is None and m.cpu.now() < front:
+                self.idle(m, front)
+        some = self.machs if procs.runvec else busy
+        if procs.rng is not None:
+            m = procs.rng.choice(some)
+        else:
+            m = min(some, key=lambda m: (m.cpu.now(), m.proc is not None, m.machno))
+        self.m, self.up = m, m.proc
+        procs.runtimers(m.cpu.now())
+        return m
+
+    def idle(self, m: Mach, until: int) -> None:
+        """Let an idle processor's clock run on."""
+        cpu = m.cpu
+        assert isinstance(cpu, PlainCpu)
+        cpu.ns = max(cpu.ns, until)
+        self.procs.idle(m, until)
 
     # Things to test with
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from kernel.bindmount import sysmount
-from kernel.chandat import DMDIR, MREPL, OTRUNC, QTDIR
-from kernel.conv import NOLENGTH, UNKNOWN, Dir, convM2D, packdir
-from kernel.dat import Proc, Qid
+from kernel.chandat import (
+    DMDIR,
+    MREPL,
+    OTRUNC,
+    QTDIR,
+    UNKNOWN,
+)
+from kernel.conv import NOLENGTH, Dir, convM2D, packdir
+from kernel.dat import Broken, Dead, Proc, Qid, Wakeme
 from kernel.error import Error
 from kernel.fcall import (
     Fcall,
@@ -30,7 +37,7 @@ from kernel.fcall import (
 )
 from tests.kernel.fakes import Rig
 
-Answer = Fcall | bytes | None | list[Fcall]
+Answer: TypeAlias = Fcall | bytes | Sequence[Fcall | bytes] | None
 
 
 class Node:
@@ -122,11 +129,13 @@ class Server:
 
     def reply(self, r: Answer) -> None:
         """Send an answer."""
-        if isinstance(r, list):
+        if isinstance(r, Fcall):
+            self.rig.pwrite(self.fd, convS2M(r, 1 << 20))
+        elif isinstance(r, bytes):
+            self.rig.pwrite(self.fd, r)
+        elif r is not None:
             for one in r:
                 self.reply(one)
-        elif r is not None:
-            self.rig.pwrite(self.fd, r if isinstance(r, bytes) else convS2M(r, 1 << 20))
 
     def answer(self, f: Fcall) -> Fcall:
         """What a server should say to f."""
@@ -206,3 +215,53 @@ class Server:
             n = to
             r.wqid.append(n.qid)
         self.fids[f.newfid] = n
+
+
+def client(rig: Rig, body: Callable[[], object], out: list[object]) -> Proc:
+    """A process beside the current one; what it gives, or its error, goes to out."""
+
+    def main() -> None:
+        try:
+            out.append(body())
+        except Error as e:
+            out.append(str(e))
+
+    return rig.spawn(main, rig.up)
+
+
+def ended(p: Proc) -> bool:
+    return p.state in (Dead, Broken)
+
+
+def wait(rig: Rig, *procs: Proc) -> None:
+    """Let others run until these have ended, or wait for good."""
+    for _ in range(200):
+        rig.k.procs.sched()
+        if procs and all(map(ended, procs)):
+            return
+
+
+def asleep(rig: Rig, *procs: Proc) -> None:
+    """Let others run until these sleep."""
+    for _ in range(200):
+        rig.k.procs.sched()
+        if all(p.state == Wakeme for p in procs):
+            return
+    raise AssertionError
+
+
+def answer(rig: Rig, s: Server, *answers: Fcall | bytes) -> None:
+    """Have the server send answers, all in one piece."""
+    k = rig.k
+    b = b"".join(a if isinstance(a, bytes) else convS2M(a, 1 << 20) for a in answers)
+    assert s.proc is not None and s.proc.fgrp is not None
+    c = s.proc.fgrp.fd[s.fd]
+    assert c is not None
+    k.devtab[c.type].write(c, b, 0)
+
+
+def held(s: Server, type: int = Tread) -> list[Fcall]:
+    """Let the server keep requests of a type unanswered, in this list."""
+    out: list[Fcall] = []
+    s.on[type] = out.append
+    return out

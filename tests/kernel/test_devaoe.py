@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from kernel.dat import Qid
 from kernel.devaoe import Aoe, Maxunits, dropunit, newunit, newvers
-from kernel.error import Panic
+from kernel.devsd import Sddev
+from kernel.error import Error, Panic
 from tests.kernel.plain import PlainKernel
 
 
@@ -58,3 +60,22 @@ def test_two_processors_never_get_one_number(kernel: PlainKernel) -> None:
     kernel.explore = explore
     got.append(newunit(kernel, aoe))
     assert sorted(got) == [1, 2]
+
+
+class NoDisk:
+    """A disk nobody reads."""
+
+    size = 4096
+
+    def read(self, offset: int, n: int) -> bytes:
+        raise OSError
+
+    def write(self, offset: int, data: bytes) -> int:
+        raise OSError
+
+
+def test_the_machines_disks_are_counted_so(kernel: PlainKernel) -> None:
+    d = Sddev(kernel, {"swap": NoDisk(), "data": NoDisk()})
+    assert [(t.name, t.qid) for t in d.tab[1:]] == [("swap", Qid(1, 1)), ("data", Qid(2, 2))]
+    with pytest.raises(Error, match="too many units"):
+        Sddev(kernel, {f"sd{i}": NoDisk() for i in range(Maxunits)})

@@ -59,7 +59,8 @@ def scene(bodies: Callable[[PlainKernel], list[Callable[[], None]]], seed: int, 
     k.become(k.process())
     setswapchan(k, k.file(bytes(300 * BY2PG)))
     todo = bodies(k)
-    k.stepns = 500_000
+    for cpu in k.cpus:
+        cpu.scale = 500
     for body in todo:
         k.spawn(body)
     explored(k, seed, 0.2)
@@ -194,8 +195,11 @@ def paging(k: PlainKernel) -> list[Callable[[], None]]:
 SCENES = (cache, texts, forks, paging)
 
 
-def explore(seed: int, nmach: int) -> None:
-    """One execution of everything; raises what was found."""
-    for bodies in SCENES:
-        scene(bodies, seed, nmach)
-    workload(seed, nmach)
+def explore(seeds: int) -> None:
+    """Many executions of everything; raises what was found."""
+    for seed in range(seeds):
+        for nmach in (1, 2, 3):
+            for bodies in SCENES:
+                scene(bodies, seed, nmach)
+        if seed % 3 == 0:
+            workload(seed, 1 + seed // 3 % 3)

@@ -17,8 +17,8 @@ from types import CodeType, ModuleType
 from tests.quality.mutants import MUTANTS, ROOT, Mutant
 
 CAUGHT = 3
-SEEDS = 6  # workloads on one and on two processors
-EXPLORED = 60  # executions of the exploring scheduler on each number of processors
+SEEDS = 5  # workloads on one and on two processors
+EXPLORED = 60  # seeds of the exploring scheduler
 GUESTS = ("cow", "brk")
 
 
@@ -71,11 +71,9 @@ def workload() -> None:
 
 def explore() -> None:
     """Random programs, switched at random."""
-    from tests.quality.explore import explore as once
+    from tests.quality.explore import explore as explored
 
-    for seed in range(EXPLORED):
-        for nmach in (1, 2):
-            once(seed, nmach)
+    explored(EXPLORED)
 
 
 def guests() -> None:

@@ -20,7 +20,6 @@ from kernel.error import Error
 from kernel.mem import BY2PG, MB, PTEVALID, PTEWRITE, USTKTOP
 from kernel.page import pagereclaim, putpage
 from kernel.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
-from kernel.proc import Never
 from kernel.qlock import qlock, qunlock
 from kernel.segment import attachimage, newseg, putseg, segattach, segflush
 from kernel.swap import setswapchan
@@ -34,7 +33,7 @@ TEXT, DATA, BSS, SHARED = 0x1000, 0x20000, 0x40000, 0x10000000
 STACK = USTKTOP - 1 * MB
 FILEPAGES = 5
 KCALL = 200  # trap number of a program's call into the kernel
-ACCESSNS = 20_000
+ACCESSNS = 400
 SLICE = 100_000
 
 Access: TypeAlias = tuple[int, int | None]  # address; the byte to store, or None to load
@@ -255,9 +254,9 @@ class Program:
 class Workload(PlainKernel):
     """A kernel that runs such programs, from ``nproc`` first ones on, to the end of the last."""
 
-    def __init__(self, seed: int, *, nmach: int = 1, steps: int = 25, first: int = 2, maxpid: int = 16) -> None:
-        super().__init__(140, nmach=nmach, nproc=30, nimage=3, nswap=600, nswppo=16, copymode=int(nmach > 1))
-        self.cpus = [TlbCpu() for _ in range(nmach)]
+    def __init__(self, seed: int, *, nmach: int = 1, steps: int = 25, first: int = 2, maxpid: int = 12) -> None:
+        super().__init__(170, nmach=nmach, nproc=30, nimage=3, nswap=600, nswppo=16, copymode=int(nmach > 1))
+        self.cpus = [TlbCpu(scale=50) for _ in range(nmach)]
         for m, cpu in zip(self.machs, self.cpus, strict=True):
             cpu.putcr3(m.pdb)
             m.cpu = cpu
@@ -402,24 +401,7 @@ class Workload(PlainKernel):
     def runall(self) -> None:
         """Run until every process has ended; then nothing may be left but cached pages."""
         procs = self.procs
-        while True:
-            busy = [m for m in self.machs if m.proc is not None]
-            if not busy and not procs.runvec:
-                t = procs.nexttimer()
-                if t == Never:
-                    break
-                for m in self.machs:
-                    procs.idle(m, t)
-                self.m, self.up = self.machs[0], None
-                procs.runtimers(t)
-                continue
-            front = min(m.cpu.now() for m in busy or self.machs)
-            for m in self.machs:
-                if m.proc is None and m.cpu.now() < front:
-                    procs.idle(m, front)
-            m = min(self.machs if procs.runvec else busy, key=lambda m: (m.cpu.now(), m.machno))
-            self.m, self.up = m, m.proc
-            procs.runtimers(m.cpu.now())
+        while (m := self.nextmach()) is not None:
             m.until = min(m.nexttick, procs.nexttimer())
             if len(self.machs) > 1:
                 m.until = min(m.until, m.cpu.now() + SLICE)
