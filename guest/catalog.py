@@ -43,7 +43,7 @@ CATALOG: Final[tuple[Guest, ...]] = (
     Guest("sieve", "sieve N", "count the primes up to N"),
     Guest("syscalls", "syscalls N", "make N null system calls"),
     Guest("notes", "notes", "be sent notes of every kind and handle them, or die of them as one should"),
-    Guest("interrupt", "interrupt", "notes end every call that waits"),
+    Guest("interrupt", "interrupt [spin|group|ignore|read]", "notes end every call that waits; or wait for Ctrl-C"),
     Guest("alarm", "alarm [sleep]", "alarms come when they were asked for, to who asked"),
     Guest("group", "group", "note groups: who is told, and who is not"),
     Guest("fp", "fp [fresh|handler]", "floating point state over switches, forks, notes and exec; exceptions"),

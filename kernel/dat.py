@@ -377,7 +377,7 @@ class Proc:
         self.pcycles = 0
         self.insyscall = 0
         self.scallnr = 0
-        self.s = (0,) * MAXSYSARG  # arguments of the system call
+        self.s: tuple[int, ...] = (0,) * MAXSYSARG  # arguments of the system call
         self.kfn = ""  # kernel function that touches user memory, for the trace
         self.debug = QLock()
         self.pdbg: Proc | None = None  # who waits for us to stop

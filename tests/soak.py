@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from tests.e2e.harness import run
 
@@ -19,7 +20,7 @@ LARGE = (*SMALL, "segs", "selfmod", "pingpong 20", "thrash 500 1", "swapfork 500
 def one(argv: str, cpus: int, seed: int) -> str:
     """What went wrong in one run, "" if nothing."""
     small = argv.split()[0] in ("thrash", "swapfork")
-    config = {"memory": 4 * M, "swap": 16 * M} if small else {}
+    config: dict[str, Any] = {"memory": 4 * M, "swap": 16 * M} if small else {}
     try:
         r = run(*argv.split(), cpus=cpus, seed=seed, sched="random", check=not small, timeout=100, **config)
     except Exception as e:  # noqa: BLE001 whatever it is, it is a finding

@@ -372,7 +372,7 @@ def test_every_event_and_field_is_described() -> None:
 
 def test_every_system_call_is_described_and_no_other() -> None:
     calls = {(str(nr), call.name) for nr, call in systab().items()}
-    shown = {row for row in rows("docs/processes.md", 2) if row[0].isdigit()}
+    shown = {row for row in rows("docs/syscalls.md", 2) if row[0].isdigit()}
     assert shown == calls
 
 

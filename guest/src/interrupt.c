@@ -3,6 +3,8 @@
  *
  * A child waits in each of them in turn; the parent sees it wait, by its status, and posts the note. Then the request
  * "interrupt" of ctl, which ends a wait without a note; and what a note does not end: a computing process.
+ *
+ * interrupt spin | group | ignore | read: say ready, and wait for the note that Ctrl-C is.
  */
 
 #include "guest.h"
@@ -179,14 +181,70 @@ computing(void)
 		fail("computing: %s", w.msg);
 }
 
+static const char *who = "parent";
+static int how; /* to go on */
+
+static void
+typed(Ureg *u, char *text)
+{
+	(void)u;
+	if (strcmp(text, "interrupt") != 0)
+		exits(text);
+	handled++;
+	if (how == 'g') {
+		print("%s: %s\n", who, text);
+		if (who[0] == 'c')
+			exits(nil);
+	}
+	if (how == 'i')
+		print("ignored\n");
+	noted(NCONT);
+}
+
+static const char *
+typing(const char *mode)
+{
+	char buf[128];
+	int n, pid = 0;
+
+	how = mode[0];
+	handled = 0;
+	if (how != 's')
+		notify(typed);
+	if (how == 'g') {
+		pid = rfork(RFPROC);
+		if (pid == 0)
+			who = "child";
+	}
+	if (pid != 0 || how != 'g')
+		print("ready\n");
+	if (how == 'r')
+		for (;;) {
+			n = read(0, buf, sizeof buf - 1);
+			if (n < 0)
+				rerrstr(buf, sizeof buf);
+			else
+				buf[n] = 0;
+			print("read: %s%s", buf, n < 0 ? "\n" : "");
+			if (n >= 0)
+				return nil;
+		}
+	while (how != 'g' || !handled)
+		;
+	if (pid > 0)
+		waitgood(pid);
+	return nil;
+}
+
 const char *
 main(int argc, char *argv[])
 {
 	int i;
 
-	(void)argv;
+	if (argc == 2)
+		return typing(argv[1]);
 	if (argc != 1)
-		usage("interrupt");
+		usage("interrupt [spin | group | ignore | read]");
 	for (i = 0; i < nelem(waits); i++) {
 		wait1(waits[i].f, waits[i].state, nil);
 		wait1(waits[i].f, waits[i].state, "interrupt");

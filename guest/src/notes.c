@@ -466,6 +466,42 @@ inherited(void)
 		fail("the parent got the child's note");
 }
 
+static int forked;
+
+/* the child has the note that waits, and handles it on its own */
+static void
+forker(Ureg *u, char *text)
+{
+	(void)u;
+	if (strcmp(text, "fork") == 0) {
+		post(tos->pid, "sys: later");
+		forked = rfork(RFPROC);
+		if (forked == 0)
+			noted(NRSTR); /* the child is in no handler, for the kernel */
+	} else
+		snprint(got[ngot++].text, ERRMAX, "%s", text);
+	noted(NCONT);
+}
+
+static void
+waiting(void)
+{
+	Waitmsg w;
+
+	reset();
+	notify(forker);
+	post(tos->pid, "fork");
+	/* a pc more for each trap since; the system's own notes end a process in a handler instead */
+	if (ngot != 1 || strncmp(got[0].text, "sys: later pc=0x0000", 20) != 0)
+		fail("%d notes, %s", ngot, got[0].text);
+	if (forked < 0)
+		syserr("rfork");
+	if (forked == 0)
+		exits(nil);
+	if (waitchild(&w) != forked || w.msg[0])
+		fail("child: %s", w.msg);
+}
+
 const char *
 main(int argc, char *argv[], Tos *t)
 {
@@ -479,6 +515,7 @@ main(int argc, char *argv[], Tos *t)
 	systemflags();
 	full();
 	inherited();
+	waiting();
 	endings();
 	traps();
 	return nil;

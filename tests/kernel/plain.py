@@ -119,11 +119,15 @@ class PlainRegs:
             setattr(self, f.name, f.default)
 
 
+SMALL = 20_000  # ns
+
+
 @dataclass(slots=True)
 class PlainCpu:
     """A processor that runs nothing. ``log`` has what it was told: cr3, invlpg, forget, each with its address.
 
-    With a ``scale`` all that takes time takes so many times longer: waiting for a clock tick is fewer rounds then.
+    With a ``scale`` whatever takes a little time takes so many times longer: waiting for a clock tick is fewer
+    rounds then. A jump to some later time is what it says.
     """
 
     cr3: int = 0
@@ -155,7 +159,7 @@ class PlainCpu:
         return self.ns
 
     def spend(self, ns: int) -> None:
-        self.ns += ns * self.scale
+        self.ns += ns * self.scale if ns < SMALL else ns
 
 
 class PlainDev(Dev):

@@ -19,7 +19,7 @@ def k() -> PlainKernel:
 
 
 def sleeper(k: PlainKernel, ms: list[int], came: list[tuple[int, str]]) -> None:
-    """The body of a process that sets one alarm after the other and sleeps; the list gets its notes and when they came."""
+    """The body of a process that sets one alarm after the other and sleeps; came gets its notes, each with its ms."""
     up = k.up
     assert up is not None
     for t in ms:
@@ -103,7 +103,11 @@ def test_a_process_under_a_debugger_is_told_later(k: PlainKernel) -> None:
 def test_a_dead_process_slot_keeps_its_place(k: PlainKernel) -> None:
     """Its alarm is off, but the queue goes through it."""
     came: list[tuple[int, str]] = []
-    k.spawn(lambda: k.procs.alarms.set(200) and None)
+
+    def dies() -> None:
+        k.procs.alarms.set(200)
+
+    k.spawn(dies)
     k.spawn(lambda: sleeper(k, [300], came))
 
     def again() -> None:

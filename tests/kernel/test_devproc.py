@@ -659,12 +659,12 @@ def test_one_debugger_at_a_time(rig: ProcRig) -> None:
 
         d = rig.spawn(first, rig.up)
         rig.others()
-        assert d.psstate == "Stopwait" and p.pdbg is d
+        assert (d.psstate, p.pdbg) == ("Stopwait", d)
         for request in ("stop", "waitstop"):
             refused(rig, p, request, "device or object already in use")
         rig.k.procs.postnote(d, 1, "enough", NUser)
         rig.others()
-        assert failed == ["interrupted"] and p.pdbg is None and not p.debug.locked
+        assert (failed, p.pdbg, p.debug.locked) == (["interrupted"], None, False)
         rig.spawn(first, rig.up)
         rig.others()
         rig.ctl(p, "kill")
@@ -808,23 +808,20 @@ def test_flags(rig: ProcRig) -> None:
     @rig.run
     def _() -> None:
         p = rig.target()
-        rig.ctl(p, "hang")
-        assert p.hang
-        rig.ctl(p, "nohang\n")
-        assert not p.hang
-        rig.ctl(p, "'no''swap'"[:0] + "noswap")
-        assert p.noswap
-        rig.ctl(p, "trace")
-        assert p.trace
-        rig.ctl(p, "trace")
-        assert not p.trace
-        rig.ctl(p, "trace 2")
-        assert p.trace
+        for request, flag, value in (
+            ("hang", "hang", True),
+            ("nohang\n", "hang", False),
+            ("'noswap'", "noswap", True),
+            ("trace", "trace", True),
+            ("trace", "trace", False),
+            ("trace 2", "trace", True),
+            ("trace 0", "trace", False),
+            ("interrupt", "notepending", 1),
+            ("nointerrupt", "notepending", 0),
+        ):
+            rig.ctl(p, request)
+            assert getattr(p, flag) == value
         refused(rig, p, "trace 1 2", "args")
-        rig.ctl(p, "interrupt")
-        assert p.notepending
-        rig.ctl(p, "nointerrupt")
-        assert not p.notepending
         rig.k.procs.postnote(p, 1, "x", NUser)
         refused(rig, p, "nointerrupt", "notes pending")
         p.note.clear()

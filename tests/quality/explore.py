@@ -1,4 +1,4 @@
-"""Small scenes and the workload under the exploring scheduler: processes are switched at locks and in reference counts."""
+"""Small scenes and the workload under the exploring scheduler, which switches at locks and in reference counts."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tests.quality.mutants import MUTANTS, ROOT, Mutant
 CAUGHT = 3
 SEEDS = 5  # workloads on one and on two processors
 EXPLORED = 60  # seeds of the exploring scheduler
-GUESTS = ("cow", "brk")
+GUESTS = ("cow 3", "brk 3")
 
 
 class MutantLoader(SourceFileLoader):
@@ -78,14 +78,18 @@ def explore() -> None:
 
 def guests() -> None:
     """Real programs."""
-    from emu.cli import main
+    from emu.cli import cli
 
     for guest in GUESTS:
         out = io.StringIO()
+        status: object = 0
         with redirect_stdout(out), redirect_stderr(out):
-            status = main(["run", "--check", guest], standalone_mode=False)
+            try:
+                cli.main(["run", "--check", *guest.split()])
+            except SystemExit as e:
+                status = e.code
         if status:
-            raise AssertionError(out.getvalue())
+            raise AssertionError(f"{guest} ended with {status}: {out.getvalue()}")
 
 
 CATCHERS: dict[str, Callable[[], None]] = {f.__name__: f for f in (vectors, workload, explore, guests)}

@@ -71,7 +71,7 @@ MUTANTS = (
     _m("ptecpy without dupswap", "page:ptecpy", [("                k.dupswap(e)\n", "                pass\n")], V, W),
     _m("copy keeps the old page", "fault:fixfault", [("                putpage(k, old)\n", "")], V, W),
     _m("loaded page referenced twice", "fault:pio", [("        putpage(k, new)\n        pg = pages[n]\n", "        pg = pages[n]\n")], V, W),
-    _m("swap-in keeps the slot", "fault:pio", [("            putswap(k, loadrec)\n            k.nswapin += 1\n", "")], V, W),
+    _m("swap-in keeps the slot", "fault:pio", [("                pageevent(k, \"swap-in\", new)\n            putswap(k, loadrec)\n", "                pageevent(k, \"swap-in\", new)\n")], V, W),
     _m("image loses a reference", "segment:attachimage", [("    if i.s is None:\n        incref(k, i)\n", "    if i.s is None:\n")], V, W),
     _m("incref in two steps", "channel:incref", [("        if cmpswap(r, old, old + 1):\n            return old + 1\n", "        r.ref = old + 1\n        return old + 1\n")], E),
     _m("decref in two steps", "channel:decref", [("        if cmpswap(r, old, old - 1):\n            return old - 1\n", "        r.ref = old - 1\n        return old - 1\n")], E),

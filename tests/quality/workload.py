@@ -14,8 +14,23 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from kernel.chandat import Chan
-from kernel.dat import BSEG, DSEG, NSEG, SEG1, SG_BSS, SG_DATA, SG_RONLY, SG_SHARED, SG_STACK, SG_TEXT, SSEG, TSEG
-from kernel.dat import Mach, Proc, Segment
+from kernel.dat import (
+    BSEG,
+    DSEG,
+    NSEG,
+    SEG1,
+    SG_BSS,
+    SG_DATA,
+    SG_RONLY,
+    SG_SHARED,
+    SG_STACK,
+    SG_TEXT,
+    SSEG,
+    TSEG,
+    Mach,
+    Proc,
+    Segment,
+)
 from kernel.error import Error
 from kernel.mem import BY2PG, MB, PTEVALID, PTEWRITE, USTKTOP
 from kernel.page import pagereclaim, putpage
