@@ -304,7 +304,8 @@ class PlainKernel(Kernel):
                 m.proc = None
         self.up = None
         end = self.machs[0].cpu.now() + ms * 1_000_000
-        while (m := self.nextmach(end)) is not None and m.cpu.now() <= end:
+        while (turn := self.nextmach(end)) is not None and turn.cpu.now() <= end:
+            m = turn
             m.until = m.cpu.now() + (10_000_000 if len(self.machs) == 1 else 20_000)
             procs.dispatch(m)
             m.cpu.spend(self.stepns)
