@@ -164,8 +164,8 @@ def _child(k: Kernel, up: Proc, first: First, args: list[bytes], cwd: str) -> in
         assert p.fgrp is not None and p.regs is not None
         p.insyscall = 1
         p.nerrlab = 1
-        p.seg[SSEG] = newseg(k, SG_STACK, USTKTOP - USTKSIZE, USTKSIZE // BY2PG)
         try:
+            p.seg[SSEG] = newseg(k, SG_STACK, USTKTOP - USTKSIZE, USTKSIZE // BY2PG)
             for fd in range(3):
                 p.fgrp.fd[fd] = conschan(k, fd)
                 p.fgrp.maxfd = fd

@@ -248,10 +248,10 @@ class _Check:
         if len(memo.swmap) != len(self.k.swapalloc.swmap):
             memo.swmap = bytearray(len(self.k.swapalloc.swmap))
         for entries, n in ((before, -1), (now, 1)):
-            for e in filter(None, entries or ()):
+            for e in entries or ():
                 if isinstance(e, Page):
                     memo.holders[e] = memo.holders.get(e, 0) + n
-                else:
+                elif e is not None:
                     memo.slots[e] += n
                     memo.swmap[e >> PGSHIFT] = min(memo.slots[e], 255)
                     if not memo.slots[e]:
@@ -345,7 +345,8 @@ class _Check:
             if now == NOTHING:
                 continue
             before = self.memo.tables.get((p, x, q))
-            if before is None or before[0] != now or before[1] != have or [e for e in before[2] if e.ref != 1 or e.image is not None]:
+            same = before is not None and before[0] == now and before[1] == have
+            if before is None or not same or [e for e in before[2] if e.ref != 1 or e.image is not None]:
                 before = self.quarter(p, x << 22 | q << 12, now, have)
             if before is not None:
                 memo[p, x, q] = before

@@ -395,6 +395,7 @@ class Proc:
         self.alarm = 0  # tick of processor 0 at which it is due; 0: none
         self.trace = False  # tell /proc/trace
         self.newtlb = False
+        self.flushes = 0  # times that newtlb was seen to
         self.noswap = False
         self.rendtag = 0
         self.rendval = 0

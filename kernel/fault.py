@@ -176,7 +176,11 @@ def fixfault(k: Kernel, s: Segment, addr: int, read: bool, doputmmu: bool) -> in
     else:
         raise Panic("fault")
 
+    # Were the process preempted between these two, the pager could take the page that is to be mapped; the
+    # original leaves that to chance.
+    splhi, k.m.splhi = k.m.splhi, True
     qunlock(k, s)
+    k.m.splhi = splhi
     if doputmmu:
         k.mmu.putmmu(addr, mmuphys, pg)
     return 0

@@ -209,6 +209,7 @@ class Mmu:
         if proc.newtlb:
             self.mmuptefree(proc)
             proc.newtlb = False
+            proc.flushes += 1
         if proc.mmupdb is not None:
             pdb = self.tmpmap(proc.mmupdb)
             self.words[self.kword(pdb) + PDX(MACHADDR)] = self.words[(m.pdb >> 2) + PDX(MACHADDR)]
@@ -287,13 +288,20 @@ class Mmu:
     # User mappings
 
     def putmmu(self, va: int, pa: int, page: Page) -> None:
-        """Map va of the current process to pa, whose low bits may have PTEWRITE. Source: pc/mmu.c:putmmu."""
+        """Map va of the current process to pa, whose low bits may have PTEWRITE. Source: pc/mmu.c:putmmu.
+
+        The segment is unlocked by now. If the process waits for a frame here, the pager may take the page; the
+        original then maps what is no longer the process's. Here that leaves va unmapped, to fault again.
+        """
         k, w = self.k, self.words
         up = k.up
         assert up is not None
+        flushes = up.flushes
         if up.mmupdb is None:
             self.upallocpdb()
         assert up.mmupdb is not None
+        if up.flushes != flushes:
+            return
         vpd = up.mmupdb.pa >> 2
         m = k.m
         s, m.splhi = m.splhi, True
@@ -306,6 +314,11 @@ class Mmu:
                 m = k.m
                 m.splhi = True
                 k.mem.table(pt.pa)
+                if up.flushes != flushes:
+                    pt.next = up.mmufree
+                    up.mmufree = pt
+                    m.splhi = s
+                    return
             else:
                 up.mmufree = pt.next
             pde = w[vpd + PDX(va)] = pt.pa | PTEUSER | PTEWRITE | PTEVALID

@@ -89,6 +89,7 @@ OEXEC = 3
 
 AOUT_MAGIC = 0x1EB  # I_MAGIC: 386
 EXECSIZE = 32
+OWAITMSG = 64  # bytes of the status in the old wait's message
 TOSSIZE = 56
 
 
@@ -547,10 +548,10 @@ def sys_wait(k: Kernel, args: Args) -> int:
     ow = args[0]
     if ow == 0:
         return k.procs.pwait().pid
-    validaddr(k, ow, 12 + 36 + ERRMAX, True)
+    validaddr(k, ow, 12 + 36 + OWAITMSG, True)
     w = k.procs.pwait()
     ustore(k, ow, b"".join(b"%11d " % v for v in (w.pid, *w.time)))
-    ustore(k, ow + 48, k.encode(w.msg)[: ERRMAX - 1].ljust(ERRMAX, b"\0"))
+    ustore(k, ow + 48, k.encode(w.msg)[: OWAITMSG - 1].ljust(OWAITMSG, b"\0"))
     return w.pid
 
 

@@ -185,7 +185,7 @@ main(int argc, char *argv[], Tos *t)
 		return "slept";
 	}
 	if (argc != 1)
-		usage("alarm [sleep]");
+		usage("alarm");
 	tos = t;
 	notify(handler);
 	interrupts();

@@ -1,10 +1,12 @@
 /*
- * interrupt: a note ends every call that waits, with the error "interrupted", after the handler has run.
+ * interrupt [spin|group|ignore|read]: a note ends every call that waits, with the error "interrupted", after the
+ * handler has run.
  *
  * A child waits in each of them in turn; the parent sees it wait, by its status, and posts the note. Then the request
  * "interrupt" of ctl, which ends a wait without a note; and what a note does not end: a computing process.
  *
- * interrupt spin | group | ignore | read: say ready, and wait for the note that Ctrl-C is.
+ * With an argument it says that it is ready, and waits for the note that Ctrl-C is: computing, with a child, without
+ * caring, or in a read.
  */
 
 #include "guest.h"
@@ -244,7 +246,7 @@ main(int argc, char *argv[])
 	if (argc == 2)
 		return typing(argv[1]);
 	if (argc != 1)
-		usage("interrupt [spin | group | ignore | read]");
+		usage("interrupt [spin|group|ignore|read]");
 	for (i = 0; i < nelem(waits); i++) {
 		wait1(waits[i].f, waits[i].state, nil);
 		wait1(waits[i].f, waits[i].state, "interrupt");

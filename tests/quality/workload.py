@@ -239,12 +239,14 @@ class Program:
         unlocked by then: a race of the original's, and not what is looked for here.
         """
         k = self.work
+        self.p.psstate = "Fault"  # its tables are not to be looked at while it waits for memory
         p = k.page()
         while sum(what in ("mmuused", "mmufree") for what, _ in k.mmu.mmupages(self.p)) < 3:
             for va in (TEXT, SHARED, STACK):
                 k.mmu.putmmu(va, p.pa, p)
         k.mmu.flushmmu()
         putpage(k, p)
+        self.p.psstate = None
         return 0
 
     doings = (touch, fork, brk, segfree, scratch, system, other)
