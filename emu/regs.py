@@ -27,8 +27,7 @@ FXSIZE: Final = 512
 FXMASK: Final = 0xFFFF  # bits of MXCSR that there are
 FXHEAD: Final = struct.Struct("<HHBxHIxxxxIxxxxII")  # the segments of FIP and FDP are 0, as Unicorn's FXSAVE has them
 FPREGS: Final = tuple(
-    getattr(x86_const, f"UC_X86_REG_{name}")
-    for name in ("FPCW", "FPSW", "FPTAG", "FOP", "FIP", "FDP", "MXCSR")
+    getattr(x86_const, f"UC_X86_REG_{name}") for name in ("FPCW", "FPSW", "FPTAG", "FOP", "FIP", "FDP", "MXCSR")
 )
 
 

@@ -6,7 +6,7 @@ import struct
 from array import array
 from typing import TYPE_CHECKING, Final
 
-from kernel.channel import incref
+from kernel.channel import current, incref
 from kernel.dat import (
     MAXSYSARG,
     NNOTE,
@@ -22,11 +22,12 @@ from kernel.dat import (
     Segment,
 )
 from kernel.dev import iseve
-from kernel.error import ERRMAX, Ebadarg, Ebadctl, Enomem, Eperm, Error, Panic
+from kernel.error import ERRMAX, Ebadarg, Ebadctl, Enomem, Eperm, Eprocdied, Error, Panic
 from kernel.fault import fixfault, seg
 from kernel.mem import BY2PG, KZERO, MASK32, PTEMAPMEM
+from kernel.page import freepte
 from kernel.qlock import qlock, qunlock
-from kernel.segment import newseg, putseg
+from kernel.segment import newseg, putimage, putseg
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
@@ -51,7 +52,7 @@ def procctlmemio(k: Kernel, p: Proc, offset: int, n: int, data: bytes | None) ->
             s = txt2data(k, p, s)
         s.steal += 1
         try:
-            if fixfault(k, s, offset, data is None, False) == 0:
+            if _fetch(k, s, offset, data is None):
                 break
         except Error:
             s.steal -= 1
@@ -82,6 +83,36 @@ def procctlmemio(k: Kernel, p: Proc, offset: int, n: int, data: bytes | None) ->
         pg.cachectl[:] = bytes([PG_TXTFLUSH]) * len(pg.cachectl)
     s.steal -= 1
     return data
+
+
+def _fetch(k: Kernel, s: Segment, addr: int, read: bool) -> bool:
+    """fixfault(): whether the page is there now. s is unlocked; if it is gone meanwhile Error(Eprocdied).
+
+    The process may end while its page is read. The original then works on what it has freed; here the image is
+    kept until all is done, and what came too late is given back.
+    """
+    up = current(k)
+    image = s.image
+    if image is not None:
+        incref(k, image)
+    state, up.psstate = up.psstate, "Fault"  # references are held that no structure shows
+    failed: Error | None = None
+    there = False
+    try:
+        there = fixfault(k, s, addr, read, False) == 0
+    except Error as e:
+        failed = e
+    up.psstate = state
+    if s.ref == 0:
+        for pte in s.map:
+            if pte is not None:
+                freepte(k, s, pte)
+        failed = Error(Eprocdied)
+    if image is not None:
+        putimage(k, image)
+    if failed is not None:
+        raise failed
+    return there
 
 
 def txt2data(k: Kernel, p: Proc, s: Segment) -> Segment:

@@ -462,5 +462,3 @@ class Traps:
             if up.lastnote.flag == NDebug:
                 procs.pprint(f"suicide: {up.lastnote.msg}\n")
             procs.pexit(up.lastnote.msg, up.lastnote.flag != NDebug)
-
-

@@ -1017,3 +1017,31 @@ def test_a_write_to_what_is_not_for_writing(rig: ProcRig) -> None:
         with pytest.raises(Error, match="permission denied"):
             rig.remove(f"/proc/{p.pid}/ctl")
         assert ufetch(rig.k, BUF, 1) == b"\0"
+
+
+def test_a_process_that_ends_while_its_page_is_read(rig: ProcRig) -> None:
+    @rig.run
+    def _() -> None:
+        k = rig.k
+        p = rig.target()
+        s = rig.text(p, b"code")
+        assert s.image is not None and s.image.c is not None
+        dev = k.devtab[s.image.c.type]
+        read = dev.read
+        free = k.palloc.freecount
+
+        def slow(c: Chan, n: int, offset: int) -> bytes:
+            del dev.read
+            rig.ctl(p, "kill")
+            rig.others()
+            assert p.pid == 0
+            return read(c, n, offset)
+
+        dev.read = slow  # type: ignore[method-assign]
+        with pytest.raises(Error, match="process exited"):
+            procctlmemio(k, p, CODE, 4, None)
+        image = s.image
+        assert s.ref == 0 and s.steal == 0
+        assert image.ref == image.pgref == 1 and image.c is None  # the page is cached, as after any exit
+        assert k.palloc.freecount >= free - 2
+        k.check()

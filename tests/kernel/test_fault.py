@@ -34,10 +34,10 @@ from kernel.dat import (
 from kernel.error import Eintr, Eio, Error, Exited, Panic
 from kernel.fault import checkpages, fault, fixfault, okaddr, seg, validaddr
 from kernel.mem import BY2PG, KZERO, MB, PTEUNCACHED, PTEVALID, PTEWRITE
-from kernel.page import cachepage, lookpage, putpage
+from kernel.page import cachepage, lookpage, pagereclaim, putpage
 from kernel.qlock import qlock, qunlock
 from kernel.segment import attachimage, dupseg, mfreeseg
-from kernel.swap import dupswap, newswap, swapcount
+from kernel.swap import dupswap, executeio, newswap, pageproc, swapcount
 from kernel.taslock import unlock
 from tests.kernel.plain import PlainKernel, entry
 
@@ -204,9 +204,7 @@ def test_load_maps_read_only_if_alone_and_copymode_0(copymode: int, ref: int, wr
 
 
 @pytest.mark.parametrize(("ref", "write"), [(1, 0), (2, PTEWRITE)])
-def test_read_only_segment_that_is_shared_becomes_writable_by_a_load(
-    kernel: PlainKernel, ref: int, write: int
-) -> None:
+def test_read_only_segment_that_is_shared_becomes_writable_by_a_load(kernel: PlainKernel, ref: int, write: int) -> None:
     s = kernel.segment(me(kernel), BSEG, SG_BSS | SG_RONLY, BASE, 4)
     s.ref = ref
     assert fault(kernel, BASE, True) == 0
@@ -657,6 +655,48 @@ def test_copy_and_load_wait_without_losing_references() -> None:
     p = k.spawn(body)
     k.run(5000)
     assert p.pid == 0
+
+
+def test_page_that_goes_to_swap_while_its_table_is_awaited_is_not_mapped() -> None:
+    """The segment is unlocked when putmmu() waits for memory. The original maps the lost page; here it faults again."""
+    k = PlainKernel(100)
+    k.nopager()
+    k.swapimage.c = k.file(bytes(32 * BY2PG))
+    base = 4 * MB - BY2PG  # its two pages need a page table each
+    seen: list[tuple[bool, int, int]] = []
+
+    def body() -> None:
+        up = me(k)
+        s = k.segment(up, BSEG, SG_BSS, base, 2)
+        assert fault(k, base + BY2PG, False) == 0
+        while k.palloc.freecount > k.swapalloc.highwater + 1:
+            held.append(k.page())
+        assert fault(k, base, False) == 0
+        assert up.mmupdb is not None
+        lost = isinstance(entry(s, base), Page), k.mmu.walk(up.mmupdb.pa, base)
+        assert fault(k, base, False) == 0
+        seen.append((*lost, k.mmu.walk(up.mmupdb.pa, base) & ~0xFFF))
+        assert at(s, base).pa == seen[0][2]
+
+    def pager() -> None:
+        for _ in range(2):
+            pageproc(k, p)
+            k.ageclock += 16
+        gone.extend(k.iolist)
+        executeio(k)
+        assert pagereclaim(k, k.swapimage, 10) == 1
+        assert gone[0].image is None and gone[0].ref == 0
+        for page in held[:10]:
+            putpage(k, page)
+
+    held: list[Page] = []
+    gone: list[Page] = []
+    p = k.spawn(body)
+    k.run(100)
+    assert (seen, p.psstate) == ([], "Fault")
+    k.spawn(pager, kp=True)
+    k.run(5000)
+    assert seen[0][:2] == (False, 0)
 
 
 # okaddr, validaddr, checkpages

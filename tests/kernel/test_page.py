@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kernel.chan import incref
+from kernel.check import check
 from kernel.dat import BSEG, NOADDR, PG_ONSWAP, SG_BSS, SG_PHYSICAL, Image, Page, Physseg, Pte, Queueing, Ready, Wakeme
 from kernel.error import Panic
 from kernel.mem import BY2PG, MB
@@ -203,6 +204,24 @@ def test_reference_that_is_not_there_panics(kernel: PlainKernel) -> None:
     putpage(kernel, p)
     with pytest.raises(Panic, match="decref"):
         putpage(kernel, p)
+
+
+def test_page_cached_between_putpages_look_at_it_and_the_decref_ends_up_free_and_cached(kernel: PlainKernel) -> None:
+    """The original's race: a page shared by fork, dropped by one while the pager pages it out for the other."""
+    p = kernel.page()
+    incref(kernel, p)
+
+    def pager(point: str) -> None:
+        kernel.explore = None
+        p.daddr = 0
+        cachepage(kernel, p, kernel.swapimage)
+        putpage(kernel, p)
+
+    kernel.explore = pager
+    putpage(kernel, p)
+    assert kernel.palloc.head is p
+    assert p.image is kernel.swapimage
+    assert any("is on the free list and chain" in text for text in check(kernel))
 
 
 def test_auxpage_leaves_memory_from_highwater_down_to_others(kernel: PlainKernel) -> None:

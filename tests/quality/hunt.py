@@ -99,7 +99,9 @@ def main(argv: list[str]) -> int:
     """Run one catcher, on the kernel or on a mutant of it."""
     catcher = CATCHERS[argv[0]]
     if len(argv) > 1:
-        sys.meta_path.insert(0, MutantFinder(next(m for m in MUTANTS if m.name == argv[1])))
+        mutant = next(m for m in MUTANTS if m.name == argv[1])
+        mutant.source()  # if it does not fit, that is no catch
+        sys.meta_path.insert(0, MutantFinder(mutant))
     try:
         catcher()
     except BaseException as e:  # noqa: BLE001 - whatever it is, the kernel did not work

@@ -47,7 +47,9 @@ class Mutant:
 def _find(tree: ast.Module, function: str) -> ast.FunctionDef:
     node: ast.AST = tree
     for name in function.split("."):
-        kids = [n for n in ast.iter_child_nodes(node) if isinstance(n, ast.ClassDef | ast.FunctionDef) and n.name == name]
+        kids = [
+            n for n in ast.iter_child_nodes(node) if isinstance(n, ast.ClassDef | ast.FunctionDef) and n.name == name
+        ]
         if len(kids) != 1:
             raise ValueError(f"no function {function}")
         node = kids[0]
@@ -65,37 +67,128 @@ def _m(name: str, where: str, edits: list[tuple[str, str]], *caught: str) -> Mut
 
 MUTANTS = (
     # Reference counts
-    _m("lost decref", "page:putpage", [("    if p.image is not None:\n        decref(k, p)\n", "    if p.image is not None:\n")], V, E),
+    _m(
+        "lost decref",
+        "page:putpage",
+        [("    if p.image is not None:\n        decref(k, p)\n", "    if p.image is not None:\n")],
+        V,
+        E,
+    ),
     _m("lookpage without incref", "page:lookpage", [("            incref(k, p)\n", "")], V, W),
     _m("ptecpy without incref", "page:ptecpy", [("                incref(k, e)\n", "                pass\n")], V, W),
     _m("ptecpy without dupswap", "page:ptecpy", [("                k.dupswap(e)\n", "                pass\n")], V, W),
     _m("copy keeps the old page", "fault:fixfault", [("                putpage(k, old)\n", "")], V, W),
-    _m("loaded page referenced twice", "fault:pio", [("        putpage(k, new)\n        pg = pages[n]\n", "        pg = pages[n]\n")], V, W),
-    _m("swap-in keeps the slot", "fault:pio", [("                pageevent(k, \"swap-in\", new)\n            putswap(k, loadrec)\n", "                pageevent(k, \"swap-in\", new)\n")], V, W),
-    _m("image loses a reference", "segment:attachimage", [("    if i.s is None:\n        incref(k, i)\n", "    if i.s is None:\n")], V, W),
-    _m("incref in two steps", "channel:incref", [("        if cmpswap(r, old, old + 1):\n            return old + 1\n", "        r.ref = old + 1\n        return old + 1\n")], E),
-    _m("decref in two steps", "channel:decref", [("        if cmpswap(r, old, old - 1):\n            return old - 1\n", "        r.ref = old - 1\n        return old - 1\n")], E),
+    _m(
+        "loaded page referenced twice",
+        "fault:pio",
+        [("        putpage(k, new)\n        pg = pages[n]\n", "        pg = pages[n]\n")],
+        V,
+        W,
+    ),
+    _m(
+        "swap-in keeps the slot",
+        "fault:pio",
+        [
+            (
+                '                pageevent(k, "swap-in", new)\n            putswap(k, loadrec)\n',
+                '                pageevent(k, "swap-in", new)\n',
+            )
+        ],
+        V,
+        W,
+    ),
+    _m(
+        "image loses a reference",
+        "segment:attachimage",
+        [("    if i.s is None:\n        incref(k, i)\n", "    if i.s is None:\n")],
+        V,
+        W,
+    ),
+    _m(
+        "incref in two steps",
+        "channel:incref",
+        [
+            (
+                "        if cmpswap(r, old, old + 1):\n            return old + 1\n",
+                "        r.ref = old + 1\n        return old + 1\n",
+            )
+        ],
+        E,
+    ),
+    _m(
+        "decref in two steps",
+        "channel:decref",
+        [
+            (
+                "        if cmpswap(r, old, old - 1):\n            return old - 1\n",
+                "        r.ref = old - 1\n        return old - 1\n",
+            )
+        ],
+        E,
+    ),
     # The free list and the page cache
-    _m("freecount off by one", "page:takehead", [("    pa.freecount -= 1\n", "    pa.freecount -= pa.freecount % 8 != 0\n")], V, W),
+    _m(
+        "freecount off by one",
+        "page:takehead",
+        [("    pa.freecount -= 1\n", "    pa.freecount -= pa.freecount % 8 != 0\n")],
+        V,
+        W,
+    ),
     _m("freepages counts one", "page:freepages", [("    pa.freecount += n\n", "    pa.freecount += 1\n")], V, W),
-    _m("wrong hash chain", "page:cachepage", [("    h = pghash(p.daddr)\n", "    h = pghash(p.daddr + BY2PG)\n")], V, W),
+    _m(
+        "wrong hash chain", "page:cachepage", [("    h = pghash(p.daddr)\n", "    h = pghash(p.daddr + BY2PG)\n")], V, W
+    ),
     _m("uncachepage forgets pgref", "page:uncachepage", [("            i.pgref -= 1\n", "")], V, W),
     _m("pagereclaim takes referenced pages", "page:pagereclaim", [(" and p.ref != 0", " and p.ref > 1")], V, W),
-    _m("pagereclaim stops too early", "page:pagereclaim", [("        if n >= min:\n", "        if n + 1 >= min:\n")], V),
+    _m(
+        "pagereclaim stops too early", "page:pagereclaim", [("        if n >= min:\n", "        if n + 1 >= min:\n")], V
+    ),
     _m("newpage does not clear", "page:newpage", [("        k.mem.zero(k.mmu.VA(kk))\n", "")], V, W),
     _m("newpage keeps cachectl", "page:newpage", [("        ctl[i] = PG_NOFLUSH\n", "        pass\n")], V),
-    _m("copypage copies backwards", "page:copypage", [("k.mem.copy(mmu.VA(kd), mmu.VA(ks))", "k.mem.copy(mmu.VA(ks), mmu.VA(kd))")], V, W),
-    _m("freepte stops before the last", "page:freepte", [("    for n in range(p.first, p.last + 1):\n", "    for n in range(p.first, p.last):\n")], V, W),
+    _m(
+        "copypage copies backwards",
+        "page:copypage",
+        [("k.mem.copy(mmu.VA(kd), mmu.VA(ks))", "k.mem.copy(mmu.VA(ks), mmu.VA(kd))")],
+        V,
+        W,
+    ),
+    _m(
+        "freepte stops before the last",
+        "page:freepte",
+        [("    for n in range(p.first, p.last + 1):\n", "    for n in range(p.first, p.last):\n")],
+        V,
+        W,
+    ),
     # Segments and images
-    _m("putseg leaves itself in the image", "segment:putseg", [("            i.s = None\n", "            pass\n")], V, W),
+    _m(
+        "putseg leaves itself in the image",
+        "segment:putseg",
+        [("            i.s = None\n", "            pass\n")],
+        V,
+        W,
+    ),
     _m("putimage keeps the chan", "segment:putimage", [("        i.c = None\n", "")], V),
-    _m("imagereclaim begins at the first image", "segment:imagereclaim", [("    n = 0\n", "    n = ia.rotor = 0\n")], V),
+    _m(
+        "imagereclaim begins at the first image", "segment:imagereclaim", [("    n = 0\n", "    n = ia.rotor = 0\n")], V
+    ),
     _m("brk shrinks a shared segment", "segment:ibrk", [("        if s.ref > 1:\n", "        if s.ref > 2:\n")], V),
     _m("segattach overlaps", "segment:isoverlap", [("ns.base <= va < ns.top", "ns.base < va < ns.top")], V),
     # Flushes
     _m("brk does not flush", "segment:ibrk", [("        k.mmu.flushmmu()\n", "")], V, W),
-    _m("mfreeseg does not flush others", "segment:mfreeseg", [("    if s.ref > 1:\n        k.procs.procflushseg(s)\n", "")], V, W),
-    _m("dupseg does not flush others", "segment:dupseg", [("    if s.ref > 1:\n        k.procs.procflushseg(s)\n", "")], V, W),
+    _m(
+        "mfreeseg does not flush others",
+        "segment:mfreeseg",
+        [("    if s.ref > 1:\n        k.procs.procflushseg(s)\n", "")],
+        V,
+        W,
+    ),
+    _m(
+        "dupseg does not flush others",
+        "segment:dupseg",
+        [("    if s.ref > 1:\n        k.procs.procflushseg(s)\n", "")],
+        V,
+        W,
+    ),
     _m("fork does not flush the parent", "sysproc:sysrfork", [("    k.mmu.flushmmu()\n", "")], W),
     _m("exec does not flush", "sysproc:_exec", [("    k.mmu.flushmmu()\n", "")], G),
     _m("segfree does not flush", "sysproc:syssegfree", [("    k.mmu.flushmmu()\n", "")], W),
@@ -103,29 +196,137 @@ MUTANTS = (
     _m("procflushseg does not wait", "proc:Procs.procflushseg", [("        self.flushmachs(wait)\n", "")], W),
     _m("mmuswitch ignores newtlb", "mmu:Mmu.mmuswitch", [("            self.mmuptefree(proc)\n", "")], W),
     _m("mmuptefree leaves the directory", "mmu:Mmu.mmuptefree", [("            w[i + page.daddr] = 0\n", "")], W),
-    _m("putmmu does not flush the page", "mmu:Mmu.putmmu", [("            self.flushpg(va)\n", "            pass\n")], W),
-    _m("pages mapped for the supervisor", "mmu:Mmu.putmmu", [("w[x] = pa | PTEUSER | PTEVALID", "w[x] = pa | PTEVALID")], W, G),
+    _m(
+        "putmmu does not flush the page",
+        "mmu:Mmu.putmmu",
+        [("            self.flushpg(va)\n", "            pass\n")],
+        W,
+    ),
+    _m(
+        "pages mapped for the supervisor",
+        "mmu:Mmu.putmmu",
+        [("w[x] = pa | PTEUSER | PTEVALID", "w[x] = pa | PTEVALID")],
+        W,
+        G,
+    ),
     _m("mmurelease forgets the kmap table", "mmu:Mmu.mmurelease", [("            pagechainhead(k, kt)\n", "")], W),
     # Faults
-    _m("private page left writable", "fault:fixfault", [("        if read and k.copymode == 0 and s.ref == 1:\n            mmuphys = pg.pa | PTERONLY", "        if read and k.copymode == 0 and s.ref == 1:\n            mmuphys = pg.pa | PTEWRITE")], V, W),
-    _m("cached page written", "fault:fixfault", [("            if pg.ref > 1 or pg.image is not None:\n", "            if pg.ref > 1:\n")], V, W),
-    _m("load does not look at the cache again", "fault:pio", [("now = pages[n] = lookpage(k, image, daddr)", "now = None")], V),
-    _m("page lost to a race with the pager", "fault:pio", [("        elif now != loadrec:\n", "        elif False:\n")], V),
+    _m(
+        "private page left writable",
+        "fault:fixfault",
+        [
+            (
+                "        if read and k.copymode == 0 and s.ref == 1:\n            mmuphys = pg.pa | PTERONLY",
+                "        if read and k.copymode == 0 and s.ref == 1:\n            mmuphys = pg.pa | PTEWRITE",
+            )
+        ],
+        V,
+        W,
+    ),
+    _m(
+        "cached page written",
+        "fault:fixfault",
+        [("            if pg.ref > 1 or pg.image is not None:\n", "            if pg.ref > 1:\n")],
+        V,
+        W,
+    ),
+    _m(
+        "load does not look at the cache again",
+        "fault:pio",
+        [("now = pages[n] = lookpage(k, image, daddr)", "now = None")],
+        V,
+    ),
+    _m(
+        "page lost to a race with the pager",
+        "fault:pio",
+        [("        elif now != loadrec:\n", "        elif False:\n")],
+        V,
+    ),
     _m("short page not cleared", "fault:pio", [("data = bytes(data) + bytes(BY2PG - ask)", "data = bytes(data)")], V),
-    _m("read-only text written", "fault:fault", [("        if not read and s.type & SG_RONLY:\n", "        if not read and s.type & SG_RONLY and not s.type & SG_RONLY:\n")], V),
+    _m(
+        "read-only text written",
+        "fault:fault",
+        [
+            (
+                "        if not read and s.type & SG_RONLY:\n",
+                "        if not read and s.type & SG_RONLY and not s.type & SG_RONLY:\n",
+            )
+        ],
+        V,
+    ),
     # Swap
     _m("wrong pageout age", "swap:pageout", [("if age < 16 ", "if age < 15 ")], V),
-    _m("pageout visits the last entry", "swap:pageout", [("range(pte.first, pte.last)", "range(pte.first, pte.last + 1)")], V),
+    _m(
+        "pageout visits the last entry",
+        "swap:pageout",
+        [("range(pte.first, pte.last)", "range(pte.first, pte.last + 1)")],
+        V,
+    ),
     _m("pageout forgets the old cache", "swap:pagepte", [("    uncachepage(k, outp)\n", "")], V, W),
     _m("pageout keeps a stale cached page", "swap:pagepte", [("    cachedel(k, k.swapimage, daddr)\n", "")], V),
-    _m("pageout of a running process", "swap:canflush", [("        return k.procs.canpage(p)\n", "        return True\n")], V, W),
-    _m("putswap forgets the free count", "swap:putswap", [("            sa.free += 1\n    unlock", "            pass\n    unlock")], V, W),
-    _m("newswap begins at the first slot", "swap:newswap", [("        look = sa.swmap.find(0, sa.last, sa.top)\n", "        look = sa.swmap.find(0, 0, sa.top)\n")], V),
+    _m(
+        "pageout of a running process",
+        "swap:canflush",
+        [("        return k.procs.canpage(p)\n", "        return True\n")],
+        V,
+        W,
+    ),
+    _m(
+        "putswap forgets the free count",
+        "swap:putswap",
+        [("            sa.free += 1\n    unlock", "            pass\n    unlock")],
+        V,
+        W,
+    ),
+    _m(
+        "newswap begins at the first slot",
+        "swap:newswap",
+        [("        look = sa.swmap.find(0, sa.last, sa.top)\n", "        look = sa.swmap.find(0, 0, sa.top)\n")],
+        V,
+    ),
     _m("executeio keeps the slot", "swap:executeio", [("        putswap(k, outp.daddr)", "        pass")], V, W),
     # Locks
-    _m("lookpage without its lock", "page:lookpage", [("    lock(k, i)\n", ""), ("            unlock(k, i)\n", ""), ("        p = p.next\n    unlock(k, i)\n", "        p = p.next\n")], E),
-    _m("putseg without the image's lock", "segment:putseg", [("        lock(k, i)\n", ""), ("            unlock(k, i)\n            return\n", "            return\n"), ("        unlock(k, i)\n        putimage", "        putimage")], E),
-    _m("pageout without the segment's lock", "swap:pageout", [("    if not canqlock(k, s):", "    if False:"), ("    if s.steal:  # protected by /proc\n        qunlock(k, s)\n", "    if s.steal:\n"), ("    if not canflush(k, p, s):\n        qunlock(k, s)\n", "    if not canflush(k, p, s):\n"), ("            pagepte(k, t, pte, n)\n    qunlock(k, s)\n", "            pagepte(k, t, pte, n)\n")], E),
-    _m("dupseg without the segment's lock", "segment:dupseg", [("    qlock(k, s)\n", ""), ("            qunlock(k, s)\n            return n\n", "            return n\n"), ("    if n is s:\n        incref(k, s)\n        qunlock(k, s)\n", "    if n is s:\n        incref(k, s)\n"), ("        k.procs.procflushseg(s)\n    qunlock(k, s)\n", "        k.procs.procflushseg(s)\n")], E),
+    _m(
+        "lookpage without its lock",
+        "page:lookpage",
+        [
+            ("    lock(k, i)\n", ""),
+            ("            unlock(k, i)\n", ""),
+            ("        p = p.next\n    unlock(k, i)\n", "        p = p.next\n"),
+        ],
+        E,
+    ),
+    _m(
+        "putseg without the image's lock",
+        "segment:putseg",
+        [
+            ("        lock(k, i)\n", ""),
+            ("            unlock(k, i)\n            return\n", "            return\n"),
+            ("        unlock(k, i)\n        putimage", "        putimage"),
+        ],
+        E,
+    ),
+    _m(
+        "pageout without the segment's lock",
+        "swap:pageout",
+        [
+            ("    if not canqlock(k, s):", "    if False:"),
+            ("    if s.steal:  # protected by /proc\n        qunlock(k, s)\n", "    if s.steal:\n"),
+            ("    if not canflush(k, p, s):\n        qunlock(k, s)\n", "    if not canflush(k, p, s):\n"),
+            ("            pagepte(k, t, pte, n)\n    qunlock(k, s)\n", "            pagepte(k, t, pte, n)\n"),
+        ],
+        E,
+    ),
+    _m(
+        "dupseg without the segment's lock",
+        "segment:dupseg",
+        [
+            ("    qlock(k, s)\n", ""),
+            ("            qunlock(k, s)\n            return n\n", "            return n\n"),
+            ("    if n is s:\n        incref(k, s)\n        qunlock(k, s)\n", "    if n is s:\n        incref(k, s)\n"),
+            ("        k.procs.procflushseg(s)\n    qunlock(k, s)\n", "        k.procs.procflushseg(s)\n"),
+        ],
+        E,
+    ),
     _m("qunlock does not wake the next", "qlock:qunlock", [("        k.procs.ready(p)\n", "")], E, W),
 )

@@ -33,7 +33,7 @@ from kernel.dat import (
 )
 from kernel.error import Error
 from kernel.mem import BY2PG, MB, PTEVALID, PTEWRITE, USTKTOP
-from kernel.page import pagereclaim, putpage
+from kernel.page import pagereclaim
 from kernel.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
 from kernel.qlock import qlock, qunlock
 from kernel.segment import attachimage, newseg, putseg, segattach, segflush
@@ -102,7 +102,6 @@ class Program:
 
     def live(self) -> Life:
         """Steps at random. Where memory is shared only bytes of its own are verified."""
-        yield self.warm
         for _ in range(self.work.steps):
             do = self.rng.choices(self.doings, self.weights)[0]
             yield from do(self)
@@ -231,23 +230,6 @@ class Program:
         if self.p.seg[SEG1] is not None:
             yield flush
             yield detach
-
-    def warm(self) -> int:
-        """Have the page tables this program needs, so that putmmu() never waits for one.
-
-        While it waits the pager may take the very page that putmmu() is to map, since the segment is
-        unlocked by then: a race of the original's, and not what is looked for here.
-        """
-        k = self.work
-        self.p.psstate = "Fault"  # its tables are not to be looked at while it waits for memory
-        p = k.page()
-        while sum(what in ("mmuused", "mmufree") for what, _ in k.mmu.mmupages(self.p)) < 3:
-            for va in (TEXT, SHARED, STACK):
-                k.mmu.putmmu(va, p.pa, p)
-        k.mmu.flushmmu()
-        putpage(k, p)
-        self.p.psstate = None
-        return 0
 
     doings = (touch, fork, brk, segfree, scratch, system, other)
     weights = (60, 10, 6, 4, 10, 4, 6)
