@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable
 
 from kernel.dat import BSEG, SG_BSS, SG_RONLY, SG_TEXT, TSEG, Proc, Segment
@@ -22,17 +21,13 @@ BASE = 0x100000
 
 
 class Explorer(Explore):
-    """Switches more often than the kernel's own, and spares one window: fixfault() unlocks the segment before it
-    maps the page. The original does so too; what others do to the segment in between is lost on the mapping.
-    """
+    """Lets the other processors run on more often than the kernel's own explorer does."""
 
     def __init__(self, k: PlainKernel, seed: int, chance: float) -> None:
         super().__init__(k, seed)
         self.chance = chance
 
     def __call__(self, point: str) -> None:
-        if point == "qunlock" and sys._getframe(2).f_code.co_name == "fixfault":
-            return
         super().__call__(point)
         if point != "spin" and self.rng.random() < self.chance:
             up = self.k.up

@@ -17,7 +17,7 @@ from types import CodeType, ModuleType
 from tests.quality.mutants import MUTANTS, ROOT, Mutant
 
 CAUGHT = 3
-SEEDS = 5  # workloads on one and on two processors
+SEEDS = 5  # of workloads
 EXPLORED = 60  # seeds of the exploring scheduler
 GUESTS = ("cow 3", "brk 3")
 
@@ -65,8 +65,8 @@ def workload() -> None:
     from tests.quality.workload import Workload
 
     for seed in range(SEEDS):
-        for nmach in (1, 2):
-            Workload(seed, nmach=nmach).runall()
+        for nmach, much in ((1, ""), (2, ""), (2, "scratch"), (1 + seed % 2, "fork")):
+            Workload(seed, nmach=nmach, much=much).runall()
 
 
 def explore() -> None:

@@ -210,6 +210,14 @@ MUTANTS = (
         G,
     ),
     _m("mmurelease forgets the kmap table", "mmu:Mmu.mmurelease", [("            pagechainhead(k, kt)\n", "")], W),
+    _m(
+        "page mapped that was lost meanwhile",
+        "mmu:Mmu.putmmu",
+        [
+            ("                if up.flushes != flushes:\n", "                if False:\n"),
+        ],
+        W,
+    ),
     # Faults
     _m(
         "private page left writable",

@@ -51,6 +51,13 @@ KCALL = 200  # trap number of a program's call into the kernel
 ACCESSNS = 400
 SLICE = 100_000
 
+# How often a program does what: touch, fork, brk, segfree, scratch, system, other
+WEIGHTS = {
+    "": (60, 10, 6, 4, 10, 4, 6),
+    "scratch": (20, 4, 2, 2, 60, 2, 4),
+    "fork": (60, 25, 2, 2, 2, 2, 2),
+}
+
 Access: TypeAlias = tuple[int, int | None]  # address; the byte to store, or None to load
 Call: TypeAlias = Callable[[], int]
 Life: TypeAlias = Generator[Access | Call, int, None]
@@ -103,7 +110,7 @@ class Program:
     def live(self) -> Life:
         """Steps at random. Where memory is shared only bytes of its own are verified."""
         for _ in range(self.work.steps):
-            do = self.rng.choices(self.doings, self.weights)[0]
+            do = self.rng.choices(self.doings, self.work.weights)[0]
             yield from do(self)
 
     def expected(self, va: int) -> int:
@@ -232,7 +239,6 @@ class Program:
             yield detach
 
     doings = (touch, fork, brk, segfree, scratch, system, other)
-    weights = (60, 10, 6, 4, 10, 4, 6)
 
     def sleep(self) -> int:
         k = self.work
@@ -253,7 +259,9 @@ class Program:
 class Workload(PlainKernel):
     """A kernel that runs such programs, from ``nproc`` first ones on, to the end of the last."""
 
-    def __init__(self, seed: int, *, nmach: int = 1, steps: int = 25, first: int = 2, maxpid: int = 12) -> None:
+    def __init__(
+        self, seed: int, *, nmach: int = 1, steps: int = 25, first: int = 2, maxpid: int = 12, much: str = ""
+    ) -> None:
         super().__init__(170, nmach=nmach, nproc=30, nimage=3, nswap=600, nswppo=16, copymode=int(nmach > 1))
         self.cpus = [TlbCpu(scale=50) for _ in range(nmach)]
         for m, cpu in zip(self.machs, self.cpus, strict=True):
@@ -263,6 +271,7 @@ class Workload(PlainKernel):
         self.rand = random.Random(seed)
         self.inherited: dict[int, dict[int, int]] = {}
         self.steps = steps
+        self.weights = WEIGHTS[much]
         self.maxpid = maxpid
         self.programs: dict[int, Program] = {}
         self.checking = True
