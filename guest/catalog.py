@@ -56,6 +56,7 @@ CATALOG: Final[tuple[Guest, ...]] = (
     Guest("swapfull", "swapfull [N]", "memory and swap run out: the biggest process is killed, the others go on"),
     Guest("devswap", "devswap [FILE [N]]", "read /dev/swap, make FILE the swap device"),
     Guest("agewalk", "agewalk [N [HOT]]", "cold pages go to swap, hot ones stay"),
+    Guest("shootdown", "shootdown [N]", "free a page that another process, on another processor, keeps reading"),
     Guest("fs9p", "fs9p [CLIENTS]", "a 9P file server of our own, mounted by other processes; it dies, and none hangs"),
     Guest("cachefs", "cachefs [N]", "read through a mount's cache twice; new versions; N pages of pressure meanwhile"),
     Guest("ns", "ns", "bind, unions, mount, unmount, name spaces shared, copied and empty"),

@@ -401,5 +401,5 @@ class Kernel(RuleBasedStateMachine):
 def test_no_sequence_of_operations_breaks_an_invariant() -> None:
     run_state_machine_as_test(
         Kernel,
-        settings=settings(max_examples=120, stateful_step_count=60, derandomize=True, deadline=None, database=None),
+        settings=settings(max_examples=250, stateful_step_count=60, derandomize=True, deadline=None, database=None),
     )

@@ -43,7 +43,7 @@ def explored(k: PlainKernel, seed: int, chance: float) -> None:
 
 def workload(seed: int, nmach: int) -> None:
     """The random programs of the workload."""
-    work = Workload(seed, nmach=nmach, steps=12, first=2, maxpid=7)
+    work = Workload(seed, nmach, "short")
     explored(work, seed, 0)
     work.runall()
 

@@ -17,7 +17,8 @@ from types import CodeType, ModuleType
 from tests.quality.mutants import MUTANTS, ROOT, Mutant
 
 CAUGHT = 3
-SEEDS = 5  # of workloads
+SEEDS = 12  # of workloads
+WORKLOADS = ((1, ""), (2, "scratch"), (2, "fork"), (3, "scratch"), (1, "tight"), (2, ""))  # processors and kinds
 EXPLORED = 60  # seeds of the exploring scheduler
 GUESTS = ("cow 3", "brk 3")
 
@@ -65,8 +66,8 @@ def workload() -> None:
     from tests.quality.workload import Workload
 
     for seed in range(SEEDS):
-        for nmach, much in ((1, ""), (2, ""), (2, "scratch"), (1 + seed % 2, "fork")):
-            Workload(seed, nmach=nmach, much=much).runall()
+        for nmach, kind in WORKLOADS:
+            Workload(seed, nmach, kind).runall()
 
 
 def explore() -> None:

@@ -28,7 +28,7 @@ def hunt(job: Job) -> Result:
 
 @pytest.fixture(scope="session")
 def hunts(request: pytest.FixtureRequest) -> Iterator[Callable[[Job], Result]]:
-    """hunt(), begun for all tests of the session at once, as many at a time as there are processors."""
+    """hunt(), begun for all tests of this run at once, as many at a time as there are processors."""
     if "PYTEST_XDIST_WORKER" in os.environ:  # there are other workers already
         yield hunt
         return

@@ -17,7 +17,6 @@ from kernel.chandat import Chan
 from kernel.dat import (
     BSEG,
     DSEG,
-    NSEG,
     SEG1,
     SG_BSS,
     SG_DATA,
@@ -35,8 +34,7 @@ from kernel.error import Error
 from kernel.mem import BY2PG, MB, PTEVALID, PTEWRITE, USTKTOP
 from kernel.page import pagereclaim
 from kernel.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
-from kernel.qlock import qlock, qunlock
-from kernel.segment import attachimage, newseg, putseg, segattach, segflush
+from kernel.segment import attachimage, newseg, putseg, segflush
 from kernel.swap import setswapchan
 from kernel.sysproc import RFFDG, RFMEM, RFPROC, sysbrk_, sysrfork, syssegdetach, syssegfree
 from kernel.taslock import unlock
@@ -51,11 +49,14 @@ KCALL = 200  # trap number of a program's call into the kernel
 ACCESSNS = 400
 SLICE = 100_000
 
-# How often a program does what: touch, fork, brk, segfree, scratch, system, other
-WEIGHTS = {
-    "": (60, 10, 6, 4, 10, 4, 6),
-    "scratch": (20, 4, 2, 2, 60, 2, 4),
-    "fork": (60, 25, 2, 2, 2, 2, 2),
+# Kinds of workload: pages of memory, first processes, how many there will be in all, steps of each, and how
+# often it does what: touch, fork, brk, segfree, scratch, system, other
+KINDS: dict[str, tuple[int, int, int, int, tuple[int, ...]]] = {
+    "": (170, 2, 12, 25, (60, 10, 6, 4, 10, 4, 6)),
+    "short": (170, 2, 7, 12, (60, 10, 6, 4, 10, 4, 6)),
+    "tight": (140, 3, 9, 25, (70, 6, 6, 2, 6, 4, 6)),
+    "scratch": (170, 4, 6, 25, (15, 4, 2, 2, 70, 2, 4)),
+    "fork": (220, 2, 20, 14, (60, 30, 1, 1, 2, 2, 4)),
 }
 
 Access: TypeAlias = tuple[int, int | None]  # address; the byte to store, or None to load
@@ -259,10 +260,9 @@ class Program:
 class Workload(PlainKernel):
     """A kernel that runs such programs, from ``nproc`` first ones on, to the end of the last."""
 
-    def __init__(
-        self, seed: int, *, nmach: int = 1, steps: int = 25, first: int = 2, maxpid: int = 12, much: str = ""
-    ) -> None:
-        super().__init__(170, nmach=nmach, nproc=30, nimage=3, nswap=600, nswppo=16, copymode=int(nmach > 1))
+    def __init__(self, seed: int, nmach: int, kind: str = "") -> None:
+        npages, first, self.maxpid, self.steps, self.weights = KINDS[kind]
+        super().__init__(npages, nmach=nmach, nproc=30, nimage=3, nswap=600, nswppo=16, copymode=int(nmach > 1))
         self.cpus = [TlbCpu(scale=50) for _ in range(nmach)]
         for m, cpu in zip(self.machs, self.cpus, strict=True):
             cpu.putcr3(m.pdb)
@@ -270,9 +270,6 @@ class Workload(PlainKernel):
         self.seed = seed
         self.rand = random.Random(seed)
         self.inherited: dict[int, dict[int, int]] = {}
-        self.steps = steps
-        self.weights = WEIGHTS[much]
-        self.maxpid = maxpid
         self.programs: dict[int, Program] = {}
         self.checking = True
         self.texts: list[Chan] = [self.file(bytes([0xA0 + f]) * (FILEPAGES * BY2PG)) for f in range(3)]
@@ -423,6 +420,3 @@ class Workload(PlainKernel):
         if left:
             raise Wrong(f"processes left: {left}")
         self.check()
-
-
-__all__ = ["NSEG", "Workload", "Wrong", "qlock", "qunlock", "segattach"]
