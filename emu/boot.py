@@ -7,7 +7,7 @@ has the child's wait record. Source: pc/main.c:userinit, port/initcode.c, cut do
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emu.aout import AoutError, load, script
 from emu.cli_program import resolve
@@ -36,6 +36,19 @@ if TYPE_CHECKING:
     from emu.machine import Machine
     from kernel.hw import Disk
     from kernel.kernel import Kernel
+
+
+# What the kernel, init(8) and rc(1) leave in /env before anything else runs. Source: pc/main.c:init0, cmd/init.c,
+# rc/lib/rcmain. A list's elements end in NUL.
+KENV: Final = (
+    ("terminal", "generic p9emu"),
+    ("cputype", "386"),
+    ("objtype", "386"),
+    ("service", "terminal"),
+    ("user", "eve"),
+    ("home", "/usr/eve"),
+    ("path", ".\0/bin\0"),
+)
 
 
 class First:
@@ -138,7 +151,7 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> Exception |
             return LoadError(f"--bind {b.host}:{b.guest}: {e}", 2)
     if machine.disk is not None:
         setswapchan(k, namec(k, "#S/swap", Aopen, ORDWR))
-    for var, value in machine.config.env:
+    for var, value in (*KENV, *machine.config.env):
         ksetenv(k, var, value)
     return None
 

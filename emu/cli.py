@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import click
 
-from emu.cli_front import Front
+from emu.cli_front import FrontGroup
 from emu.cli_options import machine_options
 from emu.cli_types import Options
 from emu.observe.filter import FilterError, parse
@@ -43,7 +43,7 @@ GUEST_ARGS = {"allow_interspersed_args": False, "help_option_names": ["-h", "--h
 HELP = {"help_option_names": ["-h", "--help"]}
 
 
-@click.group("p9emu", cls=Front, no_args_is_help=False, context_settings=HELP, epilog=STATUS)
+@click.group("p9emu", cls=FrontGroup, no_args_is_help=False, context_settings=HELP, epilog=STATUS)
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version and exit."
 )
@@ -59,7 +59,7 @@ def cli() -> None:
 
 
 @cli.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program.")
-@machine_options
+@machine_options()
 @click.argument("program")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def run(program: str, args: tuple[str, ...], **common: Any) -> int:
@@ -78,7 +78,7 @@ def run(program: str, args: tuple[str, ...], **common: Any) -> int:
 
 
 @cli.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program and tell what the kernel does.")
-@machine_options
+@machine_options()
 @click.option("-o", "--output", metavar="FILE", help="Write the trace to FILE instead of standard error.")
 @click.option(
     "-e",

@@ -11,8 +11,10 @@ from emu.cli_error import BROKEN, INTERRUPTED, PIPE, USAGE, Failure
 from emu.observe.plain import plain
 
 
-class Front(click.Group):
-    """A group of commands whose main never shows a traceback and always exits."""
+class Front(click.Command):
+    """A command whose main never shows a traceback and always exits."""
+
+    program = "p9emu"
 
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
@@ -20,7 +22,7 @@ class Front(click.Group):
         """Run the command and exit with its status (an int that it returns, 0 otherwise)."""
         extra["standalone_mode"] = False
         try:
-            result = super().main(args=args, prog_name=prog_name or "p9emu", **extra)
+            result = super().main(args=args, prog_name=prog_name or self.program, **extra)
             status = result if isinstance(result, int) else 0
         except Failure as e:
             status = e.status
@@ -43,13 +45,17 @@ class Front(click.Group):
         sys.exit(_settle(status))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the chosen command; its interrupts and broken pipes end quietly."""
+        """Run the command; its interrupts and broken pipes end quietly."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise Failure("interrupted", INTERRUPTED) from None
         except BrokenPipeError:
             raise Failure("", PIPE) from None
+
+
+class FrontGroup(Front, click.Group):
+    """The same for a group of commands."""
 
 
 def _usage(e: click.ClickException) -> str:

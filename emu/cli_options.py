@@ -10,14 +10,17 @@ from emu.cli_types import bind, env, guestdir, injection, seconds, size, swapsiz
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def machine_options(f: Function) -> Function:
-    """Decorate a command with them; it receives the fields of cli_types.Options as keywords."""
+def machine_options(memory: str = "64M") -> Callable[[Function], Function]:
+    """Decorate a command with them; it receives the fields of cli_types.Options as keywords.
+
+    ``memory`` is what the machine has unless told.
+    """
     options = [
         click.option(
             "-m",
             "--memory",
             type=size,
-            default="64M",
+            default=memory,
             show_default=True,
             metavar="SIZE",
             help="Memory of the machine, 4M to 3G; suffixes K, M, G.",
@@ -115,6 +118,10 @@ def machine_options(f: Function) -> Function:
             help="Print the kernel's messages, processes left over, and a panic's dump on standard error.",
         ),
     ]
-    for option in reversed(options):
-        f = option(f)
-    return f
+
+    def decorate(f: Function) -> Function:
+        for option in reversed(options):
+            f = option(f)
+        return f
+
+    return decorate
