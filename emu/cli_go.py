@@ -49,10 +49,8 @@ def _show(_ctx: click.Context, _param: click.Parameter, text: str) -> frozenset[
     return names
 
 
-@click.command(
-    cls=GoExec, context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]}
-)
-@machine_options(memory="1G")
+@click.command(cls=GoExec, context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]})
+@machine_options(memory="1G", notefp=True)
 @click.option(
     "--show",
     callback=_show,

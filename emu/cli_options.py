@@ -10,10 +10,10 @@ from emu.cli_types import bind, env, guestdir, injection, seconds, size, swapsiz
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def machine_options(memory: str = "64M") -> Callable[[Function], Function]:
+def machine_options(memory: str = "64M", notefp: bool = False) -> Callable[[Function], Function]:
     """Decorate a command with them; it receives the fields of cli_types.Options as keywords.
 
-    ``memory`` is what the machine has unless told.
+    ``memory`` and ``notefp`` are what holds unless told.
     """
     options = [
         click.option(
@@ -88,6 +88,13 @@ def machine_options(memory: str = "64M") -> Callable[[Function], Function]:
             metavar="KIND:N[+],...",
             help="Let the N-th operation of a kind fail (N+: every N-th): newpage, malloc, swapread, swapwrite, "
             "textread, hostread.",
+        ),
+        click.option(
+            "--note-fp/--no-note-fp",
+            "notefp",
+            default=notefp,
+            show_default=True,
+            help="Let note handlers use floating point, as 9front's amd64 kernel does; the 386 kernel kills them.",
         ),
         click.option(
             "--timeout",

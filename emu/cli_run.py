@@ -143,6 +143,7 @@ def _execute(
         swapfile=options.swapfile,
         sched=options.sched,
         inject=options.inject,
+        notefp=options.notefp,
     )
     try:
         with closing(Machine(config, sink)) as machine:

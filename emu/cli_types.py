@@ -38,6 +38,7 @@ class Options:
     swapfile: str | None
     sched: str
     inject: tuple[tuple[str, int, bool], ...]
+    notefp: bool
 
 
 def size(text: str) -> int:

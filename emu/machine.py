@@ -66,6 +66,7 @@ class Config:
     swapfile: str | None = None  # the host file it is in, to be kept
     sched: str = "fifo"  # or "random": an exploring scheduler, by seed
     inject: tuple[tuple[str, int, bool], ...] = ()  # operation, number, whether every such number fails
+    notefp: bool = False  # note handlers may use floating point
 
 
 class LoadError(Exception):
@@ -135,6 +136,7 @@ class Machine:
         conf = confinit(config.memory, config.cpus)
         if config.swap:
             conf.nswap = config.swap // BY2PG
+        conf.notefp = config.notefp
         # The kernel's window maps 4 MB at a time; what -m leaves of the last 4 MB nobody uses.
         self.memory = Memory(ROUND(config.memory, 4 * MB))
         self.kernel = k = Kernel(conf, self.memory, config.memory - conf.upages * BY2PG)

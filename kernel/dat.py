@@ -308,6 +308,7 @@ class Conf:
     nswap: int = 0
     nswppo: int = 4096
     copymode: int = 0  # 0: copy on write, 1: copy on reference
+    notefp: bool = False  # note handlers may use floating point
 
 
 @dataclass(slots=True)
@@ -418,6 +419,7 @@ class Proc:
         self.ecode = 0
         self.fpstate = FPinit
         self.fpsave = bytearray(FPSIZE)  # valid where devproc looks at it
+        self.fpuser = b""  # the interrupted program's state while a note handler has one of its own (Conf.notefp)
         self.nlocks = 0
         self.lastlock: Lock | None = None
         self.wired: Mach | None = None

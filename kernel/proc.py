@@ -283,6 +283,8 @@ class Procs:
         k = self.k
         m.splhi = True
         m.cpu.spend(SCHEDNS)
+        # procsave: p may run elsewhere now, or end there and leave its page directory to others
+        m.cpu.putcr3(m.pdb)
         m.proc = None
         if p.state == Running:
             self.ready(p)

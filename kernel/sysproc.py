@@ -223,6 +223,7 @@ def sysrfork(k: Kernel, args: Args) -> int:
     p.regs.ax = 0
     p.fpstate = up.fpstate & ~FPillegal
     p.fpsave[:] = up.fpsave
+    p.fpuser = up.fpuser
     p.regs.fpenable(p.fpstate == FPactive)
     k.procs.start(p, k.procs.user)
 
@@ -493,6 +494,7 @@ def execregs(k: Kernel, up: Proc, entry: int, ssize: int, nargs: int) -> int:
     keep = (regs.bx, regs.cx, regs.dx, regs.si, regs.di, regs.bp)
     regs.clear()  # procsetup: a new FPU state; the general registers stay as the caller left them
     up.fpstate = FPinit
+    up.fpuser = b""
     regs.fpenable(False)
     regs.bx, regs.cx, regs.dx, regs.si, regs.di, regs.bp = keep
     regs.sp = sp

@@ -46,6 +46,8 @@ TOS = USTKTOP - TOSSIZE
 KCYCLES = TOS + 32  # kcycles, pcycles, pid follow each other
 TOSCLOCK = TOS + 52
 
+FPFRESH = struct.pack("<H510x", 0x232)  # FXSAVE's image of what pc/l.s:fpinit leaves, MXCSR 0
+
 excname = (
     "divide error",
     "debug exception",
@@ -231,8 +233,12 @@ class Traps:
         """
         assert up.regs is not None
         if up.fpstate & FPillegal:
-            self.k.procs.postnote(up, 1, "sys: floating point in note handler", NDebug)
-            return
+            if not self.k.conf.notefp:
+                self.k.procs.postnote(up, 1, "sys: floating point in note handler", NDebug)
+                return
+            # As 9front's amd64 kernel came to do: the handler gets a state of its own, until noted().
+            up.fpuser = up.regs.fpsave()
+            up.regs.fprestore(FPFRESH)
         up.fpstate = FPactive  # the registers are as fpinit would leave them
         up.regs.fpenable(True)
 
@@ -419,6 +425,9 @@ class Traps:
             procs.pexit("Suicide", False)
         up.notified = False
         up.fpstate &= ~FPillegal
+        if up.fpuser:
+            regs.fprestore(up.fpuser)
+            up.fpuser = b""
         regs.fpenable(up.fpstate == FPactive)
         oureg = up.ureg
         # The original asks for read access alone, then writes, and dies of it where it may not.

@@ -764,3 +764,19 @@ def test_shrinking_a_shared_segment_reaches_the_other_processor() -> None:
     k.spawn(other)
     k.run(1000)
     assert done == ["freed", "flushed True"]
+
+
+def test_processor_without_process_has_no_page_directory_of_one(kernel: PlainKernel) -> None:
+    seen: list[int] = []
+
+    def body() -> None:
+        put(kernel, 0x1000, PTEWRITE)
+        seen.append(kernel.m.cpu.getcr3())
+        kernel.procs.tsleep(me(kernel).sleep, lambda: False, 10)
+
+    kernel.spawn(body)
+    kernel.run(5)
+    m = kernel.machs[0]
+    assert m.proc is None
+    assert seen != [m.pdb]
+    assert m.cpu.getcr3() == m.pdb  # while the process sleeps another processor may take it, and let it end

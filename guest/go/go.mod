@@ -1,0 +1,3 @@
+module p9emu.guest
+
+go 1.27
