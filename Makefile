@@ -2,6 +2,8 @@
 # make test    everything that CI checks
 # make guests  rebuild the guest programs (byte for byte the same)
 # make bench   the benchmarks, as ratios to a bare Unicorn
+# make go-test Go's own tests, by go test (P9EMU_OPTS are p9emu's options)
+# make go-std  the whole standard library, into docs/go.md (an hour)
 # make soak    guests under the exploring scheduler, 200 seeds (minutes)
 #
 # Each sets up a virtual environment of its own in .venv.
@@ -10,7 +12,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint guests bench soak clean
+.PHONY: demo test lint guests bench go-test go-std soak clean
 
 $(BIN)/p9emu: pyproject.toml setup.py emu/_blockcount.c
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -37,6 +39,12 @@ guests: $(VENV)/.test
 
 bench: $(BIN)/p9emu
 	$(BIN)/p9emu bench
+
+go-test: $(VENV)/.test
+	$(BIN)/python -m tests.go.std
+
+go-std: $(VENV)/.test
+	$(BIN)/python -m tests.go.report
 
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.soak

@@ -46,7 +46,7 @@ CATALOG: Final[tuple[Guest, ...]] = (
     Guest("interrupt", "interrupt [spin|group|ignore|read]", "notes end every call that waits; or wait for Ctrl-C"),
     Guest("alarm", "alarm", "alarms come when they were asked for, to who asked"),
     Guest("group", "group", "note groups: who is told, and who is not"),
-    Guest("fp", "fp", "floating point state over switches, forks, notes and exec; exceptions"),
+    Guest("fp", "fp [note]", "floating point state over switches, forks, notes and exec; exceptions; in note handlers"),
     Guest("procfs", "procfs", "read and control a child through /proc"),
     Guest("usertests", "usertests [-l | NAME...]", "run all quick checks, or some; -l lists them"),
     Guest("thrash", "thrash [N [ROUNDS]]", "write and check N pages, more than memory, ROUNDS times: swap"),

@@ -251,6 +251,29 @@ inhandler(void)
 }
 
 static void
+spoils(Ureg *u, char *s)
+{
+	(void)u;
+	(void)s;
+	notes++;
+	fresh();
+	__asm__ volatile("fldcw %0; fld1; fldpi; xorps %%xmm0, %%xmm0; xorps %%xmm7, %%xmm7" : : "m"((ushort){0x37f}));
+	noted(NCONT);
+}
+
+/* a machine that lets handlers use it gives each note's a state of its own */
+static void
+allowed(void)
+{
+	notify(spoils);
+	tell();
+	fresh();
+	kept(8, tell, "handler");
+	if (notes != 2)
+		fail("%d notes", notes);
+}
+
+static void
 execs(void)
 {
 	char *argv[] = {"fp", "fresh", nil};
@@ -280,8 +303,12 @@ main(int argc, char *argv[], Tos *t)
 		tell();
 		return "used it";
 	}
+	if (argc == 2 && strcmp(argv[1], "note") == 0) {
+		allowed();
+		return nil;
+	}
 	if (argc != 1)
-		usage("fp");
+		usage("fp [note]");
 	fresh();
 	switches();
 	forked();

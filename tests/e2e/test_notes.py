@@ -26,6 +26,14 @@ def test_checks_itself(guest: str, cpus: int) -> None:
     assert (r.outcome.exits, r.stderr) == ("", "")
 
 
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_floating_point_in_a_note_handler_if_the_machine_lets_it(cpus: int) -> None:
+    r = run("fp", "note", cpus=cpus, notefp=True)
+    assert (r.outcome.exits, r.stderr) == ("", "")
+    r = run("fp", "note", cpus=cpus)
+    assert r.outcome.exits.startswith("fp 2: sys: floating point in note handler pc=0x")
+
+
 @pytest.mark.parametrize("guest", ["notes", "alarm", "fp"])
 def test_under_memory_pressure(guest: str) -> None:
     r = run(guest, memory=5 << 20, swap=8 << 20)

@@ -6,9 +6,13 @@ that is there passed.
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
+from pathlib import Path
 
 from tests.go import tool
+from tests.go.host import compile_both
 
 PATTERNS = (
     "errors", "sort", "slices", "maps", "strings", "bytes", "strconv", "unicode/...", "container/...", "math/...",
@@ -23,6 +27,11 @@ def main(patterns: list[str]) -> int:
     """The command."""
     names = tool.packages(*(patterns or PATTERNS))
     results, bad = tool.judge(names)
+    if not patterns:
+        with tempfile.TemporaryDirectory() as d:
+            host, guest = compile_both("text/tabwriter", Path(d), os.environ.get("P9EMU_OPTS", ""))
+        if host != guest:
+            bad.append("the compiler's object is another one in the guest than on the host")
     for line in bad:
         print(line)
     print(tool.totals(results.values()))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 KNOWN = Path(__file__).parent.parent / "go_known_failures.toml"
 PLAN9 = {"GOOS": "plan9", "GOARCH": "386"}
 LINUX = {"GOOS": "linux", "GOARCH": "386", "CGO_ENABLED": "0"}

@@ -1,0 +1,199 @@
+"""Go programs, built by the go command and run as it runs them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.go import tool
+
+SOURCE = tool.ROOT / "guest" / "go"
+QUICK = (
+    "errors", "sort", "slices", "maps", "strings", "bufio", "fmt", "path", "context", "sync", "io", "flag", "log",
+    "text/tabwriter", "unicode/utf8", "container/list", "os/exec", "os/signal",
+)  # fmt: skip
+
+
+def test_packages_of_the_standard_library() -> None:
+    results, bad = tool.judge(QUICK)
+    assert not bad, "\n".join(bad)
+    assert set(results) == set(QUICK)
+    assert sum(r.count("pass") for r in results.values()) > 700
+
+
+def test_known_failures_are_few_and_explained() -> None:
+    entries = tool.known()
+    assert len(entries) <= 20
+    assert not [k for k in entries if k.package.startswith("sync") or len(k.reason) < 20]
+    assert len({(k.package, k.test) for k in entries}) == len(entries)
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the programs of guest/go, built."""
+    d = tmp_path_factory.mktemp("go")
+    done = tool.go("build", "-o", str(d), "./...", cwd=SOURCE)
+    assert done.returncode == 0, done.stderr
+    return d
+
+
+def execute(program: Path, *args: str, opts: str = "", cwd: Path = SOURCE) -> subprocess.CompletedProcess[str]:
+    """Run one as go run does."""
+    return subprocess.run(
+        [os.path.join(tool.scripts(), "go_plan9_386_exec"), str(program), *args],
+        env=tool.environ(opts=opts),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+
+def good(program: Path, *args: str, opts: str = "", cwd: Path = SOURCE) -> str:
+    """What it prints; it has to end well and to complain of nothing."""
+    done = execute(program, *args, opts=opts, cwd=cwd)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+CPUS = pytest.mark.parametrize("opts", ["", "--cpus 2", "--cpus 4"])
+CHECKED = pytest.mark.parametrize("opts", ["--check", "--check --cpus 2", "--check --cpus 4"])
+
+
+@CHECKED
+def test_goroutines_and_collector(programs: Path, opts: str) -> None:
+    assert good(programs / "heap", "4", "3", opts=opts) == "all blocks are whole, collected: true\n"
+
+
+def test_heap_larger_than_memory(programs: Path) -> None:
+    done = execute(programs / "heap", "4", "12", opts="-m 24M --swap 512M --stats")
+    assert (done.returncode, done.stdout) == (0, "all blocks are whole, collected: true\n")
+    stats = dict(line.rsplit(None, 1) for line in done.stderr.splitlines())
+    assert int(stats["swap ins"]) > 100
+
+
+@CHECKED
+def test_faults_become_panics(programs: Path, opts: str) -> None:
+    nil = "runtime error: invalid memory address or nil pointer dereference\n"
+    assert good(programs / "recovered", opts=opts) == (
+        f"read: {nil}write: {nil}far: {nil}kernel: {nil}divide: runtime error: integer divide by zero\n"
+        f"call: {nil}" + f"goroutine: {nil}" * 3
+    )
+
+
+@CPUS
+def test_pipeline_of_processes(programs: Path, opts: str) -> None:
+    # Go on Plan 9 knows no other exit code than 0 and 1
+    assert good(programs / "pipeline", "1000", opts=opts) == "100 lines, sum 49600\nstatus 1\nCOLOUR is green\n"
+
+
+@CHECKED
+def test_signals(programs: Path, opts: str) -> None:
+    assert good(programs / "signals", opts=opts) == "got interrupt\ngot hangup\ngot alarm\n"
+
+
+def test_signals_as_the_386_kernel_has_them(programs: Path) -> None:
+    done = execute(programs / "signals", opts="--no-note-fp")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "p9emu: signals 2: sys: floating point in note handler pc=0x" in done.stderr
+
+
+def test_walk_of_a_host_directory(programs: Path, tmp_path: Path) -> None:
+    (tmp_path / "a b").mkdir()
+    files = {"a b/ä": b"x" * 70_000, "empty": b"", "z": b"last\n"}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    lines = [f"{hashlib.sha256(data).hexdigest()[:16]} {len(data)} {name}\n" for name, data in sorted(files.items())]
+    assert good(programs / "walk", cwd=tmp_path) == "".join(lines) + "3 files, 70005 bytes\n"
+
+
+@CPUS
+def test_file_server_mounted_by_another_process(programs: Path, opts: str) -> None:
+    assert good(programs / "ninep", opts=opts).splitlines() == [
+        "big is the same: true",
+        " drwxrwxrwx 0",
+        "/big -rw-r--r-- 48000",
+        "/d drwxr-xr-x 0",
+        "/d/small -rw------- 6",
+        "open /tmp/ninep/none: '/tmp/ninep/none' file does not exist",
+        "0123456789abcdef",
+        "stat /tmp/ninep/big: '/tmp/ninep/big' file does not exist",
+        "the server has ended",
+    ]
+
+
+def test_go_run_and_go_test_of_a_module(tmp_path: Path) -> None:
+    (tmp_path / "go.mod").write_text("module example\n\ngo 1.27\n")
+    (tmp_path / "main.go").write_text(
+        'package main\n\nimport ("fmt"; "os"; "runtime")\n\nfunc main() {\n\tfmt.Println(runtime.GOOS, os.Args[1:])\n'
+        "\tif len(os.Args) > 2 {\n\t\tos.Exit(3)\n\t}\n}\n"
+    )
+    sub = tmp_path / "sub"
+    sub.mkdir()
+    (sub / "data.txt").write_text("what the test reads")
+    (sub / "sub_test.go").write_text(
+        'package sub\n\nimport ("os"; "path/filepath"; "testing")\n\nfunc Test(t *testing.T) {\n'
+        '\tb, err := os.ReadFile("data.txt")\n\tif err != nil || string(b) != "what the test reads" {\n'
+        "\t\tt.Fatal(string(b), err)\n\t}\n"
+        '\tif _, err := os.Stat(filepath.Join("..", "go.mod")); err != nil {\n\t\tt.Error(err)\n\t}\n'
+        '\tif os.WriteFile("new", nil, 0o666) == nil {\n\t\tt.Error("the module can be written")\n\t}\n'
+        '\tif err := os.WriteFile(filepath.Join(t.TempDir(), "new"), nil, 0o666); err != nil {\n\t\tt.Error(err)\n\t}\n'
+        '\tif os.Getenv("COLOUR") != os.Getenv("WANT") {\n\t\tt.Error(os.Environ())\n\t}\n}\n'
+    )
+    done = tool.go("run", ".", "a", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "plan9 [a]\n", "")
+    done = tool.go("run", ".", "a", "b", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "plan9 [a b]\n", "exit status 3\n")
+    green = {**tool.PLAN9, "COLOUR": "green"}
+    done = tool.go("test", "./sub", cwd=tmp_path, target={**green, "WANT": "green"})
+    assert (done.returncode, done.stdout.split()[:2]) == (0, ["ok", "example/sub"])
+    done = tool.go("test", "./sub", cwd=tmp_path, target=green, opts="--show module,tmp")
+    assert (done.returncode, done.stdout.split()[:2]) == (0, ["ok", "example/sub"])  # neither is set
+    done = tool.go("test", "./sub", cwd=tmp_path, target=green, opts="--show none")
+    assert done.returncode == 1  # no go.mod above, nothing that can be written
+    assert sorted(os.listdir(sub)) == ["data.txt", "sub_test.go"]
+
+
+@pytest.mark.parametrize(
+    ("opts", "message"),
+    [
+        ("--show nothing", "p9emu: Invalid value for '--show': 'nothing' is none of module, goroot"),
+        ("-m 1", "p9emu: Invalid value for '-m'"),
+        ("'", "p9emu: P9EMU_OPTS: no closing quotation"),
+    ],
+)
+def test_bad_options_are_told_in_one_line(opts: str, message: str) -> None:
+    done = execute(Path("hello"), opts=opts)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == 1
+
+
+def test_temporary_directory_is_removed(programs: Path, tmp_path: Path) -> None:
+    env = tool.environ(opts="") | {"TMPDIR": str(tmp_path)}
+    command = [os.path.join(tool.scripts(), "go_plan9_386_exec"), str(programs / "ninep")]
+    subprocess.run(command, env=env, cwd=SOURCE, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    assert os.listdir(tmp_path) == []
+
+
+def test_gofmt_says_what_it_says_on_the_host(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.go"
+    bad.write_text("package  x\nfunc  f( ) {}\n")
+    outputs = []
+    for name, target in (("plan9", tool.PLAN9), ("host", {"GOOS": "", "GOARCH": ""})):
+        gofmt = tmp_path / name
+        done = tool.go("build", "-o", str(gofmt), "cmd/gofmt", target=target)
+        assert done.returncode == 0, done.stderr
+        for args in (["-l", os.path.join(tool.goroot(), "src", "fmt")], ["-l", "."], ["-d", "bad.go"]):
+            if name == "plan9":
+                done = execute(gofmt, *args, cwd=tmp_path)
+            else:
+                done = subprocess.run([str(gofmt), *args], cwd=tmp_path, capture_output=True, text=True, check=False)
+            outputs.append((name, done.returncode, done.stdout))
+    plan9, host = outputs[:3], outputs[3:]
+    assert [o[1:] for o in plan9] == [o[1:] for o in host]
+    assert plan9[1][2] == "bad.go\n"
