@@ -17,6 +17,7 @@ import re
 import shlex
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -42,6 +43,8 @@ EXEMPT = {
     "python3 -m venv p9": "belongs to the installation, which needs the network",
     "p9/bin/pip install .": "needs the network",
     "p9/bin/p9emu run hello": "runs what was installed, which needs the network",
+    "make go-test": "takes a quarter of an hour; tests/go runs a part of it",
+    "make go-std": "takes an hour, and writes docs/go.md",
     "python -m guest.build": "writes into guest/bin; tests/guest rebuilds the programs and compares",
     "python -m guest.build --check": "compiles all programs; tests/guest does the same",
     "python -m pytest": "would run this test again",
@@ -115,10 +118,20 @@ BLOCKS = [b for doc in DOCS for b in blocks(doc)]
 
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the commands p9emu, python and python3, which run this tree."""
+    """A directory with the commands p9emu, python, python3 and go_plan9_386_exec, which run this tree, and go."""
     where = tmp_path_factory.mktemp("bin")
     python = shlex.quote(sys.executable)
-    for name, words in (("p9emu", f"{python} -m emu"), ("python", python), ("python3", python)):
+    scripts = sysconfig.get_path("scripts")
+    gocache = subprocess.run([f"{scripts}/go", "env", "GOCACHE"], capture_output=True, text=True, check=True).stdout
+    go = f"env GOTOOLCHAIN=local GOCACHE={shlex.quote(gocache.strip())} {shlex.quote(f'{scripts}/go')}"
+    goexec = f'{python} -c "from emu.cli_go import main; main()"'
+    for name, words in (
+        ("p9emu", f"{python} -m emu"),
+        ("python", python),
+        ("python3", python),
+        ("go", go),
+        ("go_plan9_386_exec", goexec),
+    ):
         tool = where / name
         tool.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {words} "$@"\n')
         tool.chmod(0o755)
