@@ -243,7 +243,7 @@ class Machine:
                 # of two at the same time, the idle one: it takes what is ready, while the other goes on
                 m = min(some, key=lambda m: (m.cpu.now(), m.proc is not None, m.machno))
             now = m.cpu.now()
-            k.m, k.up = m, m.proc
+            k.m, k.up = m, None
             procs.runtimers(now)
             m.until = min(m.nexttick, procs.nexttimer())
             if len(machs) > 1:
