@@ -368,6 +368,8 @@ class Machine:
     def close(self) -> None:
         """Give everything back. The machine is of no use afterwards."""
         boot.shutdown(self)
+        for p in self.kernel.procs.everyproc():
+            p.greenlet = None  # the garbage collector does not see into a suspended one, which has all of the machine
         if self.disk is not None:
             self.disk.close()
         for cpu in self.cpus:
