@@ -245,7 +245,7 @@ class Machine:
                 # of two at the same time, the idle one: it takes what is ready, while the other goes on
                 m = min(some, key=lambda m: (m.cpu.now(), m.proc is not None, m.machno))
             now = m.cpu.now()
-            k.m, k.up = m, m.proc
+            k.m, k.up = m, None
             procs.runtimers(now)
             m.until = min(m.nexttick, procs.nexttimer())
             if len(machs) > 1:
@@ -370,6 +370,8 @@ class Machine:
     def close(self) -> None:
         """Give everything back. The machine is of no use afterwards."""
         boot.shutdown(self)
+        for p in self.kernel.procs.everyproc():
+            p.greenlet = None  # the garbage collector does not see into a suspended one, which has all of the machine
         if self.disk is not None:
             self.disk.close()
         for cpu in self.cpus:

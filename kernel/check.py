@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import compress, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakKeyDictionary
@@ -46,6 +46,7 @@ from kernel.mem import (
     USTKTOP,
     WD2PG,
 )
+from kernel.page import pghash
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
@@ -179,18 +180,24 @@ class _Check:
     def chains(self, i: Image) -> bool:
         """The page cache of i; False if there is no end of it."""
         pages: list[Page] = []
-        level = [(h, p) for h, p in enumerate(i.pghash) if p is not None]
+        hashes = list(compress(range(PGHSIZE), i.pghash))
+        level = [p for p in i.pghash if p is not None]
         while level:  # the first pages of all chains, then the second ones
-            pages += [p for _, p in level]
-            for h, p in [(h, p) for h, p in level if p.image is not i or p.daddr >> PGSHIFT & PGHSIZE - 1 != h]:
-                if p.image is not i:
-                    self.bad(f"page {p.pa:#x} on a chain of image {i.num} has another image")
-                else:
-                    self.bad(f"page {p.pa:#x} with daddr {p.daddr:#x} is on chain {h}")
+            pages += level
+            if [p.daddr >> PGSHIFT & PGHSIZE - 1 for p in level] != hashes:
+                for h, p in zip(hashes, level, strict=True):
+                    if pghash(p.daddr) != h:
+                        self.bad(f"page {p.pa:#x} with daddr {p.daddr:#x} is on chain {h}")
             if len(pages) > self.k.palloc.user:
                 self.bad(f"a chain of image {i.num} has a cycle")
                 return False
-            level = [(h, p.next) for h, p in level if p.next is not None]
+            following = [p.next for p in level]
+            hashes = list(compress(hashes, following))
+            level = [p for p in following if p is not None]
+        if list(map(attrgetter("image"), pages)).count(i) != len(pages):
+            for p in pages:
+                if p.image is not i:
+                    self.bad(f"page {p.pa:#x} on a chain of image {i.num} has another image")
         self.lists.append((f"chains of image {i.num}", pages))
         self.chained.update(pages)
         self.unused += list(map(attrgetter("ref"), pages)).count(0)
@@ -297,11 +304,18 @@ class _Check:
     def swap(self) -> None:
         k, memo = self.k, self.memo
         sa = k.swapalloc
-        nslots = len(memo.slots)
-        if k.iolist or sa.swmap != memo.swmap:
+        want = memo.swmap
+        io = k.iolist[k.ionext :]
+        if io:
+            want = want.copy()
+            for p in io:
+                slot = p.daddr >> PGSHIFT
+                if want[slot] < 255:
+                    want[slot] += 1
+        nslots = len(want) - want.count(0)
+        if sa.swmap != want:
             slots = memo.slots.copy()
-            slots.update([p.daddr | PG_ONSWAP for p in k.iolist[k.ionext :]])
-            nslots = len(slots)
+            slots.update([p.daddr | PG_ONSWAP for p in io])
             for e, n in slots.items():
                 have = sa.swmap[e >> PGSHIFT]
                 if (have < n - self.moving[e] or (have > n and not self.busy)) and have != 255:
@@ -325,7 +339,8 @@ class _Check:
         for x in used:
             if not pdes[x]:
                 self.bad(f"process {p.pid}: page table of {x:#x} is not in the directory")
-        for x, pde in [(x, pde) for x, pde in enumerate(pdes) if pde]:
+        for x in compress(range(len(pdes)), pdes):
+            pde = pdes[x]
             pt = used.get(x)
             if pt is None or pde & ~0xFFF != pt.pa:
                 self.bad(f"process {p.pid}: directory entry {x:#x} is {pde:#x}")

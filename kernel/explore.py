@@ -35,8 +35,10 @@ class Explore:
         """A switch point of the current process."""
         k = self.k
         up = k.up
-        if up is None or up.greenlet is not getcurrent():
-            return  # the hub's own work
+        if up is None or up.greenlet is not getcurrent():  # the hub's own work
+            if point == "spin":
+                self.goon()
+            return
         if point == "spin":
             self.spins += 1
             if len(k.machs) == 1 or self.spins > MAXSPIN:
@@ -50,3 +52,13 @@ class Explore:
             k.procs.pause()
         elif up.nlocks == 0 and up.state == Running and not k.m.splhi:
             k.procs.sched()
+
+    def goon(self) -> None:
+        """The hub, an interrupt, wants a lock whose holder is paused: let those that hold any go on where they are."""
+        k = self.k
+        m, up = k.m, k.up
+        for other in k.machs:
+            if other.proc is not None and other.proc.nlocks:
+                other.until = max(other.until, other.cpu.now() + 1)
+                k.procs.dispatch(other)
+        k.m, k.up = m, up

@@ -255,10 +255,9 @@ def putpage(k: Kernel, p: Page | int) -> None:
     if not isinstance(p, Page):
         k.putswap(p)
         return
-    if p.image is not None:
-        decref(k, p)
-        return
-    if decref(k, p) == 0:
+    # The original looks at the image first; meanwhile the pager may cache the page for another holder, or
+    # forget it: the page would be free and cached, or lost. Between this decref and the look nothing runs.
+    if decref(k, p) == 0 and p.image is None:
         freepages(k, p, p, 1)
 
 

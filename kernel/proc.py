@@ -323,8 +323,11 @@ class Procs:
 
     def pause(self) -> None:
         """Let other processors run on; the process goes on where it is, on this one. For k.explore."""
+        k = self.k
+        s = k.m.splhi
         self.paused = True
         self.hub.switch()
+        k.m.splhi = s
 
     def runproc(self, m: Mach) -> Proc | None:
         """Pick the process m runs next and take it off its queue, or None. Source: port/proc.c:runproc.
@@ -941,6 +944,11 @@ class Procs:
             return
         for m in k.machs:
             while k.m is not m and m.flushmmu:
+                if not self.runvec:  # nobody else runs here meanwhile: go round the loop at once
+                    here = k.m
+                    rounds = max(here.until - here.cpu.now() - SCHEDNS, 0) // SCHEDNS
+                    here.cpu.spend(rounds * SCHEDNS)
+                    here.cs += rounds
                 self.sched()
 
     def killbig(self, why: str) -> None:
@@ -1004,5 +1012,3 @@ class Procs:
                 f"ut {p.time[TUser]} st {p.time[TSys]} nl {p.nlocks} nd {p.delaysched} pri {p.priority}"
             )
         return "\n".join(lines)
-
-

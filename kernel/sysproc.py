@@ -209,6 +209,9 @@ def sysrfork(k: Kernel, args: Args) -> int:
     except Error:
         # abort the child
         p.kp = True
+        # The original lets the parent go on writing pages that the dying child shares; if its segment is another
+        # process's too, that one's copy of a page then misses what the parent writes until the next flush.
+        k.mmu.flushmmu()
         k.procs.start(p, lambda: k.procs.pexit("fork aborted", True))
         k.procs.ready(p)
         raise

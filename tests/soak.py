@@ -1,57 +1,167 @@
-"""``python -m tests.soak [SEEDS]``: guests under the exploring scheduler, invariants checked, many seeds.
+"""``python -m tests.soak``: what takes minutes. Guests in many orders of events, and every failure at every place.
+
+Races: guests under the exploring scheduler, 200 seeds, on 1, 2 and 4 processors, invariants checked all the time.
+Failures: each kind of ``--fault-inject`` at each position that there is, on 1, 2 and 4 processors.
 
 Prints what failed, with the command that shows it, and the figures. Exit status 1 if anything failed.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
+import tempfile
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Final
 
-from tests.e2e.harness import run
+from emu.machine import Config, LoadError, Machine, MachineError
+from kernel.inject import KINDS
+from tests.e2e.harness import Console
 
-M = 1 << 20
-SMALL = ("cow 6", "forkbomb 4", "shm 4", "pipe 4", "sema 4", "text 4")
-LARGE = (*SMALL, "segs", "selfmod", "pingpong 20", "thrash 500 1", "swapfork 500")
+M: Final = 1 << 20
+CPUS: Final = (1, 2, 4)
+TINY: Final[dict[str, Any]] = {"memory": 2 * M, "swap": 8 * M}  # 128 user pages; the command's least has 384
+
+# Guests that verify what they do, the largest in half a second.
+PLENTY: Final = ("cow 6", "forkbomb 4", "shm 4", "pipe 4", "sema 4", "text 4")
+SHORT: Final = ("thrash 140 1", "swapfork 130", "pressure 45 3 1", "cow 100", "shm 80")
+OTHERS: Final = ("segs", "selfmod", "pingpong 20", "shootdown 5", "notes", "group", "ns", "cachefs 20")
+SELDOM: Final = ("alarm", "fp", "dirs", "fs9p 2", "textpressure 6 2")  # every tenth seed
+
+# Guests that are given failures; what there is of each kind differs.
+INJECTED: Final[dict[str, dict[str, Any]]] = {
+    "cow 2": {},
+    "exec echo hi": {},
+    "thrash 140 1": TINY,
+    "swapfork 110": TINY,
+}
+# What a failure of a kind may come to, besides nothing.
+ANSWERS: Final[dict[str, str | None]] = {
+    "newpage": None,
+    "malloc": "kernel allocate failed",
+    "textread": "i/o error",
+    "hostread": "i/o error",
+    "swapread": "i/o error in demand load accessing",
+    "swapwrite": "panic: executeio: page outp I/O error",
+}
+FEW: Final = 100  # with more positions than this the invariants are checked at the end only
 
 
-def one(argv: str, cpus: int, seed: int) -> str:
-    """What went wrong in one run, "" if nothing."""
-    small = argv.split()[0] in ("thrash", "swapfork")
-    config: dict[str, Any] = {"memory": 4 * M, "swap": 16 * M} if small else {}
-    try:
-        r = run(*argv.split(), cpus=cpus, seed=seed, sched="random", check=not small, timeout=100, **config)
-    except Exception as e:  # noqa: BLE001 whatever it is, it is a finding
-        return f"{type(e).__name__}: {e}"
-    return r.outcome.exits
+@dataclass(frozen=True)
+class Job:
+    """One run. ``options`` are the command's, where it has them, ``expect`` what the program may end with."""
+
+    argv: str
+    config: dict[str, Any]
+    options: str
+    expect: str | None = None
+
+    def command(self) -> str:
+        """A command that does the same, as far as one can."""
+        memory = " of a machine with 2M" if self.config.get("memory") == 2 * M else ""
+        return f"p9emu run --check {self.options} {self.argv}{memory}"
+
+    def run(self) -> str:
+        """What went wrong, "" if nothing."""
+        ended, _ = outcome(self.argv, self.config)
+        return "" if self.expect is not None and self.expect in ended else ended
 
 
-def soak(seeds: Iterable[int], guests: Sequence[str], cpus: Sequence[int]) -> list[str]:
-    """Run all combinations; one line for each that failed."""
-    bad = []
+def outcome(argv: str, config: dict[str, Any]) -> tuple[str, dict[str, int]]:
+    """How the program ended, "" if well, and how many operations of each kind to be injected there were.
+
+    Nothing of the host's may be left over.
+    """
+    program, *args = argv.split()
+    files = len(os.listdir("/proc/self/fd"))
+    with tempfile.TemporaryDirectory() as tmp:
+        old, tempfile.tempdir = tempfile.tempdir, tmp
+        try:
+            with closing(Machine(Config(timeout=100, **config))) as machine:
+                k = machine.kernel
+                k.console = Console()
+                try:
+                    ended = machine.run(program, args).exits
+                except (LoadError, MachineError) as e:
+                    ended = str(e)
+                except Exception as e:  # noqa: BLE001 whatever it is, it is a finding
+                    ended = f"{type(e).__name__}: {e}"
+                counts = dict(k.inject.count) if k.inject is not None else {}
+            left = os.listdir(tmp)
+        finally:
+            tempfile.tempdir = old
+    if left:
+        ended += f"; left the files {left}"
+    if len(os.listdir("/proc/self/fd")) != files:
+        ended += "; left open files"
+    return ended, counts
+
+
+def races(seeds: Iterable[int], cpus: Iterable[int] = CPUS, few: bool = False) -> Iterator[Job]:
+    """Guests under the exploring scheduler; only the quickest if ``few``."""
     for seed in seeds:
+        if few:
+            guests = PLENTY + (SHORT[:1] if seed % 5 == 0 else ())
+        else:
+            guests = PLENTY + SHORT + OTHERS + (SELDOM if seed % 10 == 0 else ())
         for n in cpus:
             for argv in guests:
-                wrong = one(argv, n, seed)
-                if wrong:
-                    bad.append(f"p9emu run --check --sched random --seed {seed} --cpus {n} {argv}: {wrong}")
-    return bad
+                config = {"seed": seed, "cpus": n, "sched": "random", "check": True}
+                if argv in SHORT:
+                    config |= TINY
+                yield Job(argv, config, f"--sched random --seed {seed} --cpus {n}")
+
+
+def failures(argv: str, cpus: int, kinds: Iterable[str] = KINDS, most: int = sys.maxsize) -> Iterator[Job]:
+    """One failure at each position there is, or at so many of them, evenly."""
+    config = INJECTED[argv] | {"cpus": cpus}
+    _, counts = outcome(argv, config | {"inject": tuple((kind, sys.maxsize, False) for kind in KINDS)})
+    for kind in kinds:
+        total = counts[kind]
+        few = min(total, most)
+        for n in sorted({1 + i * (total - 1) // max(1, few - 1) for i in range(few)}):
+            injected = config | {"inject": ((kind, n, False),), "check": total <= FEW}
+            yield Job(argv, injected, f"--fault-inject {kind}:{n} --cpus {cpus}", ANSWERS[kind])
+
+
+def jobs(part: str, seeds: int) -> Iterator[Job]:
+    """All there is to do."""
+    if part in ("all", "failures"):
+        for argv in INJECTED:
+            for cpus in CPUS:
+                yield from failures(argv, cpus)
+    if part in ("all", "races"):
+        yield from races(range(seeds))
+
+
+def attempt(job: Job) -> str:
+    """A line if the job fails, else ""."""
+    wrong = job.run()
+    return f"{job.command()}: {wrong}" if wrong else ""
 
 
 def main() -> int:
     """The command."""
-    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    parser = argparse.ArgumentParser(prog="tests.soak", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--part", choices=("all", "races", "failures"), default="all")
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    options = parser.parse_args()
     start = time.monotonic()
-    failures = 0
-    for seed in range(seeds):
-        for line in soak([seed], LARGE, (1, 2, 4)):
-            failures += 1
-            print(line, flush=True)
-    runs = seeds * 3 * len(LARGE)
-    print(f"{seeds} seeds, {runs} runs, {failures} failures, {time.monotonic() - start:.0f} s")
-    return 1 if failures else 0
+    runs = bad = 0
+    with ProcessPoolExecutor(options.workers) as pool:
+        for line in pool.map(attempt, jobs(options.part, options.seeds), chunksize=8):
+            runs += 1
+            if line:
+                bad += 1
+                print(line, flush=True)
+    print(f"{runs} runs, {bad} failures, {time.monotonic() - start:.0f} s")
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

@@ -1,72 +1,43 @@
-"""One failure at each place where it can happen: the original's answer, and everything else in order."""
+"""One failure at each place where it can happen: a slice of what ``make soak`` does."""
 
-from contextlib import closing
+import gc
+import weakref
 
 import pytest
 
-from emu.machine import Config, LoadError, Machine, MachineError, Outcome
+from emu.machine import Config, Machine, MachineError
+from kernel.inject import KINDS
 from tests.e2e.harness import Console
-
-M = 1 << 20
-GUESTS = {
-    "cow 4": {},
-    "exec echo hi": {},
-    "swapfork 700": {"memory": 4 * M, "swap": 16 * M},
-    "thrash 600 1": {"memory": 4 * M, "swap": 16 * M},
-}  # fmt: skip
+from tests.soak import ANSWERS, INJECTED, attempt, failures, outcome
 
 
-def inject(argv: str, kind: str, n: int) -> tuple[Outcome | str, int]:
-    """The outcome with the n-th operation of a kind failing (a panic's text, if it comes to that), and how many
-    such operations there were."""
-    program, *args = argv.split()
-    config = Config(inject=((kind, n, False),), timeout=60, **GUESTS[argv])  # type: ignore[arg-type]
-    with closing(Machine(config)) as machine:
-        k = machine.kernel
-        k.console = Console()
-        try:
-            outcome: Outcome | str = machine.run(program, args)  # ends with check()
-        except MachineError as e:
-            outcome = str(e)
-        assert k.inject is not None
-        return outcome, k.inject.count[kind]
+@pytest.mark.parametrize(("argv", "cpus"), [(argv, 1) for argv in INJECTED] + [("cow 2", 2), ("thrash 140 1", 2)])
+def test_the_nth_operation_fails(argv: str, cpus: int) -> None:
+    """The original's answer, and all else in order."""
+    most = 4 if INJECTED[argv] else 16
+    assert [line for job in failures(argv, cpus, most=most) if (line := attempt(job))] == []
 
 
-def positions(argv: str, kind: str, most: int) -> list[int]:
-    """The places to fail at: all, or some of them evenly if there are very many."""
-    _, total = inject(argv, kind, 10**9)
-    few = min(total, most)
-    return sorted({1 + i * (total - 1) // max(1, few - 1) for i in range(few)})
+def test_every_kind_happens_and_is_told() -> None:
+    told = dict.fromkeys(KINDS, 0)
+    for argv in INJECTED:
+        for job in failures(argv, 1, most=1):
+            ended, counts = outcome(argv, job.config)
+            (kind,) = counts
+            answer = ANSWERS[kind]
+            assert counts[kind] >= 1
+            told[kind] += answer is not None and answer in ended
+    assert all(told[kind] for kind in KINDS if ANSWERS[kind] is not None), told
 
 
-@pytest.mark.parametrize("argv", GUESTS)
-@pytest.mark.parametrize(
-    ("kind", "answer"),
-    [
-        ("newpage", None),
-        ("malloc", "kernel allocate failed"),
-        ("textread", "i/o error in demand load"),
-        ("swapread", "i/o error in demand load"),
-    ],
-)
-def test_the_nth_operation_fails(argv: str, kind: str, answer: str | None) -> None:
-    for n in positions(argv, kind, 12):
-        try:
-            outcome, _ = inject(argv, kind, n)
-        except LoadError as e:  # the program itself could not be loaded
-            outcome = str(e)
-        if isinstance(outcome, str):
-            assert answer is not None
-            assert answer in outcome
-            continue
-        assert isinstance(outcome, Outcome)
-        if answer is None:
-            assert outcome.exits == ""
-        elif outcome.exits:
-            assert outcome.status == 1
-
-
-@pytest.mark.parametrize("argv", ["swapfork 700", "thrash 600 1"])
-def test_a_failed_write_to_swap_is_the_originals_panic(argv: str) -> None:
-    for n in positions(argv, "swapwrite", 3):
-        assert inject(argv, "swapwrite", n)[0] == "panic: executeio: page outp I/O error"
+def test_a_machine_in_panic_is_forgotten_when_closed() -> None:
+    """With processes in the midst of kernel work: their stacks would keep it."""
+    machine = Machine(Config(memory=2 << 20, swap=8 << 20, inject=(("swapwrite", 1, False),)))
+    machine.kernel.console = Console()
+    with pytest.raises(MachineError, match="I/O error"):
+        machine.run("thrash", ["140", "1"])
+    ref = weakref.ref(machine)
+    machine.close()
+    del machine
+    gc.collect()
+    assert ref() is None

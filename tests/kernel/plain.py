@@ -337,7 +337,7 @@ class PlainKernel(Kernel):
             m = procs.rng.choice(some)
         else:
             m = min(some, key=lambda m: (m.cpu.now(), m.proc is not None, m.machno))
-        self.m, self.up = m, m.proc
+        self.m, self.up = m, None
         procs.runtimers(m.cpu.now())
         return m
 

@@ -2,10 +2,14 @@
 
 import pytest
 
-from kernel.dat import SEG1, SG_BSS, SG_RONLY
+from kernel import mmu
+from kernel.dat import PG_ONSWAP, SEG1, SG_BSS, SG_RONLY, Page
 from kernel.fault import fault
+from kernel.kernel import Kernel
 from kernel.mem import PTEVALID, PTEWRITE
-from tests.kernel.plain import PlainKernel
+from kernel.page import mustpage
+from kernel.swap import executeio, pagepte
+from tests.kernel.plain import PlainKernel, entry
 
 BASE = 0x100000
 
@@ -22,3 +26,33 @@ def test_16_a_read_only_segment_becomes_writable_by_reading_it(
     assert fault(kernel, BASE, True) == 0
     assert up.mmupdb is not None
     assert kernel.mmu.walk(up.mmupdb.pa, BASE) & (PTEVALID | PTEWRITE) == PTEVALID | writable
+
+
+def test_25_page_taken_while_putmmu_waits_is_not_mapped(kernel: PlainKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel.swapimage.c = kernel.file(bytes(1 << 17))
+    up = kernel.up
+    assert up is not None
+    s = kernel.segment(up, SEG1, SG_BSS, BASE, 2)
+
+    def waits(k: Kernel, clear: bool, va: int) -> Page:
+        """The process sleeps, the pager takes its page, it comes back."""
+        pte = s.map[0]
+        if pte is not None and isinstance(pte.pages[0], Page) and up.mmupdb is not None:
+            pagepte(k, SG_BSS, pte, 0)
+            executeio(k)
+            up.newtlb = True
+            k.mmu.flushmmu()
+        return mustpage(k, clear, va)
+
+    assert fault(kernel, BASE + 0x1000, True) == 0  # a directory, and the kernel's own table
+    kernel.mmu.flushmmu()
+    up.mmufree = None  # another table is wanted
+    monkeypatch.setattr(mmu, "mustpage", waits)
+    assert fault(kernel, BASE, True) == 0
+    assert entry(s, BASE) == PG_ONSWAP  # in slot 0
+    assert up.mmupdb is not None
+    assert kernel.mmu.walk(up.mmupdb.pa, BASE) & PTEVALID == 0
+    assert fault(kernel, BASE, True) == 0
+    page = entry(s, BASE)
+    assert isinstance(page, Page)
+    assert kernel.mmu.walk(up.mmupdb.pa, BASE) & ~0xFFF == page.pa

@@ -70,7 +70,7 @@ MUTANTS = (
     _m(
         "lost decref",
         "page:putpage",
-        [("    if p.image is not None:\n        decref(k, p)\n", "    if p.image is not None:\n")],
+        [("decref(k, p) == 0 and p.image is None", "p.image is None and decref(k, p) == 0")],
         V,
         E,
     ),
