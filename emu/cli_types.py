@@ -38,6 +38,8 @@ class Options:
     swapfile: str | None
     sched: str
     inject: tuple[tuple[str, int, bool], ...]
+    clock: str = "virtual"
+    root: tuple[str, bool] | None = None
 
 
 def size(text: str) -> int:
@@ -106,8 +108,16 @@ def bind(text: str) -> tuple[str, str, bool]:
     if not os.path.isdir(host):
         raise BadParameter(f"{host!r} is not a directory of the host.")
     if not guestdir(path).strip("/"):
-        raise BadParameter("the guest's root cannot be replaced.")
+        raise BadParameter("the guest's root cannot be replaced; --root does that.")
     return host, path, rest != text
+
+
+def root(text: str) -> tuple[str, bool]:
+    """Host path and whether writable, of DIR or DIR:rw."""
+    host = text.removesuffix(":rw")
+    if not os.path.isdir(host):
+        raise BadParameter(f"{host!r} is not a directory of the host.")
+    return host, host != text
 
 
 def env(text: str) -> tuple[str, str]:

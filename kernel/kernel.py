@@ -108,6 +108,7 @@ class Kernel:
         self.rng = random.Random(0)
         self.files = Files()
         self.files.kerndate = EPOCH
+        self.epoch = EPOCH * NSPERSEC  # when time began, ns since 1970
         self.onprint: Callable[[str], None] | None = None
         self.sink: Sink | None = None
         self.explore: Callable[[str], None] | None = None
@@ -159,8 +160,8 @@ class Kernel:
     # Time and chance
 
     def nsec(self) -> int:
-        """Virtual time of day, ns since 1970."""
-        return EPOCH * NSPERSEC + self.m.cpu.now()
+        """Time of day, ns since 1970."""
+        return self.epoch + self.m.cpu.now()
 
     def random(self, n: int) -> bytes:
         """n bytes of the seeded generator behind /dev/random."""
