@@ -363,6 +363,7 @@ class Machine:
 
     def close(self) -> None:
         """Give everything back. The machine is of no use afterwards."""
+        self.kernel.procs.shutdown()
         boot.shutdown(self)
         if self.disk is not None:
             self.disk.close()

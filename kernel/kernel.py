@@ -114,6 +114,7 @@ class Kernel:
         self.explore: Callable[[str], None] | None = None
         self.inject: Inject | None = None
         self.checking = False
+        self.checkmemo = check.Memo()
         self._checked = (0,) * 6
         self.halted = False  # the program has ended: run nothing more
         self.nfault = 0
