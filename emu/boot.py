@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from emu.aout import AoutError, load, script
 from emu.cli_program import resolve
 from kernel.chan import namec
-from kernel.chandat import MAFTER, MCREATE, MREPL, ORDWR, Abind, Amount, Aopen, Atodir, Chan, kstr
-from kernel.channel import cclone, cmount, newpath
+from kernel.chandat import MAFTER, MBEFORE, MCREATE, MREPL, ORDWR, Abind, Amount, Aopen, Atodir, Chan, kstr
+from kernel.channel import cclone, cclose, cmount, newpath
 from kernel.dat import SG_STACK, SSEG, TSEG, Proc, TReal, Waitmsg
 from kernel.devcons import Consdev, conschan
 from kernel.devdup import Dupdev
@@ -33,7 +33,7 @@ from kernel.swap import setswapchan
 from kernel.sysproc import exec_
 
 if TYPE_CHECKING:
-    from emu.machine import Machine
+    from emu.machine import Machine, Root
     from kernel.hw import Disk
     from kernel.kernel import Kernel
 
@@ -133,6 +133,11 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> Exception |
     root = k.devtab[0]
     host = k.devtab[-1]
     assert isinstance(root, Rootdev) and isinstance(host, Hostdev)
+    if machine.config.root is not None:
+        try:
+            _hostroot(k, machine.config.root, root, host)
+        except Error as e:
+            return LoadError(f"--root {machine.config.root.host}: {e}", 2)
     _bind(k, namec(k, "#c", Abind, 0), "/dev", MREPL)
     _bind(k, namec(k, "#d", Abind, 0), "/fd", MREPL)
     _bind(k, namec(k, "#e", Abind, 0), "/env", MREPL | MCREATE)
@@ -144,7 +149,7 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> Exception |
     _bind(k, host.bind(guests, False), "/bin", MAFTER)
     for b in machine.config.binds:
         try:
-            root.mkdir(b.guest)
+            _mountpoint(k, root, b.guest)
             new = host.bind(b.host, b.writable)
             _bind(k, new, b.guest, MREPL | (MCREATE if b.writable else 0))
         except Error as e:
@@ -154,6 +159,42 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> Exception |
     for var, value in (*KENV, *machine.config.env):
         ksetenv(k, var, value)
     return None
+
+
+def _hostroot(k: Kernel, dir: Root, root: Rootdev, host: Hostdev) -> None:
+    """A directory of the host as the root, before ``#/``, which has the mount points that are missing there.
+
+    /bin begins with the program, and has what lib/namespace binds there; /tmp is writable in any case.
+    """
+    _bind(k, host.bind(dir.host, dir.writable), "/", MBEFORE | (MCREATE if dir.writable else 0))
+    root.hide(lambda name: _there(k, f"/{name}", "M"))
+    _bind(k, namec(k, "#//bin", Abind, 0), "/bin", MBEFORE)
+    for name in ("/386/bin", "/rc/bin"):
+        if _there(k, name):
+            _bind(k, namec(k, name, Abind, 0), "/bin", MAFTER)
+    if not dir.writable:
+        _bind(k, namec(k, "#//tmp", Abind, 0), "/tmp", MREPL | MCREATE)
+
+
+def _there(k: Kernel, path: str, dc: str = "") -> bool:
+    """Whether that is a directory, and one of device dc if one is named."""
+    try:
+        c = namec(k, path, Atodir, 0)
+    except Error:
+        return False
+    right = dc in ("", k.devtab[c.type].dc)
+    cclose(k, c)
+    return right
+
+
+def _mountpoint(k: Kernel, root: Rootdev, path: str) -> None:
+    """See to it that there is a directory to bind upon: in ``#/``, and where the root is the host's, below that."""
+    root.mkdir(path)
+    names = [n for n in path.split("/") if n not in ("", ".")]
+    for i in range(1, len(names) + 1):
+        if not _there(k, "/" + "/".join(names[:i])):
+            above = "/" + "/".join(names[: i - 1])
+            _bind(k, namec(k, "#/" + above, Abind, 0), above, MAFTER)
 
 
 def _child(k: Kernel, up: Proc, first: First, args: list[bytes], cwd: str) -> int:
@@ -225,6 +266,12 @@ def hostpath(machine: Machine, p: Proc) -> str | None:
     name = c.path.s.removeprefix("/bin/")
     if name == machine.program[0]:
         return machine.program[1]
+    root = machine.config.root
+    if root is not None:
+        for dir in ("", "/386", "/rc"):
+            at = f"{root.host}{dir}{c.path.s}"
+            if os.path.isfile(at):
+                return at
     return str(guest.path(name)) if any(g.name == name for g in guest.guests()) else None
 
 

@@ -24,6 +24,7 @@ Exit status of run and trace:
   126      the program cannot be loaded
   127      the program was not found
   130      interrupted
+  128+N    ended by the host's signal N (HUP, QUIT, TERM)
 """
 
 

@@ -21,6 +21,7 @@ class Front(click.Command):
     ) -> NoReturn:
         """Run the command and exit with its status (an int that it returns, 0 otherwise)."""
         extra["standalone_mode"] = False
+        _streams()
         try:
             result = super().main(args=args, prog_name=prog_name or self.program, **extra)
             status = result if isinstance(result, int) else 0
@@ -56,6 +57,15 @@ class Front(click.Command):
 
 class FrontGroup(Front, click.Group):
     """The same for a group of commands."""
+
+
+def _streams() -> None:
+    """Take the place of a standard stream that is closed: else the next file to be opened would be the guest's."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if fd else os.O_WRONLY)  # using it fails as before
 
 
 def _usage(e: click.ClickException) -> str:

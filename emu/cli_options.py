@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from emu.cli_types import bind, env, guestdir, injection, seconds, size, swapsize
+from emu.cli_types import bind, env, guestdir, injection, root, seconds, size, swapsize
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -37,6 +37,12 @@ def machine_options(memory: str = "64M", notefp: bool = False) -> Callable[[Func
             help="Show a host directory in the guest's name space, read-only unless :rw follows. Repeatable.",
         ),
         click.option(
+            "--root",
+            type=root,
+            metavar="DIR[:rw]",
+            help="Make a host directory the root of the guest's name space, read-only unless :rw follows.",
+        ),
+        click.option(
             "--env",
             type=env,
             multiple=True,
@@ -58,6 +64,13 @@ def machine_options(memory: str = "64M", notefp: bool = False) -> Callable[[Func
             show_default=True,
             metavar="N",
             help="Seed of everything random; equal seeds give equal runs.",
+        ),
+        click.option(
+            "--clock",
+            type=click.Choice(["virtual", "real"]),
+            default="virtual",
+            show_default=True,
+            help="What time is in the guest: computed and repeatable, or the host's.",
         ),
         click.option(
             "--swap",

@@ -124,7 +124,8 @@ def _execute(
     options: Options, program: str, args: Sequence[str], sink: "Sink | None", symbols: "Symbols | None"
 ) -> "Outcome":
     """Make a machine, run program on it, and turn its failures into ours."""
-    from emu.machine import Bind, Config, LoadError, Machine, MachineError, TimeLimit
+    from emu.machine import Bind, Config, LoadError, Machine, MachineError, Root, TimeLimit
+    from emu.signals import Ended
 
     if options.swapfile is not None and not options.swap:
         raise Failure("--swap-file needs --swap SIZE", USAGE)
@@ -144,6 +145,8 @@ def _execute(
         sched=options.sched,
         inject=options.inject,
         notefp=options.notefp,
+        clock=options.clock,
+        root=Root(*options.root) if options.root is not None else None,
     )
     try:
         with closing(Machine(config, sink)) as machine:
@@ -154,6 +157,8 @@ def _execute(
         raise Failure(str(e), e.status) from None
     except TimeLimit as e:
         raise Failure(str(e) or f"time limit of {options.timeout:g} s reached", TIMEOUT) from None
+    except Ended as e:
+        raise Failure(str(e), e.status) from None
     except MachineError as e:
         raise _broken(e, options.verbose) from None
 

@@ -39,6 +39,8 @@ class Options:
     sched: str
     inject: tuple[tuple[str, int, bool], ...]
     notefp: bool
+    clock: str = "virtual"
+    root: tuple[str, bool] | None = None
 
 
 def size(text: str) -> int:
@@ -107,8 +109,16 @@ def bind(text: str) -> tuple[str, str, bool]:
     if not os.path.isdir(host):
         raise BadParameter(f"{host!r} is not a directory of the host.")
     if not guestdir(path).strip("/"):
-        raise BadParameter("the guest's root cannot be replaced.")
+        raise BadParameter("the guest's root cannot be replaced; --root does that.")
     return host, path, rest != text
+
+
+def root(text: str) -> tuple[str, bool]:
+    """Host path and whether writable, of DIR or DIR:rw."""
+    host = text.removesuffix(":rw")
+    if not os.path.isdir(host):
+        raise BadParameter(f"{host!r} is not a directory of the host.")
+    return host, host != text
 
 
 def env(text: str) -> tuple[str, str]:

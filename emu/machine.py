@@ -1,25 +1,26 @@
 """The machine: memory, processors and kernel, booted and run to the end of one program.
 
 Processors are run in turn, the one whose virtual clock is furthest behind first, each for a slice of
-time at the most; the turns are a function of the guest alone, so a run repeats itself exactly.
+time at the most; the turns are a function of the guest alone, so a run repeats itself exactly. With the host's clock
+they take turns, and what happens depends on when it happens.
 """
 
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from emu import boot
-from emu.console import HostConsole, Interrupted, warn
+from emu.clock import Clock, Hostclock, Realcpu
+from emu.console import HostConsole, warn
 from emu.cpu import Cpu
 from emu.disk import FileDisk
 from emu.memory import Memory
+from emu.signals import Signals
+from emu.signals import TimeLimit as TimeLimit
 from kernel.dat import Broken, Dead, Mach
 from kernel.error import Panic
 from kernel.explore import Explore
@@ -49,6 +50,14 @@ class Bind:
 
 
 @dataclass(frozen=True)
+class Root:
+    """A host directory as the root of the guest's name space."""
+
+    host: str
+    writable: bool = False
+
+
+@dataclass(frozen=True)
 class Config:
     """What a machine is made of. ``memory`` in bytes, ``timeout`` in seconds of the host's time."""
 
@@ -67,6 +76,8 @@ class Config:
     sched: str = "fifo"  # or "random": an exploring scheduler, by seed
     inject: tuple[tuple[str, int, bool], ...] = ()  # operation, number, whether every such number fails
     notefp: bool = False  # note handlers may use floating point
+    clock: str = "virtual"  # or "real": the host's
+    root: Root | None = None  # a host directory as the root of the name space
 
 
 class LoadError(Exception):
@@ -83,10 +94,6 @@ class MachineError(Exception):
     def __init__(self, message: str, dump: str = "") -> None:
         super().__init__(message)
         self.dump = dump
-
-
-class TimeLimit(Exception):
-    """Config.timeout is over (status 124)."""
 
 
 @dataclass
@@ -129,9 +136,12 @@ def hoststatus(string: str) -> int:
 
 
 class Machine:
-    """One emulated computer. ``sink`` gets every kernel event; it may raise to end the run."""
+    """One emulated computer. ``sink`` gets every kernel event; it may raise to end the run.
 
-    def __init__(self, config: Config, sink: Sink | None = None) -> None:
+    ``clock`` is what time it follows with Config.clock "real", the host's if not given.
+    """
+
+    def __init__(self, config: Config, sink: Sink | None = None, clock: Clock | None = None) -> None:
         self.config = config
         conf = confinit(config.memory, config.cpus)
         if config.swap:
@@ -140,10 +150,15 @@ class Machine:
         # The kernel's window maps 4 MB at a time; what -m leaves of the last 4 MB nobody uses.
         self.memory = Memory(ROUND(config.memory, 4 * MB))
         self.kernel = k = Kernel(conf, self.memory, config.memory - conf.upages * BY2PG)
+        if config.clock == "real":
+            clock = clock or Hostclock()
+            k.epoch = clock.epoch
+        else:
+            clock = None
         self.cpus: list[Cpu] = []
         for n in range(config.cpus):
             try:
-                cpu = Cpu(n, self.memory, self._service(n), counter=config.counter)
+                cpu = self._cpu(n, clock)
             except ImportError as e:
                 raise MachineError(f"--counter native: {e}") from None
             self.cpus.append(cpu)
@@ -159,17 +174,23 @@ class Machine:
             k.procs.rng = explore.rng
         if config.inject:
             k.inject = Inject({kind: (n, every) for kind, n, every in config.inject})
-        self.console = k.console = HostConsole()
+        self.clock = clock
+        self.turns = list(range(config.cpus))  # with a clock: when each processor had its last turn
+        self.signals = Signals(self._stop, config.timeout)
+        self.console = k.console = HostConsole(k, self.signals, live=clock is not None)
         if config.verbose:
             k.onprint = lambda text: warn(text.rstrip("\n"))
         if config.counter == "auto" and not self.cpus[0].counter.native:
             warn("the block counter is in Python, as no C compiler was there at installation: running slower")
         self.disk = self._swapdisk()
-        self.timedout = False
-        self.interrupts = 0  # times that Ctrl-C was typed
-        self.posted = False  # the note for the first was posted
+        self.posted = False  # the note for the first Ctrl-C was posted
         self.first: boot.First | None = None
         self.program = ("", "")  # name in the guest and host path of what runs
+
+    def _cpu(self, n: int, clock: Clock | None) -> Cpu:
+        if clock is None:
+            return Cpu(n, self.memory, self._service(n), counter=self.config.counter)
+        return Realcpu(n, self.memory, self._service(n), counter=self.config.counter, clock=clock.now)
 
     def _swapdisk(self) -> FileDisk | None:
         config = self.config
@@ -198,20 +219,17 @@ class Machine:
         """
         started = time.perf_counter()
         first = self.first = boot.boot(self, program, [os.fsencode(a) for a in args])
-        old = self._alarm(True)
-        sigint = self._catch()
         try:
-            self._loop()
-            if self.config.verbose:
-                self._leftovers(first)
-            self.kernel.up = None
-            self.kernel.check()
+            with self.signals:
+                self._loop()
+                if self.config.verbose:
+                    self._leftovers(first)
+                self.kernel.up = None
+                self.kernel.check()
         except Panic as e:
             raise MachineError(f"panic: {e}", self.kernel.procs.dump()) from e
         finally:
-            self._alarm(False, old)
-            if sigint is not None:
-                signal.signal(signal.SIGINT, sigint)  # type: ignore[arg-type]
+            self.console.raw(False)
         w = first.wait
         if first.loaderror is not None:
             raise first.loaderror
@@ -225,28 +243,33 @@ class Machine:
         k = self.kernel
         machs = k.machs
         procs = k.procs
+        signals, console = self.signals, self.console
         while not k.halted:
-            if self.interrupts:
+            signals.check()
+            if signals.interrupts:
                 self._interrupted()
-            if self.timedout:
-                raise TimeLimit(f"time limit of {self.config.timeout:g} s reached")
             busy = [m for m in machs if m.proc is not None]
             if not busy and not procs.runvec:
                 self._sleep()
                 continue
             front = min(m.cpu.now() for m in busy or machs)
             for m in machs:
-                if m.proc is None and m.cpu.now() < front:
+                if m.proc is None and (m.cpu.now() < front or (self.clock is not None and m.nexttick <= front)):
                     procs.idle(m, front)
             some = machs if procs.runvec else busy
             if procs.rng is not None:
                 m = procs.rng.choice(some)
+            elif self.clock is not None:
+                m = min(some, key=lambda m: self.turns[m.machno])
+                self.turns[m.machno] = max(self.turns) + 1
             else:
                 # of two at the same time, the idle one: it takes what is ready, while the other goes on
                 m = min(some, key=lambda m: (m.cpu.now(), m.proc is not None, m.machno))
             now = m.cpu.now()
             k.m, k.up = m, None
             procs.runtimers(now)
+            if console.waiting and console.poll(now):
+                console.wake()
             m.until = min(m.nexttick, procs.nexttimer())
             if len(machs) > 1:
                 m.until = min(m.until, now + SLICE)
@@ -256,11 +279,28 @@ class Machine:
                 self.cpus[m.machno].run(regs, m.until)  # type: ignore[arg-type]
 
     def _sleep(self) -> None:
-        """Nothing can run: let time jump to the next timer."""
+        """Nothing can run: wait for input, if a process does, or let time pass until the next timer.
+
+        Virtual time stands still while it is waited for input, but if that comes from a terminal: then it passes no
+        faster than the host's.
+        """
         k = self.kernel
+        console, clock = self.console, self.clock
         t = k.procs.nexttimer()
-        if t == Never:
+        if t == Never and not console.waiting:
             raise MachineError("no progress: every process waits for another", k.procs.dump())
+        source = console if console.waiting else None
+        k.m, k.up = k.machs[0], None
+        if clock is not None or source is not None:
+            left = None if t == Never or (source and not console.live) else max(t - k.m.cpu.now(), 0)
+            wait = clock.wait if clock is not None else Signals.wait
+            if wait(self.signals, source, left):
+                console.wake()
+                return
+            if self.signals.came:
+                return
+            if clock is not None:
+                t = clock.now()
         for m in k.machs:
             k.procs.idle(m, t)
         k.m, k.up = k.machs[0], None
@@ -268,64 +308,20 @@ class Machine:
 
     # Ctrl-C: the first one is the note "interrupt" to the program's group, the second one the machine's end.
 
-    def _catch(self) -> object:
-        """Have Ctrl-C set flags that the loop and the block hook test; the handler before, to be put back."""
-        if threading.current_thread() is not threading.main_thread():
-            return None
-
-        def handler(_no: int, _frame: FrameType | None) -> None:
-            self.interrupts += 1
-            for cpu in self.cpus:
-                cpu.requeststop()
-            if self.interrupts > 2:
-                raise KeyboardInterrupt  # the loop does not come round
-            if self.console.reading:
-                raise Interrupted if self.interrupts == 1 else KeyboardInterrupt
-
-        self.console.onintr = self._endsread
-        return signal.signal(signal.SIGINT, handler)
-
     def _interrupted(self) -> None:
         """In the loop, after Ctrl-C."""
+        if self.posted:
+            return
         k = self.kernel
-        if self.interrupts > 1:
-            raise KeyboardInterrupt
         k.m, k.up = k.machs[0], None
-        self._postnote()
-
-    def _postnote(self) -> bool:
-        """Post the note of the first Ctrl-C, unless that was done; False if it must wait."""
         if self.first is None or not self.first.noteid:
             raise KeyboardInterrupt  # there is no program yet
-        if not self.posted:
-            self.posted = hostnote(self.kernel, self.first.noteid, "interrupt")
-        return self.posted
+        self.posted = hostnote(k, self.first.noteid, "interrupt")
 
-    def _endsread(self) -> bool:
-        """Ctrl-C in a read from the console: whether the process that reads goes on without."""
-        up = self.kernel.up
-        return not self._postnote() or (up is not None and bool(up.notepending))
-
-    def _alarm(self, on: bool, old: object = None) -> object:
-        """Start or stop the host timer of --timeout. It only sets flags that the loop and the block hook test."""
-        seconds = self.config.timeout
-        if seconds is None or threading.current_thread() is not threading.main_thread():
-            return None
-        if not on:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, old or signal.SIG_DFL)  # type: ignore[arg-type]
-            return None
-
-        def handler(_no: int, _frame: FrameType | None) -> None:
-            self.timedout = True
-            for cpu in self.cpus:
-                cpu.requeststop()
-            if self.console.reading:
-                raise TimeLimit(f"time limit of {seconds:g} s reached")
-
-        previous = signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
-        return previous
+    def _stop(self) -> None:
+        """Have the processors return to the loop; a signal handler calls it."""
+        for cpu in self.cpus:
+            cpu.requeststop()
 
     # Reports
 
@@ -369,6 +365,7 @@ class Machine:
 
     def close(self) -> None:
         """Give everything back. The machine is of no use afterwards."""
+        self.kernel.procs.shutdown()
         boot.shutdown(self)
         for p in self.kernel.procs.everyproc():
             p.greenlet = None  # the garbage collector does not see into a suspended one, which has all of the machine

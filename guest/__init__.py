@@ -2,6 +2,7 @@
 
 import atexit
 from contextlib import ExitStack
+from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def guests() -> list[Guest]:
     return list(CATALOG)
 
 
+@cache
 def path(name: str) -> Path:
     """The a.out file of a bundled program, good until this process ends; raises KeyError."""
     if name not in {g.name for g in CATALOG}:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from itertools import compress, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias
-from weakref import WeakKeyDictionary
 
 from kernel.dat import (
     PG_ONSWAP,
@@ -69,9 +68,6 @@ class Memo:
     tables: Tables = field(default_factory=dict)
 
 
-_memos: WeakKeyDictionary[Kernel, Memo] = WeakKeyDictionary()
-
-
 def check(k: Kernel, extra: Counter[int] | None = None, segments: list[Segment] | None = None) -> list[str]:
     """What is wrong, in words; empty if nothing is.
 
@@ -100,7 +96,7 @@ class _Check:
 
     def __init__(self, k: Kernel) -> None:
         self.k = k
-        self.memo = _memos.setdefault(k, Memo())
+        self.memo = k.checkmemo
         self.busy = k.procs.blocked()  # someone may hold references on its kernel stack
         self.wrong: list[str] = []
         self.lists: list[tuple[str, list[Page]]] = []  # a page is on one of them, and there once

@@ -1,7 +1,9 @@
 """The console and the kernel's own files, ``#c``. Source: port/devcons.c.
 
-Missing on purpose: consctl, kprint, reboot and config, which serve a machine's screen, keyboard and boot loader;
-and setting the clock, which is virtual.
+Reading cons and writing consctl is done here. In the original of this commit both are errors: kbdfs(8), a program,
+serves these two files over the device's own. consctl does what kbdfs, and devcons.c before it, did.
+
+Missing on purpose: kprint, reboot and config, which serve a machine's screen and boot loader; and setting the clock.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ consdir: Final = (
     Dirtab(".", Qid(Qdir, 0, QTDIR), 0, DMDIR | 0o555),
     _file("bintime", Qbintime, 24, 0o664),
     _file("cons", Qcons, 0, 0o660),
+    _file("consctl", Qconsctl, 0, 0o220),
     _file("cputime", Qcputime, 6 * NUMSIZE, 0o444),
     _file("drivers", Qdrivers, 0, 0o444),
     _file("hostdomain", Qhostdomain, DOMLEN, 0o664),
@@ -71,6 +74,9 @@ class Console(Protocol):
 
     def write(self, fd: int, data: bytes) -> None:
         """Write all of data to standard output (1) or standard error (2)."""
+
+    def raw(self, on: bool) -> None:
+        """Give each byte that is typed to the reader as it is, at once; or lines, edited."""
 
 
 def kprint(k: Kernel, text: str) -> None:
@@ -128,6 +134,10 @@ class Consdev(Dev):
     name = "cons"
     tab = consdir
 
+    def __init__(self, k: Kernel) -> None:
+        super().__init__(k)
+        self.ctl = 0  # times consctl is open
+
     def stores(self, c: Chan) -> str:
         """Where the store is not readstr's memmove."""
         if c.qid.path == Qzero:
@@ -137,7 +147,17 @@ class Consdev(Dev):
     def open(self, c: Chan, omode: int) -> Chan:
         """Source: port/devcons.c:consopen."""
         c.aux = None
-        return super().open(c, omode)
+        c = super().open(c, omode)
+        if c.qid.path == Qconsctl:
+            self.ctl += 1
+        return c
+
+    def close(self, c: Chan) -> None:
+        """The last close of consctl ends raw mode. Source: port/devcons.c:consclose."""
+        if c.qid.path == Qconsctl and c.flag & Chan.COPEN:
+            self.ctl -= 1
+            if self.ctl == 0:
+                self.k.console.raw(False)
 
     def read(self, c: Chan, n: int, offset: int) -> bytes:
         """Source: port/devcons.c:consread."""
@@ -219,6 +239,8 @@ class Consdev(Dev):
             fd = 2 if c.aux == 2 else 1
             for i in range(0, n, 8192):
                 k.console.write(fd, data[i : i + 8192])
+        elif q == Qconsctl:
+            self._consctl(data)
         elif q == Qnull:
             pass
         elif q in (Qtime, Qbintime):
@@ -248,6 +270,12 @@ class Consdev(Dev):
         else:
             raise Error(Egreg)
         return n
+
+    def _consctl(self, data: Data) -> None:
+        """Words, of which rawon and rawoff mean something; the others (holdon, ctlpoff) are for a keyboard."""
+        for word in data[0:256].split():
+            if word in (b"rawon", b"rawoff"):
+                self.k.console.raw(word == b"rawon")
 
     def _hostowner(self, data: Data) -> None:
         """Source: port/auth.c:hostownerwrite."""

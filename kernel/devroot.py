@@ -7,7 +7,7 @@ a directory's permissions allow it (/tmp), processes make files of their own, ke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from kernel.chandat import (
@@ -92,6 +92,7 @@ class Rootdev(Dev):
         self.npath = 0
         self.used = 0  # bytes in memory
         self.nnodes = 0  # files made by processes
+        self.hidden: set[str] = set()  # names in the root that reading it does not tell
         self.root = Node("/", 0, DMDIR | 0o555, None, k.eve)
         for d in ROOTDIRS:
             self._new(self.root, d, DMDIR | (0o777 if d == "tmp" else 0o555))
@@ -138,6 +139,11 @@ class Rootdev(Dev):
         """Show one regular file of the host, read-only. Raises Error if it is none or cannot be read."""
         host = Hostfile(hostpath)
         self._place(path, perm).host = host
+
+    def hide(self, hidden: Callable[[str], bool]) -> None:
+        """Let a read of the root not tell of these: what stands before it in a union has them too."""
+        assert self.root.kids is not None
+        self.hidden = {name for name in self.root.kids if hidden(name)}
 
     def shutdown(self) -> None:
         """Close the host's files."""
@@ -311,7 +317,7 @@ class Rootdev(Dev):
         """c.dri is the last file told of, so that removing files between reads loses none."""
         out = b""
         for kid in sorted(kids.values(), key=lambda f: f.path):
-            if kid.path <= c.dri:
+            if kid.path <= c.dri or (kid.parent is self.root and kid.name in self.hidden):
                 continue
             b = convD2M(self._dir(c, kid), n - len(out))
             if len(b) <= BIT16SZ:

@@ -108,11 +108,13 @@ class Kernel:
         self.rng = random.Random(0)
         self.files = Files()
         self.files.kerndate = EPOCH
+        self.epoch = EPOCH * NSPERSEC  # when time began, ns since 1970
         self.onprint: Callable[[str], None] | None = None
         self.sink: Sink | None = None
         self.explore: Callable[[str], None] | None = None
         self.inject: Inject | None = None
         self.checking = False
+        self.checkmemo = check.Memo()
         self._checked = (0,) * 6
         self.halted = False  # the program has ended: run nothing more
         self.nfault = 0
@@ -159,8 +161,8 @@ class Kernel:
     # Time and chance
 
     def nsec(self) -> int:
-        """Virtual time of day, ns since 1970."""
-        return EPOCH * NSPERSEC + self.m.cpu.now()
+        """Time of day, ns since 1970."""
+        return self.epoch + self.m.cpu.now()
 
     def random(self, n: int) -> bytes:
         """n bytes of the seeded generator behind /dev/random."""

@@ -183,6 +183,13 @@ class Procs:
         p.inkernel = True
         p.greenlet = greenlet(main, self.hub)
 
+    def shutdown(self) -> None:
+        """Unwind the kernel stacks that are left: what a suspended greenlet holds is never garbage."""
+        for p in self.everyproc():
+            g, p.greenlet = p.greenlet, None
+            if g is not None:
+                g.throw()
+
     def user(self) -> NoReturn:
         """Run the current process in user mode, serving its traps, until it ends."""
         up = self.k.up

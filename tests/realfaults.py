@@ -35,6 +35,9 @@ class Quiet:
     def write(self, fd: int, data: bytes) -> None:
         pass
 
+    def raw(self, on: bool) -> None:
+        pass
+
 
 class Recorder:
     """Collects the faults of a run by process name: "main", then "child1"... in order of creation."""

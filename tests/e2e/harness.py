@@ -34,6 +34,9 @@ class Console:
     def write(self, fd: int, data: bytes) -> None:
         self.out[fd] += data
 
+    def raw(self, on: bool) -> None:
+        pass
+
 
 @dataclass
 class Run:

@@ -22,6 +22,7 @@ from emu.cli_error import Failure
 from emu.cli_run import Trace, stats_text, use_color
 from emu.cli_symbols import Symbols
 from emu.observe.output import OutputError
+from emu.signals import Ended
 from kernel.event import Event, FaultEvent, Sink, SyscallEvent, TlbEvent
 from tests.emu.test_aout import CODE, image
 
@@ -32,6 +33,12 @@ ROOT = Path(__file__).parents[2]
 class Bind:
     host: str
     guest: str
+    writable: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Root:
+    host: str
     writable: bool = False
 
 
@@ -51,6 +58,8 @@ class Config:
     swapfile: str | None = None
     sched: str = "fifo"
     inject: tuple[tuple[str, int, bool], ...] = ()
+    clock: str = ""
+    root: Root | None = None
 
 
 class LoadError(Exception):
@@ -123,7 +132,7 @@ class Machine:
 def fake() -> types.ModuleType:
     """A module that stands for emu.machine."""
     module = types.ModuleType("emu.machine")
-    for thing in (Bind, Config, LoadError, Machine, MachineError, TimeLimit, Outcome, Stats):
+    for thing in (Bind, Config, LoadError, Machine, MachineError, Root, TimeLimit, Outcome, Stats):
         setattr(module, thing.__name__, thing)
     return module
 
@@ -179,7 +188,7 @@ def test_run_with_defaults(machine: type[Machine], prog: str) -> None:
     result = p9emu("run", prog)
     assert (result.exit_code, result.output) == (0, "")
     (m,) = machine.made
-    assert m.config == Config(memory=64 << 20, cpus=1, seed=0, cwd="/", counter="auto")
+    assert m.config == Config(memory=64 << 20, cpus=1, seed=0, cwd="/", counter="auto", clock="virtual")
     assert (m.program, m.args, m.sink, m.closed) == (prog, (), None, True)
 
 
@@ -187,7 +196,8 @@ def test_run_with_every_option(machine: type[Machine], prog: str, tmp_path: Path
     colon = tmp_path / "a:b"
     colon.mkdir()
     words = f"run -m 512K -m 8M --cpus 4 --bind {tmp_path}:/n/h --bind {colon}:/n/c:rw --env A=1 --env B=x=y "
-    words += "--env C= --cwd /n/h --seed 7 --timeout 1.5 --check --counter python --color never -v"
+    words += "--env C= --cwd /n/h --seed 7 --timeout 1.5 --check --counter python --color never -v "
+    words += f"--clock real --root {tmp_path}:rw"
     result = p9emu(*words.replace("-m 512K ", "").split(), prog)
     assert (result.exit_code, result.output) == (0, "")
     assert machine.made[0].config == Config(
@@ -201,6 +211,8 @@ def test_run_with_every_option(machine: type[Machine], prog: str, tmp_path: Path
         verbose=True,
         timeout=1.5,
         counter="python",
+        clock="real",
+        root=Root(str(tmp_path), True),
     )
 
 
@@ -266,6 +278,9 @@ def test_sizes(machine: type[Machine], prog: str, text: str, size: int) -> None:
         ("--bind /:n x", "does not begin with '/'"),
         ("--bind /:/n:ro x", "is not a directory of the host"),
         ("--bind /nosuch:/n x", "'/nosuch' is not a directory of the host"),
+        ("--bind /:/ x", "the guest's root cannot be replaced; --root does that"),
+        ("--root /nosuch:rw x", "'/nosuch' is not a directory of the host"),
+        ("--clock slow x", "'slow' is not one of"),
         ("--env A x", "'A' is not NAME=VALUE"),
         ("--env =1 x", "'=1' is not NAME=VALUE"),
         ("--env a/b=1 x", "'a/b' cannot be the name of a file in /env"),
@@ -328,6 +343,7 @@ def test_an_exit_string_is_told(
         (TimeLimit(), 124, "time limit of 2 s reached"),
         (MachineError("panic: putpage"), 125, "panic: putpage (-v shows a dump)"),
         (KeyboardInterrupt(), 130, "interrupted"),
+        (Ended(15), 143, "ended by SIGTERM"),
         (MemoryError(), 125, "the host has no memory left"),
         (OSError(28, "No space left on device", "/swap"), 125, "/swap: No space left on device"),
         (OSError(5, "Input/output error"), 125, "Input/output error"),

@@ -43,6 +43,7 @@ class FakeConsole:
     def __init__(self) -> None:
         self.input = bytearray()
         self.output: list[tuple[int, bytes]] = []
+        self.israw = False
 
     def read(self, n: int) -> bytes:
         data = bytes(self.input[:n])
@@ -51,6 +52,9 @@ class FakeConsole:
 
     def write(self, fd: int, data: bytes) -> None:
         self.output.append((fd, data))
+
+    def raw(self, on: bool) -> None:
+        self.israw = on
 
     def text(self, fd: int) -> bytes:
         """All that went to one stream."""

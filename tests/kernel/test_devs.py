@@ -59,6 +59,21 @@ def test_the_first_descriptors_are_the_console(rig: Rig) -> None:
     assert rig.console.text(2) == b"err"
 
 
+def test_raw_mode_is_over_when_consctl_is_closed_by_all(rig: Rig) -> None:
+    @rig.run
+    def _() -> None:
+        with pytest.raises(Error, match="permission denied"):
+            rig.open("/dev/consctl")
+        a, b = (rig.open("/dev/consctl", OWRITE) for _ in range(2))
+        for text, raw in ((b"rawon", True), (b"rawoff", False), (b"nonsense", False), (b"holdon rawon\n", True)):
+            assert rig.pwrite(a, text) == len(text)
+            assert rig.console.israw is raw
+        rig.close(a)
+        assert rig.console.israw
+        rig.close(b)
+        assert not rig.console.israw
+
+
 def test_swap_is_told_as_the_original_does(rig: Rig) -> None:
     @rig.run
     def _() -> None:
@@ -169,7 +184,7 @@ def test_names_of_the_system(rig: Rig) -> None:
 def test_what_the_console_does_not_have(rig: Rig) -> None:
     @rig.run
     def _() -> None:
-        for name in ("consctl", "kprint", "reboot", "config"):
+        for name in ("kprint", "reboot", "config"):
             with pytest.raises(Error, match=f"'/dev/{name}' file does not exist"):
                 rig.open(f"/dev/{name}")
         for mode in (OREAD, OWRITE):
