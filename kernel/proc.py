@@ -58,7 +58,7 @@ from kernel.mem import BY2PG, HZ
 from kernel.pgrp import closeegrp, closefgrp, closepgrp, closergrp, forceclosefgrp
 from kernel.qlock import canqlock, qlock, qunlock
 from kernel.segment import mcountseg, mfreeseg, putseg
-from kernel.taslock import lock, unlock
+from kernel.taslock import canlock, lock, unlock
 
 if TYPE_CHECKING:
     from kernel.hw import Regs
@@ -557,10 +557,17 @@ class Procs:
         return when if self.alarms.first is None else min(when, self.alarms.due())
 
     def runtimers(self, now: int) -> None:
-        """Wake the sleepers whose time has come. Source: port/portclock.c:timerintr."""
+        """Wake the sleepers whose time has come. Source: port/portclock.c:timerintr.
+
+        The original's interrupt spins while another processor holds a lock it needs. Here that one must run first:
+        the timer stays where it is.
+        """
         t = self.timers
         while t and t[0][0] <= now:
-            _, _, p, no = heapq.heappop(t)
+            _, _, p, no = t[0]
+            if p.timer == no and (p.rlock.key or (p.trend is not None and p.trend.key)):
+                return
+            heapq.heappop(t)
             if p.timer != no:
                 continue
             p.timer = 0
@@ -713,13 +720,7 @@ class Procs:
         if k.sink is not None and n is not None:
             k.emit(NoteEvent(0, 0, 0, "post", p.pid, n))
 
-        r = p.r
-        if r is not None:
-            if p.state != Wakeme or r.r is not p:
-                raise Panic("postnote: state")
-            p.r = None
-            r.r = None
-            self.ready(p)
+        self._notewakes(p)
 
         if p.state == Queueing and p.eql is not None:
             q = p.eql
@@ -739,8 +740,10 @@ class Procs:
                 p.eql = None  # not taken
                 self.ready(p)
         elif p.state == Rendezvous:
-            assert p.rgrp is not None
-            hash = p.rgrp.rendhash
+            rgrp = p.rgrp
+            assert rgrp is not None
+            lock(k, rgrp)
+            hash = rgrp.rendhash
             h = p.rendtag % len(hash)
             l, d = None, hash[h]
             while d is not None and d is not p:
@@ -752,7 +755,35 @@ class Procs:
                     hash[h] = p.rendhash
                 p.rendval = 0xFFFFFFFF
                 self.ready(p)
+            unlock(k, rgrp)
         return ret
+
+    def _notewakes(self, p: Proc) -> None:
+        """Wake p, which has a note, if it sleeps.
+
+        A wakeup takes the place's lock and then p's; here only p leads to the place, so whoever finds that one
+        taken lets go and tries again. Source: port/proc.c:postnote.
+        """
+        k = self.k
+        while True:
+            s, k.m.splhi = k.m.splhi, True
+            lock(k, p.rlock)
+            r = p.r
+            if r is None:
+                break
+            if canlock(k, r):
+                if p.state != Wakeme or r.r is not p:
+                    raise Panic("postnote: state")
+                p.r = None
+                r.r = None
+                self.ready(p)
+                unlock(k, r)
+                break
+            unlock(k, p.rlock)
+            k.m.splhi = s
+            self.sched()
+        unlock(k, p.rlock)
+        k.m.splhi = s
 
     def procctl(self, p: Proc) -> None:
         """Do what another process asked of p, the current one: die, or stop until it says go.

@@ -34,7 +34,7 @@ from typing import Any
 
 from emu.machine import Bind, Config, Machine
 from kernel import devhost, hostfile
-from kernel.dat import Broken, Dead
+from kernel.dat import Dead
 from kernel.event import Event
 from tests.e2e.harness import Console
 
@@ -333,7 +333,7 @@ def immortals(machine: Machine) -> str:
     for p in machine.kernel.procs.proctab:
         if p.state == Dead or p.kp or p.greenlet is None:
             continue
-        if p.state == Broken and p.privatemem:
+        if p.privatemem:
             continue  # nobody may open its ctl file
         stack = traceback.extract_stack(p.greenlet.gr_frame)
         if not any(f.name == "mountio" for f in stack):
@@ -384,8 +384,8 @@ def apart(run: Callable[[], str]) -> str:
             text = run()
         except BaseException:  # noqa: BLE001 it must get to the parent
             text = traceback.format_exc()
-        with open(w, "wb") as out:
-            out.write(text.encode("utf-8", "backslashreplace"))
+        with open(w, "wb") as f:
+            f.write(text.encode("utf-8", "backslashreplace"))
         os._exit(0)
     os.close(w)
     out = b""

@@ -824,6 +824,7 @@ main(int argc, char *argv[], Tos *tos)
 	notify(ignore);
 	child = rfork(RFPROC | RFNAMEG | RFENVG | RFFDG | RFREND | RFNOTEG);
 	if (child == 0) {
+		notify(nil);
 		for (i = 0; i < procs; i++) {
 			z.state = seed * 2654435761u + i * 40503 + 12345;
 			if (z.state == 0)

@@ -69,9 +69,10 @@ def constants() -> dict[str, str]:
     used: set[str] = set()
     for _, tree in modules():
         for node in tree.body:
-            target = node.target if isinstance(node, ast.AnnAssign) else None
-            target = node.targets[0] if isinstance(node, ast.Assign) else target
-            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(target, ast.Name):
+            if not isinstance(node, ast.Assign | ast.AnnAssign):
+                continue
+            target: ast.expr = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            if isinstance(target, ast.Name):
                 text = literal(node.value)
                 if text is not None and target.id[0] == "E" and target.id[1:].islower():
                     values[target.id] = text
