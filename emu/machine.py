@@ -236,7 +236,7 @@ class Machine:
             for m in machs:
                 if m.proc is None and m.cpu.now() < front:
                     procs.idle(m, front)
-            some = machs if procs.runvec else busy
+            some = [m for m in machs if m.proc is not None or procs.canrun(m)] if procs.runvec else busy
             if procs.rng is not None:
                 m = procs.rng.choice(some)
             else:

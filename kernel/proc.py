@@ -346,6 +346,16 @@ class Procs:
                     p = p.rnext
         return None
 
+    def canrun(self, m: Mach) -> bool:
+        """Whether a process waits that processor m, which is idle, may run. Without wired processes any waiting one is."""
+        for rq in self.runq:
+            p = rq.head
+            while p is not None:
+                if p.mach is None and p.wired in (None, m):
+                    return True
+                p = p.rnext
+        return False
+
     def _draw(self, m: Mach) -> Proc | None:
         assert self.rng is not None
         ready = [p for p in self.proctab if p.state == Ready and p.mach is None and p.wired in (None, m)]

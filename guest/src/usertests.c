@@ -1944,6 +1944,144 @@ cpu_atomic(void)
 	equal(*counter, 2 * N, "increments of two processes");
 }
 
+/* Scheduling */
+
+static volatile uint turns[8];
+static int go, stop;
+
+/* a child that counts its turns until it is told to stop, with a request to its ctl file first */
+static int
+hog(int n, const char *request)
+{
+	int pid = fork(RFMEM);
+
+	if (pid == 0) {
+		if (request && procwrite(tos->pid, "ctl", request) < 0)
+			syserr(request);
+		semacquire(&go, 1);
+		while (*(volatile int *)&stop == 0)
+			turns[n]++;
+		exits(nil);
+	}
+	return pid;
+}
+
+/* nobody goes without a turn */
+static void
+sched_share(void)
+{
+	enum { N = 3 };
+	uint most = 0, least = ~0u;
+	int i;
+
+	for (i = 0; i < N; i++)
+		hog(i, nil);
+	sleep(20);
+	semrelease(&go, N);
+	sleep(350);
+	stop = 1;
+	for (i = 0; i < N; i++)
+		good(waitchild(&(Waitmsg){0}), "await");
+	for (i = 0; i < N; i++) {
+		if (turns[i] > most)
+			most = turns[i];
+		if (turns[i] < least)
+			least = turns[i];
+	}
+	if (least < most / 4)
+		fail("one process had %u turns, another %u", most, least);
+}
+
+/* what has a low priority for good is there only for the time that others leave */
+static void
+sched_fixed(void)
+{
+	uvlong start;
+	int i, ms, pid;
+
+	pid = hog(0, "fixedpri 1");
+	sleep(10);
+	semrelease(&go, 1);
+	sleep(0);
+	start = cycles();
+	for (i = 0; i < 10; i++)
+		sleep(10);
+	ms = milliseconds(start);
+	if (ms > 250)
+		fail("10 sleeps of 10 ms took %d beside a process of lower priority", ms);
+	stop = 1;
+	ended(pid, "");
+	if (turns[0] < 1000)
+		fail("it had %u turns meanwhile", turns[0]);
+	refused(procwrite(tos->pid, "ctl", "pri"), "ctl", "wrong #args in control message \"pri\"");
+}
+
+static void
+wire(int n)
+{
+	char request[16];
+
+	snprint(request, sizeof request, "wired %d", n);
+	if (procwrite(tos->pid, "ctl", request) < 0)
+		syserr(request);
+}
+
+/* a process that only one processor may run is run, also when that one is ahead of the others */
+static void
+sched_wired(void)
+{
+	int i, p[2];
+
+	makepipe(p);
+	if (fork(RFMEM) == 0) {
+		wire(0);
+		expect(p[0], "go");
+		exits(nil);
+	}
+	if (fork(RFMEM) == 0) {
+		wire(0);
+		semacquire(&go, 1);
+		for (i = 0; i < 20000; i++)
+			turns[0]++;
+		exits(nil);
+	}
+	if (fork(RFMEM) == 0) {
+		wire(1);
+		semacquire(&go, 1);
+		message(p[1], "go");
+		exits(nil);
+	}
+	wire(2);
+	sleep(20);
+	semrelease(&go, 2);
+	for (i = 0; i < 3; i++)
+		good(waitchild(&(Waitmsg){0}), "await");
+}
+
+/* who has waited longest is woken first */
+static void
+sched_order(void)
+{
+	enum { N = 5 };
+	int i, p[2];
+
+	makepipe(p);
+	for (i = 0; i < N; i++) {
+		if (fork(RFMEM) == 0) {
+			semacquire(&go, 1);
+			message(p[0], (char[]){'a' + i, 0});
+			exits(nil);
+		}
+		sleep(10);
+	}
+	for (i = 0; i < N; i++) {
+		semrelease(&go, 1);
+		expect(p[1], (char[]){'a' + i, 0});
+	}
+	for (i = 0; i < N; i++)
+		good(waitchild(&(Waitmsg){0}), "await");
+}
+
 static const struct {
 	const char *name;
 	Func run;
@@ -2020,6 +2158,10 @@ static const struct {
 	TEST(time_cycles),
 	TEST(cpu_fpu),
 	TEST(cpu_atomic),
+	TEST(sched_share),
+	TEST(sched_fixed),
+	TEST(sched_wired),
+	TEST(sched_order),
 };
 
 /* run a test in a process of its own; returns 1 if it failed */

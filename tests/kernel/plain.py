@@ -332,7 +332,7 @@ class PlainKernel(Kernel):
         for m in self.machs:
             if m.proc is None and m.cpu.now() < front:
                 self.idle(m, front)
-        some = self.machs if procs.runvec else busy
+        some = [m for m in self.machs if m.proc is not None or procs.canrun(m)] if procs.runvec else busy
         if procs.rng is not None:
             m = procs.rng.choice(some)
         else:
