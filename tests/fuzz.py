@@ -331,7 +331,7 @@ def immortals(machine: Machine) -> str:
     """
     out = []
     for p in machine.kernel.procs.proctab:
-        if p.state == Dead or p.kp or p.greenlet is None:
+        if p.state == Dead or p.kp or p.greenlet is None or p is machine.kernel.m.proc:
             continue
         if p.privatemem:
             continue  # nobody may open its ctl file

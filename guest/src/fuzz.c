@@ -1,7 +1,7 @@
 /*
- * fuzz SEED [N [PROCS]]: PROCS processes, some of which share memory, make N random system calls each, with arguments
- * that are random or nearly right. All of it follows from SEED. Afterwards whatever still runs is killed; the status
- * is empty if that could be done.
+ * fuzz SEED [N [PROCS]]: PROCS processes at a time, some of which share memory, do N random things each, system calls
+ * with arguments that are random or nearly right. All of it follows from SEED. Afterwards whatever still runs is killed;
+ * the status is empty if that could be done.
  *
  * The calls concern files in /rw and /ro if there are such, the devices, other processes, name spaces, file servers
  * of the program's own that answer nonsense, memory and notes.
@@ -14,6 +14,7 @@ enum {
 	NAREA = 24,       /* pages all processes use as buffers */
 	MAXPROC = 40,     /* no forks while there are more */
 	MAXNAME = 900,
+	GENERATIONS = 8,  /* processes that follow one another */
 	PATIENCE = 20,    /* times 20 ms that they have before they are killed */
 };
 
@@ -63,7 +64,7 @@ word(Fuzz *z)
 static void *
 addr(Fuzz *z)
 {
-	if (!one(z, 40))
+	if (!one(z, 150))
 		return area + rnd(z, sizeof area - 8300);
 	switch (rnd(z, 6)) {
 	case 0:
@@ -86,13 +87,13 @@ size(Fuzz *z)
 {
 	static const ushort some[] = {0, 1, 2, 12, 24, 48, 49, 60, 100, 116, 128, 512, 4096, 8000, 8192};
 
-	return one(z, 60) ? (int)word(z) : one(z, 3) ? (int)rnd(z, 300) : PICK(z, some);
+	return one(z, 150) ? (int)word(z) : one(z, 3) ? (int)rnd(z, 300) : PICK(z, some);
 }
 
 static int
 fd(Fuzz *z)
 {
-	return one(z, 50) ? (int)word(z) : (int)rnd(z, 24);
+	return one(z, 50) ? (int)word(z) : (int)rnd(z, one(z, 4) ? 40 : 10);
 }
 
 static int
@@ -121,6 +122,14 @@ name(Fuzz *z)
 		"data", "data1", "hello", "ctl", "\xff\xfe", "\xc3", "\xe2\x98\xba", "\x01", " ", "'", "fuzz", "sysstat", "bintime",
 		"hostowner", "sysname", "kmesg", "drivers", "ctl ", "sdC0", "raw", "partition",
 	};
+	static const char *const host[] = {
+		"a", "b", "d", "d", "d", "f", "g", "m", "x", "..", ".", "out", "up", "abs", "loop", "swap", "swap", "secret", "fifo",
+		"link", "chain", "sock", "deep", "dangling", "\xff\xfe", "y",
+	};
+	static const char *const plain[] = {
+		"/rw/a", "/rw/b", "/rw/f", "/rw/x", "/rw/d", "/rw", "/rw/d/a", "/rw/d/b", "/rw/d/a/x", "/rw/d/c", "/rw/swap/x", "/rw/swap",
+		"/rw/link", "/rw/chain", "/ro/d/b", "/ro/f", "/ro/d", "/ro/link", "/rw/out/a", "/rw/d/out", "/rw/m",
+	};
 	char *s = z->name, *shared;
 	int i, n;
 
@@ -129,11 +138,18 @@ name(Fuzz *z)
 		s += snprint(s, 64, "#%c%s", 1 + rnd(z, 255), one(z, 2) ? "" : PICK(z, elem));
 	else if (n < 4)
 		s += snprint(s, 64, "%s/%d/%s", one(z, 2) ? "#p" : "/proc", pid(z), PICK(z, procfiles));
-	else
+	else if (n < 11)
+		s += snprint(s, 64, "%s", PICK(z, plain));
+	else if (n < 16) {
+		s += snprint(s, 64, one(z, 4) ? "/ro" : "/rw");
+		for (i = 1 + rnd(z, 3); i > 0; i--)
+			s += snprint(s, 64, "/%s", PICK(z, host));
+	} else {
 		s += snprint(s, 64, "%s", PICK(z, start));
-	for (i = rnd(z, 4); i > 0; i--)
-		s += snprint(s, 64, "/%s", PICK(z, elem));
-	if (one(z, 40)) {
+		for (i = rnd(z, 4); i > 0; i--)
+			s += snprint(s, 64, "/%s", PICK(z, elem));
+	}
+	if (one(z, 60)) {
 		*s++ = '/';
 		for (n = rnd(z, 400); n > 0; n--)
 			*s++ = one(z, 3) ? '/' : 'y';
@@ -142,7 +158,7 @@ name(Fuzz *z)
 	if (one(z, 3))
 		return z->name;
 	shared = area + rnd(z, sizeof area - 8300);
-	if (one(z, 20))
+	if (one(z, 100))
 		shared = area + sizeof area - 1 - rnd(z, 10);
 	for (i = 0; i < MAXNAME && shared + i < area + sizeof area; i++) {
 		shared[i] = z->name[i];
@@ -172,7 +188,7 @@ perm(Fuzz *z)
 }
 
 static void
-put_(Fuzz *z, const char *file, const char *text)
+tell(const char *file, const char *text)
 {
 	int f = open(file, OWRITE);
 
@@ -180,7 +196,6 @@ put_(Fuzz *z, const char *file, const char *text)
 		write(f, text, strlen(text));
 		close(f);
 	}
-	(void)z;
 }
 
 /* Actions */
@@ -192,7 +207,9 @@ files(Fuzz *z)
 	int f, i;
 
 	f = one(z, 2) ? open(name(z), mode(z)) : create(name(z), mode(z), perm(z));
-	for (i = rnd(z, 5); i > 0; i--)
+	if (f < 0 && !one(z, 4))
+		return;
+	for (i = rnd(z, 6); i > 0; i--)
 		switch (rnd(z, 7)) {
 		case 0:
 			pread(f, addr(z), size(z), -1);
@@ -216,7 +233,7 @@ files(Fuzz *z)
 			fwstat9(f, dir, nulldir(dir, one(z, 2) ? "x" : nil, one(z, 2) ? ~0u : perm(z), one(z, 2) ? ~0ull : rnd(z, 5000)));
 			break;
 		}
-	if (!one(z, 8))
+	if (!one(z, 3))
 		close(f);
 }
 
@@ -240,19 +257,21 @@ static void
 control(Fuzz *z)
 {
 	static const char *const req[] = {
-		"stop", "start", "startstop", "startsyscall", "waitstop", "hang", "nohang", "kill", "closefiles", "noswap",
+		"stop", "start", "start", "start", "startstop", "startsyscall", "waitstop", "hang", "nohang", "closefiles", "noswap",
 		"private", "profile", "interrupt", "nointerrupt", "event", "trace", "trace 1", "period 10ms", "admit", "expel", "",
 		"stop stop", "\xff", "cost 1",
 	};
 	static const char *const numbered[] = {"close", "pri", "fixedpri", "wired", "trace", "deadline", "sporadic"};
 	char file[32];
 
-	if (one(z, 3))
+	if (one(z, 20))
+		strcpy(z->text, "kill");
+	else if (one(z, 3))
 		snprint(z->text, sizeof z->text, "%s %d", PICK(z, numbered), one(z, 4) ? (int)word(z) : (int)rnd(z, 24));
 	else
 		snprint(z->text, sizeof z->text, "%s", PICK(z, req));
 	snprint(file, sizeof file, "#p/%d/ctl", pid(z));
-	put_(z, file, z->text);
+	tell(file, z->text);
 }
 
 static void
@@ -263,7 +282,7 @@ processes(Fuzz *z)
 
 	snprint(file, sizeof file, "#p/%d/%s", pid(z), PICK(z, procfiles));
 	f = open(file, mode(z) & 3);
-	for (i = rnd(z, 3); i >= 0; i--)
+	for (i = rnd(z, 3); i >= 0 && f >= 0; i--)
 		if (one(z, 3))
 			pwrite(f, addr(z), size(z) % 300, one(z, 2) ? 0 : word(z));
 		else
@@ -274,11 +293,11 @@ processes(Fuzz *z)
 static void
 note(Fuzz *z)
 {
-	static const char *const text[] = {"alarm", "interrupt", "hangup", "kill", "sys: fake", "sys: trap: fault", "", "x"};
+	static const char *const text[] = {"alarm", "interrupt", "hangup", "x", "sys: fake", "sys: trap: fault", "", "x"};
 	char file[32];
 
 	snprint(file, sizeof file, "#p/%d/%s", pid(z), one(z, 4) ? "notepg" : "note");
-	put_(z, file, PICK(z, text));
+	tell(file, PICK(z, text));
 }
 
 static void
@@ -287,7 +306,7 @@ handler(Ureg *u, char *s)
 	(void)s;
 	if (nsem++ > 2000)
 		noted(NDFLT);
-	if (u->pc % 7 == 0)
+	if (nsem % 50 == 0)
 		noted(NSAVE);
 	if (u->trap != 64 && u->trap != 32)
 		noted(NDFLT);
@@ -297,18 +316,21 @@ handler(Ureg *u, char *s)
 static void
 notes(Fuzz *z)
 {
-	switch (rnd(z, 5)) {
+	switch (rnd(z, 30)) {
 	case 0:
 		notify((void (*)(Ureg *, char *))addr(z));
 		break;
 	case 1:
+		notify(nil);
+		break;
+	case 2 ... 5:
 		noted(rnd(z, 5));
 		break;
-	case 2:
+	case 6 ... 16:
 		alarm(rnd(z, 30));
 		break;
 	default:
-		notify(one(z, 3) ? nil : handler);
+		notify(handler);
 	}
 }
 
@@ -325,7 +347,7 @@ bindings(Fuzz *z)
 		unmount9(one(z, 3) ? nil : other, name(z));
 		break;
 	case 1: /* deep nests */
-		n = one(z, 8) ? 400 : 20;
+		n = one(z, 20) ? 400 : 5;
 		for (i = 0; i < n; i++)
 			syscall(2, one(z, 2) ? "/rw/d" : "/rw", one(z, 2) ? "/rw/d" : "/rw/m", i % 3 | MCREATE);
 		break;
@@ -803,7 +825,7 @@ remaining(int self, int kill)
 			for (i = 0; kill && i < nelem(how); i++) {
 				snprint(file, sizeof file, "#p/%d/%s", id, how[i]);
 				wstat9(file, mode, nulldir(mode, nil, 0666, ~0ull));
-				put_(nil, file, "kill");
+				tell(file, "kill");
 			}
 		}
 	close(f);
@@ -825,15 +847,17 @@ main(int argc, char *argv[], Tos *tos)
 	child = rfork(RFPROC | RFNAMEG | RFENVG | RFFDG | RFREND | RFNOTEG);
 	if (child == 0) {
 		notify(nil);
-		for (i = 0; i < procs; i++) {
+		for (i = 0; i < procs * GENERATIONS; i++) {
 			z.state = seed * 2654435761u + i * 40503 + 12345;
 			if (z.state == 0)
 				z.state = 1;
 			z.left = n;
 			z.depth = 0;
-			child = rfork(RFPROC | RFFDG | RFNOTEG | (i % 3 ? RFMEM : 0));
+			child = rfork(RFPROC | RFNAMEG | RFFDG | RFNOTEG | (i % 3 ? RFMEM : 0));
 			if (child == 0)
 				run(&z);
+			if (i >= procs - 1 && await(area, 1) < 0)
+				break;
 		}
 		for (;;)
 			sleep(1000);
