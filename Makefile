@@ -3,6 +3,7 @@
 # make guests  rebuild the guest programs (byte for byte the same)
 # make bench   the benchmarks, as ratios to a bare Unicorn
 # make soak    guests under the exploring scheduler, 200 seeds (minutes)
+# make fuzz    random system calls for ten minutes
 #
 # Each sets up a virtual environment of its own in .venv.
 
@@ -10,7 +11,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint guests bench soak clean
+.PHONY: demo test lint guests bench soak fuzz clean
 
 $(BIN)/p9emu: pyproject.toml setup.py emu/_blockcount.c
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -40,6 +41,9 @@ bench: $(BIN)/p9emu
 
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.soak
+
+fuzz: $(VENV)/.test
+	$(BIN)/python -m tests.fuzz
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

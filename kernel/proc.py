@@ -341,24 +341,32 @@ class Procs:
             for pri in range(self.runvec.bit_length() - 1, -1, -1):
                 p = self.runq[pri].head
                 while p is not None:
-                    if p.mach is None and (p.mp is None or p.mp is m or (anywhere and p.wired is None)):
+                    if (anywhere or p.mp is None or p.mp is m) and self._mayrun(p, m):
                         return self._take(m, p)
                     p = p.rnext
         return None
 
     def canrun(self, m: Mach) -> bool:
-        """Whether a process waits that processor m, which is idle, may run. Without wired processes any waiting one is."""
+        """Whether a process waits that processor m, which is idle, may run."""
         for rq in self.runq:
             p = rq.head
             while p is not None:
-                if p.mach is None and p.wired in (None, m):
+                if self._mayrun(p, m):
                     return True
                 p = p.rnext
         return False
 
+    def _mayrun(self, p: Proc, m: Mach) -> bool:
+        """Whether m may take p, which is ready.
+
+        A wired process belongs to the processor that it ran on last. That may be another one than it is wired to, for
+        who was just readied is taken without a look at that.
+        """
+        return p.mach is None and (p.mp is None or p.mp is m or p.wired is None)
+
     def _draw(self, m: Mach) -> Proc | None:
         assert self.rng is not None
-        ready = [p for p in self.proctab if p.state == Ready and p.mach is None and p.wired in (None, m)]
+        ready = [p for p in self.proctab if p.state == Ready and self._mayrun(p, m)]
         return self._take(m, self.rng.choice(ready)) if ready else None
 
     def _take(self, m: Mach, p: Proc) -> Proc:

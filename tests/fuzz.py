@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz [--seconds N] [--seed S] [--seeds A-B]``: random system calls of the guest ``fuzz``.
+"""``python -m tests.fuzz [--seconds N] [--seed S] [--count N]``: random system calls of the guest ``fuzz``.
 
 Each seed is one machine: 1, 2 or 4 processors, either scheduler, memory that suffices or swap, and two directories of
 the host, one of them writable. In both lie symbolic links of every kind, and while the guest runs something else on
@@ -6,8 +6,8 @@ the host keeps changing them, also between any two of the kernel's own steps.
 
 What must hold: the program ends by itself, with nothing left running, and neither p9emu nor the invariants have
 anything to say; outside the two directories nothing is opened, asked about or changed; no descriptor of the host is
-left open; and the same seed does the same again (each eighth is run
-twice, without the host's files, for their times differ). Each seed runs in a process of its own, which is ended if it hangs.
+left open; and the same seed does the same again (each eighth is run twice, without the host's files, for their times
+differ). Each seed runs in a process of its own, which is ended if it hangs.
 
 Prints what failed with the command that repeats it; exit status 1 if anything did.
 """

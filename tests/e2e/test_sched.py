@@ -15,13 +15,14 @@ from tests.e2e.harness import Console, machinecode
 from tests.e2e.test_hostile import EXITS0
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
 @pytest.mark.parametrize("cpus", [1, 2, 4])
-def test_a_process_wired_to_a_processor_that_is_ahead_runs(cpus: int) -> None:
+def test_a_process_wired_to_a_processor_that_is_ahead_runs(cpus: int, elsewhere: bool) -> None:
     def sink(e: Event) -> None:
         up = machine.kernel.up
         if up is not None and up.pid > 2:
             first, last = machine.kernel.machs[0], machine.kernel.machs[-1]
-            up.wired = up.mp = last
+            up.wired, up.mp = last, first if elsewhere else last  # it may have run elsewhere, being readied there
             for m in (first, last):
                 if m.proc is None:
                     m.cpu.spend(20_000_000)

@@ -109,7 +109,7 @@ def table() -> dict[str, str]:
     rows = [line.split("\t") for line in TABLE.read_text().splitlines()]
     assert all(len(row) == 2 and row[1] for row in rows)
     assert rows == sorted(rows)
-    return {text: source for text, source in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def test_every_text_is_in_the_table_and_no_other() -> None:

@@ -437,36 +437,36 @@ def test_segment_overrun_is_the_end(kernel: PlainKernel, up: Proc) -> None:
 # Locks. A note may come while a wakeup is under way on another processor: both must hold the same two.
 
 
-def test_who_wakes_a_sleeper_holds_its_lock_and_the_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    for wake in ("note", "wakeup"):
-        k = PlainKernel()
-        held: list[tuple[bool, bool]] = []
-        ready = k.procs.ready
+@pytest.mark.parametrize("wake", ["note", "wakeup"])
+def test_who_wakes_a_sleeper_holds_its_lock_and_the_places(wake: str) -> None:
+    k = PlainKernel()
+    held: list[tuple[bool, bool]] = []
+    ready = k.procs.ready
 
-        def readied(p: Proc) -> None:
-            if p.r is None and p.text == "sleeper":
-                held.append((p.rlock.key, p.sleep.key))
-            ready(p)
+    def readied(p: Proc) -> None:
+        if p.r is None and p.text == "sleeper":
+            held.append((p.rlock.key, p.sleep.key))
+        ready(p)
 
-        def sleeper() -> None:
-            try:
-                k.procs.sleep(p.sleep, lambda: False)
-            except Error:
-                pass
+    def sleeper() -> None:
+        try:
+            k.procs.sleep(p.sleep, lambda: False)
+        except Error:
+            pass
 
-        def waker() -> None:
-            if wake == "note":
-                k.procs.postnote(p, 1, "x", NUser)
-            else:
-                k.procs.wakeup(p.sleep)
+    def waker() -> None:
+        if wake == "note":
+            k.procs.postnote(p, 1, "x", NUser)
+        else:
+            k.procs.wakeup(p.sleep)
 
-        p = k.spawn(sleeper)
-        p.text = "sleeper"
-        k.run(10)
-        k.spawn(waker)
-        k.procs.ready = readied  # type: ignore[method-assign]
-        k.run()
-        assert held == [(True, True)], wake
+    p = k.spawn(sleeper)
+    p.text = "sleeper"
+    k.run(10)
+    k.spawn(waker)
+    k.procs.ready = readied  # type: ignore[method-assign]
+    k.run()
+    assert held == [(True, True)]
 
 
 def test_a_note_waits_for_who_holds_the_place() -> None:
