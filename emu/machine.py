@@ -206,6 +206,9 @@ class Machine:
             self.kernel.check()
         except Panic as e:
             raise MachineError(f"panic: {e}", self.kernel.procs.dump()) from e
+        except RecursionError as e:
+            # a file server mounted through itself, over and over: the original's stack is 4 kB
+            raise MachineError("panic: kernel stack overflow", self.kernel.procs.dump()) from e
         finally:
             self._alarm(False, old)
             if sigint is not None:

@@ -294,7 +294,8 @@ def once(seed: int, top: Path) -> tuple[str, str]:
     before = snapshot(outside)
     import guest
 
-    watched = Watchedos(ro, rw, str(guest.path("true").parent), Meddler([rw, ro], seed))
+    guests = os.fspath(guest.path("true").resolve().parent)
+    watched = Watchedos(ro, rw, guests, Meddler([rw, ro], seed))
     digest = hashlib.sha256()
     console = Console(b"typed\n" * 20)
 
