@@ -544,10 +544,16 @@ class Procs:
         if m.proc is not None:
             self.nrun += 1
             m.proc.time[m.proc.insyscall] += 1
+        self.dutycycle(m)
         if m.machno != 0:
             return
         n, self.nrun = self.nrun, 0
         m.load = (m.load * (HZ - 1) + (self.nrdy + n) * 1000) // HZ
+
+    def dutycycle(self, m: Mach) -> None:
+        """Average how much of the time processor m is idle, at a tick. Source: port/proc.c:accounttime."""
+        m.avg_inidle = (m.avg_inidle * (HZ - 1) + m.inidle) // HZ
+        m.inidle = 0
 
     def idle(self, m: Mach, until: int) -> None:
         """Let an idle processor's clock run on to ``until`` ns. Its ticks happen on the way."""
@@ -556,15 +562,25 @@ class Procs:
         if until > now:
             m.cpu.spend(until - now)
         while m.nexttick <= until:
+            m.inidle += max(m.nexttick - now, 0)
+            now = max(m.nexttick, now)
             if m.machno == 0 and m.load == 0 and not self.nrdy and not self.nrun and not m.flushmmu:
-                n = (until - m.nexttick) // NSPERTICK + 1  # nothing to decay: skip them together
+                n = (until - m.nexttick) // NSPERTICK + 1  # no load to decay: skip them together
                 m.ticks += n
                 m.nexttick += n * NSPERTICK
+                last = -1
+                while n > 0 and m.avg_inidle != last:
+                    last = m.avg_inidle
+                    self.dutycycle(m)
+                    m.inidle = NSPERTICK
+                    n -= 1
+                m.inidle = until - (m.nexttick - NSPERTICK)
                 k.m, k.up = m, None
                 self.alarms.check()
                 return
             k.m, k.up = m, None
             self.hzclock(m)
+        m.inidle += max(until - now, 0)
 
     def nexttimer(self) -> int:
         """When the next timer or alarm goes off, ns; Never if none runs."""

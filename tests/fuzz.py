@@ -277,7 +277,7 @@ def config(seed: int, ro: Path, rw: Path) -> dict[str, Any]:
 def argv(seed: int) -> list[str]:
     """What the guest is called with."""
     rng = random.Random(~seed)
-    return [str(seed), str(rng.choice((20, 60, 150, 400))), str(rng.choice((1, 2, 4, 8)))]
+    return [str(seed), str(rng.choice((10, 20, 40, 100))), str(rng.choice((1, 2, 4, 8)))]
 
 
 def descriptors() -> set[str]:

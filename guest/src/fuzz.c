@@ -835,6 +835,7 @@ remaining(int self, int kill)
 const char *
 main(int argc, char *argv[], Tos *tos)
 {
+	char ctl[32];
 	Fuzz z;
 	int i, seed, n, procs, child;
 
@@ -844,6 +845,8 @@ main(int argc, char *argv[], Tos *tos)
 	if (argc > 4 || seed < 0 || n < 0 || procs < 0)
 		usage("fuzz SEED [N [PROCS]]");
 	notify(ignore);
+	snprint(ctl, sizeof ctl, "#p/%d/ctl", tos->pid);
+	tell(ctl, "private"); /* or they would stop us */
 	child = rfork(RFPROC | RFNAMEG | RFENVG | RFFDG | RFREND | RFNOTEG);
 	if (child == 0) {
 		notify(nil);

@@ -345,8 +345,9 @@ class PlainKernel(Kernel):
         """Let an idle processor's clock run on."""
         cpu = m.cpu
         assert isinstance(cpu, PlainCpu)
-        cpu.ns = max(cpu.ns, until)
+        scale, cpu.scale = cpu.scale, 1
         self.procs.idle(m, until)
+        cpu.scale = scale
 
     # Things to test with
 
