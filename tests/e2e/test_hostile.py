@@ -111,7 +111,7 @@ def test_a_kernel_stack_that_overflows(monkeypatch: pytest.MonkeyPatch) -> None:
         return self.read(c, n, offset)
 
     monkeypatch.setattr(Consdev, "read", read)
-    with pytest.raises(MachineError, match="^panic: kernel stack overflow$"):
+    with pytest.raises(MachineError, match=r"^panic: kernel stack overflow$"):
         run("cat", "#c/null")
 
 
