@@ -1944,6 +1944,95 @@ cpu_atomic(void)
 	equal(*counter, 2 * N, "increments of two processes");
 }
 
+/* Calls that no other test here makes fail */
+
+static void
+call_errors(void)
+{
+	static const char badarg[] = "bad arg in system call", badfd[] = "fd out of range or not open";
+	uchar dir[64];
+	int fd, pid, p[2];
+
+	refused(syscall(41, buf, 0), "errstr", badarg);
+	refused(syscall(9, -1, buf, 0), "_fsession", badarg);
+	refused(syscall(26, NULLDEV, dir), "_wstat", "old wstat system call - recompile");
+	refused(syscall(27, 0, dir), "_fwstat", "old fwstat system call - recompile");
+	refused(syscall(18, "#c/nonexistent", buf), "_stat", "'#c/nonexistent' file does not exist");
+	refused(syscall(11, 99, buf), "_fstat", badfd);
+	refused(syscall(15, 99, buf, 1), "_read", badfd);
+	refused(syscall(20, 99, buf, 1), "_write", badfd);
+	refused(syscall(16, 99, 0, 0), "oseek", badfd);
+	refused(syscall(36, 0), "_wait", "no living children");
+
+	/* wstat: an entry of 49 bytes and no name that changes nothing, and broken ones */
+	memset(dir, 0xff, sizeof dir);
+	dir[0] = 47;
+	dir[1] = 0;
+	memset(dir + NAME, 0, 8);
+	refused(syscall(44, NULLDEV, dir, 48), "wstat", "malformed stat buffer");
+	refused(syscall(44, NULLDEV, dir, 50), "wstat", "malformed stat buffer");
+	refused(syscall(44, "#c/nonexistent", dir, 49), "wstat", "'#c/nonexistent' file does not exist");
+	refused(syscall(44, NULLDEV, dir, 49), "wstat", "permission denied");
+	refused(syscall(45, 99, dir, 49), "fwstat", badfd);
+	fd = open(NULLDEV, OREAD);
+	good(fd, "open");
+	refused(syscall(45, fd, dir, 49), "fwstat", "permission denied");
+	dir[0] = 46;
+	refused(syscall(45, fd, dir, 49), "fwstat", "malformed stat buffer");
+
+	makepipe(p);
+	refused(seek(p[0], 0, 0), "seek", "seek on a stream");
+	refused(syscall(16, p[0], 0, 0), "oseek", "seek on a stream");
+
+	/* name spaces and file servers */
+	refused(syscall(2, "#c", "/", 8), "bind", badarg);
+	refused(syscall(2, "#c/nonexistent", "/dev", 0), "bind", "'#c/nonexistent' file does not exist");
+	refused(syscall(2, NULLDEV, "/dev", 0), "bind", "inconsistent mount");
+	refused(syscall(35, nil, "/bin/hello"), "unmount", "not mounted");
+	refused(syscall(35, "#c", "/bin"), "unmount", "not in union");
+	refused(syscall(46, p[0], -1, "/dev", 8, ""), "mount", badarg);
+	refused(syscall(46, 99, -1, "/dev", 0, ""), "mount", badfd);
+	refused(syscall(46, fd, -1, "/dev", 0, ""), "mount", "inappropriate use of fd");
+	refused(syscall(13, 99, "/dev", 0, ""), "_mount", badfd);
+	refused(syscall(10, 99, ""), "fauth", badfd);
+	strcpy(buf, "9P2000");
+	refused(syscall(40, 99, 8192, buf, 32), "fversion", badfd);
+	refused(syscall(40, p[0], 8192, buf, 3), "fversion", badarg);
+	strcpy(buf, "7P1");
+	refused(syscall(40, p[0], 8192, buf, 32), "fversion", "bad 9P version specification");
+
+	pid = fork(0);
+	if (pid == 0) {
+		fd = open("#c/user", OWRITE);
+		equal(write(fd, "none", 4), 4, "write to user");
+		refused(syscall(0, 0), "sysr1", "permission denied");
+		exits(nil);
+	}
+	ended(pid, "");
+}
+
+/* all descriptors in use */
+static void
+fd_full(void)
+{
+	static const char text[] = "no free file descriptors";
+	int fd, n, p[2];
+
+	close(2); /* where the warnings go */
+	fd = open(NULLDEV, OREAD);
+	good(fd, "open");
+	for (n = fd; dup(fd, -1) >= 0; n++)
+		;
+	refused(dup(fd, -1), "dup", text);
+	refused(open(NULLDEV, OREAD), "open", text);
+	refused(create(ENVFILE, OWRITE, 0666), "create", text);
+	refused(pipe(p), "pipe", text);
+	equal(p[0], -1, "pipe's first descriptor");
+	good(close(n), "close of the last");
+	refused(pipe(p), "pipe", text);
+	good(open(NULLDEV, OREAD), "open");
+}
+
 /* Scheduling */
 
 static volatile uint turns[8];
@@ -2158,6 +2247,8 @@ static const struct {
 	TEST(time_cycles),
 	TEST(cpu_fpu),
 	TEST(cpu_atomic),
+	TEST(call_errors),
+	TEST(fd_full),
 	TEST(sched_share),
 	TEST(sched_fixed),
 	TEST(sched_wired),
