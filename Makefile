@@ -5,6 +5,7 @@
 # make go-test Go's own tests, by go test (P9EMU_OPTS are p9emu's options)
 # make go-std  the whole standard library, into docs/go.md (an hour)
 # make soak    guests under the exploring scheduler, 200 seeds (minutes)
+# make fuzz    random system calls for ten minutes
 #
 # Each sets up a virtual environment of its own in .venv.
 
@@ -12,7 +13,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint guests bench go-test go-std soak clean
+.PHONY: demo test lint guests bench go-test go-std soak fuzz clean
 
 $(BIN)/p9emu: pyproject.toml setup.py emu/_blockcount.c
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -48,6 +49,9 @@ go-std: $(VENV)/.test
 
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.soak
+
+fuzz: $(VENV)/.test
+	$(BIN)/python -m tests.fuzz
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -228,6 +228,9 @@ class Machine:
                 self.kernel.check()
         except Panic as e:
             raise MachineError(f"panic: {e}", self.kernel.procs.dump()) from e
+        except RecursionError as e:
+            # a file server mounted through itself, over and over: the original's stack is 4 kB
+            raise MachineError("panic: kernel stack overflow", self.kernel.procs.dump()) from e
         finally:
             self.console.raw(False)
         w = first.wait
@@ -256,7 +259,7 @@ class Machine:
             for m in machs:
                 if m.proc is None and (m.cpu.now() < front or (self.clock is not None and m.nexttick <= front)):
                     procs.idle(m, front)
-            some = machs if procs.runvec else busy
+            some = [m for m in machs if m.proc is not None or procs.canrun(m)] if procs.runvec else busy
             if procs.rng is not None:
                 m = procs.rng.choice(some)
             elif self.clock is not None:

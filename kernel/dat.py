@@ -466,6 +466,8 @@ class Mach:
         self.nexttick = 10_000_000  # ns of its clock at the next tick
         self.until = 0  # ns of its clock at which its turn ends
         self.load = 0
+        self.inidle = 0  # ns since the last tick in which nothing ran
+        self.avg_inidle = 0  # ns of a tick
         self.pfault = 0
         self.syscall = 0
         self.cs = 0

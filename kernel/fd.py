@@ -54,9 +54,10 @@ def growfd(k: Kernel, f: Fgrp, fd: int) -> int:
 
 def findfreefd(k: Kernel, f: Fgrp, start: int) -> int:
     """The first free descriptor from start on, or -1; f is locked. Source: port/sysfile.c:findfreefd."""
-    fd = start
-    while fd < f.nfd and f.fd[fd] is not None:
-        fd += 1
+    try:
+        fd = f.fd.index(None, start)
+    except ValueError:
+        fd = max(start, f.nfd)
     if fd >= f.nfd and growfd(k, f, fd) < 0:
         return -1
     return fd

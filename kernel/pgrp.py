@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kernel.chandat import DELTAFD, Egrp, Evalue, Fgrp, Mount, Pgrp
 from kernel.channel import cclose, ccloseq, current, decref, incref, mountfree, newmhead, newmount, putmhead
-from kernel.dat import Dead, NUser, Proc_exitme, Qid, Rgrp
+from kernel.dat import Dead, NUser, Proc_exitme, Qid, Rendezvous, Rgrp
 from kernel.error import ERRMAX, Error, Etoobig
 from kernel.fd import fdclose as fdclose
 from kernel.qlock import qlock, qunlock
@@ -30,10 +30,12 @@ def pgrpnote(k: Kernel, noteid: int, text: str, flag: int = NUser) -> None:
 
 
 def hostnote(k: Kernel, noteid: int, text: str) -> bool:
-    """Post a note to a whole group from outside the machine; False if it must wait, as a debugger is at work there."""
+    """Post a note to a whole group from outside the machine; False if it must wait, as somebody is at work there."""
     group = [p for p in k.procs.proctab if p.state != Dead and p.noteid == noteid and not p.kp]
-    if any(p.debug.locked for p in group):
-        return False
+    for p in group:
+        places = (p.rlock, p.r, p.rgrp if p.state == Rendezvous else None)
+        if p.debug.locked or any(l is not None and l.key for l in places):
+            return False
     for p in group:
         k.procs.postnote(p, 0, text, NUser)
     return True

@@ -58,7 +58,7 @@ from kernel.mem import BY2PG, HZ
 from kernel.pgrp import closeegrp, closefgrp, closepgrp, closergrp, forceclosefgrp
 from kernel.qlock import canqlock, qlock, qunlock
 from kernel.segment import mcountseg, mfreeseg, putseg
-from kernel.taslock import lock, unlock
+from kernel.taslock import canlock, lock, unlock
 
 if TYPE_CHECKING:
     from kernel.hw import Regs
@@ -353,14 +353,32 @@ class Procs:
             for pri in range(self.runvec.bit_length() - 1, -1, -1):
                 p = self.runq[pri].head
                 while p is not None:
-                    if p.mach is None and (p.mp is None or p.mp is m or (anywhere and p.wired is None)):
+                    if (anywhere or p.mp is None or p.mp is m) and self._mayrun(p, m):
                         return self._take(m, p)
                     p = p.rnext
         return None
 
+    def canrun(self, m: Mach) -> bool:
+        """Whether a process waits that processor m, which is idle, may run."""
+        for rq in self.runq:
+            p = rq.head
+            while p is not None:
+                if self._mayrun(p, m):
+                    return True
+                p = p.rnext
+        return False
+
+    def _mayrun(self, p: Proc, m: Mach) -> bool:
+        """Whether m may take p, which is ready.
+
+        A wired process belongs to the processor that it ran on last. That may be another one than it is wired to, for
+        who was just readied is taken without a look at that.
+        """
+        return p.mach is None and (p.mp is None or p.mp is m or p.wired is None)
+
     def _draw(self, m: Mach) -> Proc | None:
         assert self.rng is not None
-        ready = [p for p in self.proctab if p.state == Ready and p.mach is None and p.wired in (None, m)]
+        ready = [p for p in self.proctab if p.state == Ready and self._mayrun(p, m)]
         return self._take(m, self.rng.choice(ready)) if ready else None
 
     def _take(self, m: Mach, p: Proc) -> Proc:
@@ -538,10 +556,16 @@ class Procs:
         if m.proc is not None:
             self.nrun += 1
             m.proc.time[m.proc.insyscall] += 1
+        self.dutycycle(m)
         if m.machno != 0:
             return
         n, self.nrun = self.nrun, 0
         m.load = (m.load * (HZ - 1) + (self.nrdy + n) * 1000) // HZ
+
+    def dutycycle(self, m: Mach) -> None:
+        """Average how much of the time processor m is idle, at a tick. Source: port/proc.c:accounttime."""
+        m.avg_inidle = (m.avg_inidle * (HZ - 1) + m.inidle) // HZ
+        m.inidle = 0
 
     def idle(self, m: Mach, until: int) -> None:
         """Let an idle processor's clock run on to ``until`` ns. Its ticks happen on the way."""
@@ -550,15 +574,25 @@ class Procs:
         if until > now:
             m.cpu.spend(until - now)
         while m.nexttick <= until:
+            m.inidle += max(m.nexttick - now, 0)
+            now = max(m.nexttick, now)
             if m.machno == 0 and m.load == 0 and not self.nrdy and not self.nrun and not m.flushmmu:
-                n = (until - m.nexttick) // NSPERTICK + 1  # nothing to decay: skip them together
+                n = (until - m.nexttick) // NSPERTICK + 1  # no load to decay: skip them together
                 m.ticks += n
                 m.nexttick += n * NSPERTICK
+                last = -1
+                while n > 0 and m.avg_inidle != last:
+                    last = m.avg_inidle
+                    self.dutycycle(m)
+                    m.inidle = NSPERTICK
+                    n -= 1
+                m.inidle = until - (m.nexttick - NSPERTICK)
                 k.m, k.up = m, None
                 self.alarms.check()
                 return
             k.m, k.up = m, None
             self.hzclock(m)
+        m.inidle += max(until - now, 0)
 
     def nexttimer(self) -> int:
         """When the next timer or alarm goes off, ns; Never if none runs."""
@@ -569,10 +603,17 @@ class Procs:
         return when if self.alarms.first is None else min(when, self.alarms.due())
 
     def runtimers(self, now: int) -> None:
-        """Wake the sleepers whose time has come. Source: port/portclock.c:timerintr."""
+        """Wake the sleepers whose time has come. Source: port/portclock.c:timerintr.
+
+        The original's interrupt spins while another processor holds a lock it needs. Here that one must run first:
+        the timer stays where it is.
+        """
         t = self.timers
         while t and t[0][0] <= now:
-            _, _, p, no = heapq.heappop(t)
+            _, _, p, no = t[0]
+            if p.timer == no and (p.rlock.key or (p.trend is not None and p.trend.key)):
+                return
+            heapq.heappop(t)
             if p.timer != no:
                 continue
             p.timer = 0
@@ -725,13 +766,7 @@ class Procs:
         if k.sink is not None and n is not None:
             k.emit(NoteEvent(0, 0, 0, "post", p.pid, n))
 
-        r = p.r
-        if r is not None:
-            if p.state != Wakeme or r.r is not p:
-                raise Panic("postnote: state")
-            p.r = None
-            r.r = None
-            self.ready(p)
+        self._notewakes(p)
 
         if p.state == Queueing and p.eql is not None:
             q = p.eql
@@ -751,8 +786,10 @@ class Procs:
                 p.eql = None  # not taken
                 self.ready(p)
         elif p.state == Rendezvous:
-            assert p.rgrp is not None
-            hash = p.rgrp.rendhash
+            rgrp = p.rgrp
+            assert rgrp is not None
+            lock(k, rgrp)
+            hash = rgrp.rendhash
             h = p.rendtag % len(hash)
             l, d = None, hash[h]
             while d is not None and d is not p:
@@ -764,7 +801,35 @@ class Procs:
                     hash[h] = p.rendhash
                 p.rendval = 0xFFFFFFFF
                 self.ready(p)
+            unlock(k, rgrp)
         return ret
+
+    def _notewakes(self, p: Proc) -> None:
+        """Wake p, which has a note, if it sleeps.
+
+        A wakeup takes the place's lock and then p's; here only p leads to the place, so whoever finds that one
+        taken lets go and tries again. Source: port/proc.c:postnote.
+        """
+        k = self.k
+        while True:
+            s, k.m.splhi = k.m.splhi, True
+            lock(k, p.rlock)
+            r = p.r
+            if r is None:
+                break
+            if canlock(k, r):
+                if p.state != Wakeme or r.r is not p:
+                    raise Panic("postnote: state")
+                p.r = None
+                r.r = None
+                self.ready(p)
+                unlock(k, r)
+                break
+            unlock(k, p.rlock)
+            k.m.splhi = s
+            self.sched()
+        unlock(k, p.rlock)
+        k.m.splhi = s
 
     def procctl(self, p: Proc) -> None:
         """Do what another process asked of p, the current one: die, or stop until it says go.

@@ -345,6 +345,43 @@ def test_files_and_functions_that_are_named_exist(doc: Path) -> None:
             assert re.search(rf"^ *(def|class) {name}\b", text, flags=re.MULTILINE), f"{path}:{symbol}"
 
 
+GUESTTEST = re.compile(r"`(guest/src/\w+\.c)` \(([\w, ]+)\)")
+BARETEST = re.compile(r"`(test_\w+)`")
+OWNER = re.compile(r"Tests are those of\s+`(tests/[\w/]+\.py)`")
+
+
+def rowsbytest(doc: str) -> Iterator[tuple[str, str, str]]:
+    """The rows of a document's tables whose last column is "tested by": cell, row, default file."""
+    default = ""
+    column = False
+    for line in prose(ROOT / doc).splitlines():
+        if m := OWNER.search(line):
+            default = m[1]
+        if not line.startswith("|"):
+            column = False
+        elif line.endswith("| tested by |"):
+            column = True
+        elif column and not line.startswith("|---"):
+            cells = [c.strip() for c in line.strip("|").split(" | ")]
+            yield cells[-1], cells[0], default
+
+
+@pytest.mark.parametrize("doc", ["docs/syscalls.md", "docs/devices.md"])
+def test_each_row_has_its_tests(doc: str) -> None:
+    found = list(rowsbytest(doc))
+    assert len(found) > 20
+    for cell, row, default in found:
+        named = SYMBOL.findall(cell) + [(default, name) for name in BARETEST.findall(cell)]
+        assert named, row
+        for path, function in named:
+            text = (ROOT / path).read_text()
+            assert path.startswith("guest/") or not function or f"def {function}(" in text, f"{row}: {function}"
+        for path, functions in GUESTTEST.findall(cell):
+            text = (ROOT / path).read_text()
+            for function in functions.split(", "):
+                assert re.search(rf"^{function}\(", text, flags=re.MULTILINE), f"{row}: {path} has no {function}"
+
+
 @pytest.mark.parametrize("doc", DOCS, ids=lambda d: d.name)
 def test_no_document_names_a_place_on_this_computer(doc: Path) -> None:
     assert str(ROOT) not in doc.read_text()

@@ -1944,6 +1944,233 @@ cpu_atomic(void)
 	equal(*counter, 2 * N, "increments of two processes");
 }
 
+/* Calls that no other test here makes fail */
+
+static void
+call_errors(void)
+{
+	static const char badarg[] = "bad arg in system call", badfd[] = "fd out of range or not open";
+	uchar dir[64];
+	int fd, pid, p[2];
+
+	refused(syscall(41, buf, 0), "errstr", badarg);
+	refused(syscall(9, -1, buf, 0), "_fsession", badarg);
+	refused(syscall(26, NULLDEV, dir), "_wstat", "old wstat system call - recompile");
+	refused(syscall(27, 0, dir), "_fwstat", "old fwstat system call - recompile");
+	refused(syscall(18, "#c/nonexistent", buf), "_stat", "'#c/nonexistent' file does not exist");
+	refused(syscall(11, 99, buf), "_fstat", badfd);
+	refused(syscall(15, 99, buf, 1), "_read", badfd);
+	refused(syscall(20, 99, buf, 1), "_write", badfd);
+	refused(syscall(16, 99, 0, 0), "oseek", badfd);
+	refused(syscall(36, 0), "_wait", "no living children");
+
+	/* wstat: an entry of 49 bytes and no name that changes nothing, and broken ones */
+	memset(dir, 0xff, sizeof dir);
+	dir[0] = 47;
+	dir[1] = 0;
+	memset(dir + NAME, 0, 8);
+	refused(syscall(44, NULLDEV, dir, 48), "wstat", "malformed stat buffer");
+	refused(syscall(44, NULLDEV, dir, 50), "wstat", "malformed stat buffer");
+	refused(syscall(44, "#c/nonexistent", dir, 49), "wstat", "'#c/nonexistent' file does not exist");
+	refused(syscall(44, NULLDEV, dir, 49), "wstat", "permission denied");
+	refused(syscall(45, 99, dir, 49), "fwstat", badfd);
+	fd = open(NULLDEV, OREAD);
+	good(fd, "open");
+	refused(syscall(45, fd, dir, 49), "fwstat", "permission denied");
+	dir[0] = 46;
+	refused(syscall(45, fd, dir, 49), "fwstat", "malformed stat buffer");
+
+	makepipe(p);
+	refused(seek(p[0], 0, 0), "seek", "seek on a stream");
+	refused(syscall(16, p[0], 0, 0), "oseek", "seek on a stream");
+
+	/* name spaces and file servers */
+	refused(syscall(2, "#c", "/", 8), "bind", badarg);
+	refused(syscall(2, "#c/nonexistent", "/dev", 0), "bind", "'#c/nonexistent' file does not exist");
+	refused(syscall(2, NULLDEV, "/dev", 0), "bind", "inconsistent mount");
+	refused(syscall(35, nil, "/bin/hello"), "unmount", "not mounted");
+	refused(syscall(35, "#c", "/bin"), "unmount", "not in union");
+	refused(syscall(46, p[0], -1, "/dev", 8, ""), "mount", badarg);
+	refused(syscall(46, 99, -1, "/dev", 0, ""), "mount", badfd);
+	refused(syscall(46, fd, -1, "/dev", 0, ""), "mount", "inappropriate use of fd");
+	refused(syscall(13, 99, "/dev", 0, ""), "_mount", badfd);
+	refused(syscall(10, 99, ""), "fauth", badfd);
+	strcpy(buf, "9P2000");
+	refused(syscall(40, 99, 8192, buf, 32), "fversion", badfd);
+	refused(syscall(40, p[0], 8192, buf, 3), "fversion", badarg);
+	strcpy(buf, "7P1");
+	refused(syscall(40, p[0], 8192, buf, 32), "fversion", "bad 9P version specification");
+
+	pid = fork(0);
+	if (pid == 0) {
+		fd = open("#c/user", OWRITE);
+		equal(write(fd, "none", 4), 4, "write to user");
+		refused(syscall(0, 0), "sysr1", "permission denied");
+		exits(nil);
+	}
+	ended(pid, "");
+}
+
+/* all descriptors in use */
+static void
+fd_full(void)
+{
+	static const char text[] = "no free file descriptors";
+	int fd, n, p[2];
+
+	close(2); /* where the warnings go */
+	fd = open(NULLDEV, OREAD);
+	good(fd, "open");
+	for (n = fd; dup(fd, -1) >= 0; n++)
+		;
+	refused(dup(fd, -1), "dup", text);
+	refused(open(NULLDEV, OREAD), "open", text);
+	refused(create(ENVFILE, OWRITE, 0666), "create", text);
+	refused(pipe(p), "pipe", text);
+	equal(p[0], -1, "pipe's first descriptor");
+	good(close(n), "close of the last");
+	refused(pipe(p), "pipe", text);
+	good(open(NULLDEV, OREAD), "open");
+}
+
+/* Scheduling */
+
+static volatile uint turns[8];
+static int go, stop;
+
+/* a child that counts its turns until it is told to stop, with a request to its ctl file first */
+static int
+hog(int n, const char *request)
+{
+	int pid = fork(RFMEM);
+
+	if (pid == 0) {
+		if (request && procwrite(tos->pid, "ctl", request) < 0)
+			syserr(request);
+		semacquire(&go, 1);
+		while (*(volatile int *)&stop == 0)
+			turns[n]++;
+		exits(nil);
+	}
+	return pid;
+}
+
+/* nobody goes without a turn */
+static void
+sched_share(void)
+{
+	enum { N = 3 };
+	uint most = 0, least = ~0u;
+	int i;
+
+	for (i = 0; i < N; i++)
+		hog(i, nil);
+	sleep(20);
+	semrelease(&go, N);
+	sleep(350);
+	stop = 1;
+	for (i = 0; i < N; i++)
+		good(waitchild(&(Waitmsg){0}), "await");
+	for (i = 0; i < N; i++) {
+		if (turns[i] > most)
+			most = turns[i];
+		if (turns[i] < least)
+			least = turns[i];
+	}
+	if (least < most / 4)
+		fail("one process had %u turns, another %u", most, least);
+}
+
+/* what has a low priority for good is there only for the time that others leave */
+static void
+sched_fixed(void)
+{
+	uvlong start;
+	int i, ms, pid;
+
+	pid = hog(0, "fixedpri 1");
+	sleep(10);
+	semrelease(&go, 1);
+	sleep(0);
+	start = cycles();
+	for (i = 0; i < 10; i++)
+		sleep(10);
+	ms = milliseconds(start);
+	if (ms > 250)
+		fail("10 sleeps of 10 ms took %d beside a process of lower priority", ms);
+	stop = 1;
+	ended(pid, "");
+	if (turns[0] < 1000)
+		fail("it had %u turns meanwhile", turns[0]);
+	refused(procwrite(tos->pid, "ctl", "pri"), "ctl", "wrong #args in control message \"pri\"");
+}
+
+static void
+wire(int n)
+{
+	char request[16];
+
+	snprint(request, sizeof request, "wired %d", n);
+	if (procwrite(tos->pid, "ctl", request) < 0)
+		syserr(request);
+}
+
+/* a process that only one processor may run is run, also when that one is ahead of the others */
+static void
+sched_wired(void)
+{
+	int i, p[2];
+
+	makepipe(p);
+	if (fork(RFMEM) == 0) {
+		wire(0);
+		expect(p[0], "go");
+		exits(nil);
+	}
+	if (fork(RFMEM) == 0) {
+		wire(0);
+		semacquire(&go, 1);
+		for (i = 0; i < 20000; i++)
+			turns[0]++;
+		exits(nil);
+	}
+	if (fork(RFMEM) == 0) {
+		wire(1);
+		semacquire(&go, 1);
+		message(p[1], "go");
+		exits(nil);
+	}
+	wire(2);
+	sleep(20);
+	semrelease(&go, 2);
+	for (i = 0; i < 3; i++)
+		good(waitchild(&(Waitmsg){0}), "await");
+}
+
+/* who has waited longest is woken first */
+static void
+sched_order(void)
+{
+	enum { N = 5 };
+	int i, p[2];
+
+	makepipe(p);
+	for (i = 0; i < N; i++) {
+		if (fork(RFMEM) == 0) {
+			semacquire(&go, 1);
+			message(p[0], (char[]){'a' + i, 0});
+			exits(nil);
+		}
+		sleep(10);
+	}
+	for (i = 0; i < N; i++) {
+		semrelease(&go, 1);
+		expect(p[1], (char[]){'a' + i, 0});
+	}
+	for (i = 0; i < N; i++)
+		good(waitchild(&(Waitmsg){0}), "await");
+}
+
 static const struct {
 	const char *name;
 	Func run;
@@ -2020,6 +2247,12 @@ static const struct {
 	TEST(time_cycles),
 	TEST(cpu_fpu),
 	TEST(cpu_atomic),
+	TEST(call_errors),
+	TEST(fd_full),
+	TEST(sched_share),
+	TEST(sched_fixed),
+	TEST(sched_wired),
+	TEST(sched_order),
 };
 
 /* run a test in a process of its own; returns 1 if it failed */

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from emu.machine import MachineError
+from kernel.chandat import Chan
+from kernel.devcons import Consdev
 from kernel.event import SyscallEvent
 from tests.e2e.harness import machinecode, run
 
@@ -102,6 +104,15 @@ def test_rdtsc_is_virtual_time(tmp_path: Path) -> None:
     again = machinecode(tmp_path, code, trace=True)
     assert first.stdout == again.stdout
     assert sum(isinstance(e, SyscallEvent) for e in first.events) == 2
+
+
+def test_a_kernel_stack_that_overflows(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(self: Consdev, c: Chan, n: int, offset: int) -> bytes:
+        return self.read(c, n, offset)
+
+    monkeypatch.setattr(Consdev, "read", read)
+    with pytest.raises(MachineError, match=r"^panic: kernel stack overflow$"):
+        run("cat", "#c/null")
 
 
 def test_pages_that_can_never_be_paged_out(tmp_path: Path) -> None:

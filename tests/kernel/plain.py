@@ -332,7 +332,7 @@ class PlainKernel(Kernel):
         for m in self.machs:
             if m.proc is None and m.cpu.now() < front:
                 self.idle(m, front)
-        some = self.machs if procs.runvec else busy
+        some = [m for m in self.machs if m.proc is not None or procs.canrun(m)] if procs.runvec else busy
         if procs.rng is not None:
             m = procs.rng.choice(some)
         else:
@@ -345,8 +345,9 @@ class PlainKernel(Kernel):
         """Let an idle processor's clock run on."""
         cpu = m.cpu
         assert isinstance(cpu, PlainCpu)
-        cpu.ns = max(cpu.ns, until)
+        scale, cpu.scale = cpu.scale, 1
         self.procs.idle(m, until)
+        cpu.scale = scale
 
     # Things to test with
 

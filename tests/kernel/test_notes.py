@@ -30,6 +30,7 @@ from kernel.error import ERRMAX, Eintr, Error, Exited
 from kernel.mem import BY2PG, USTKTOP
 from kernel.qlock import eqlock, qlock, qunlock
 from kernel.sysproc import sysnoted, sysrendezvous
+from kernel.taslock import lock, unlock
 from kernel.trap import NCONT, NDFLT, NRSTR, NSAVE, UREG, packureg
 from kernel.uaccess import ufetch, ustore, uword
 from tests.kernel.plain import PlainKernel, PlainRegs
@@ -431,3 +432,78 @@ def test_a_simd_error_tells_the_flags_of_mxcsr(kernel: PlainKernel, up: Proc, mo
 
 def test_segment_overrun_is_the_end(kernel: PlainKernel, up: Proc) -> None:
     assert dies(kernel, up, lambda: kernel.traps.trap(trap.VectorCSO, 0)) == "math overrun"
+
+
+# Locks. A note may come while a wakeup is under way on another processor: both must hold the same two.
+
+
+@pytest.mark.parametrize("wake", ["note", "wakeup"])
+def test_who_wakes_a_sleeper_holds_its_lock_and_the_places(wake: str) -> None:
+    k = PlainKernel()
+    held: list[tuple[bool, bool]] = []
+    ready = k.procs.ready
+
+    def readied(p: Proc) -> None:
+        if p.r is None and p.text == "sleeper":
+            held.append((p.rlock.key, p.sleep.key))
+        ready(p)
+
+    def sleeper() -> None:
+        try:
+            k.procs.sleep(p.sleep, lambda: False)
+        except Error:
+            pass
+
+    def waker() -> None:
+        if wake == "note":
+            k.procs.postnote(p, 1, "x", NUser)
+        else:
+            k.procs.wakeup(p.sleep)
+
+    p = k.spawn(sleeper)
+    p.text = "sleeper"
+    k.run(10)
+    k.spawn(waker)
+    k.procs.ready = readied  # type: ignore[method-assign]
+    k.run()
+    assert held == [(True, True)]
+
+
+def test_a_note_waits_for_who_holds_the_place() -> None:
+    k = PlainKernel(nmach=2)
+    order: list[str] = []
+
+    def sleeper() -> None:
+        try:
+            k.procs.sleep(p.sleep, lambda: False)
+        except Error:
+            order.append("noted")
+
+    def holder() -> None:
+        lock(k, p.sleep)
+        k.procs.pause()
+        order.append("released")
+        unlock(k, p.sleep)
+
+    def poster() -> None:
+        k.procs.postnote(p, 1, "x", NUser)
+
+    p = k.spawn(sleeper)
+    k.run(10)
+    k.spawn(holder)
+    k.spawn(poster)
+    k.run()
+    assert order == ["released", "noted"]
+
+
+def test_time_waits_for_who_holds_the_place() -> None:
+    k = PlainKernel()
+    p = k.spawn(lambda: k.procs.tsleep(p.sleep, lambda: False, 100))
+    k.run(50)
+    when = k.procs.nexttimer()
+    p.sleep.key = True
+    k.procs.runtimers(when)
+    assert (p.sleep.r, k.procs.nexttimer()) == (p, when)
+    p.sleep.key = False
+    k.procs.runtimers(when)
+    assert p.sleep.r is None
