@@ -10,9 +10,7 @@ from collections.abc import Callable
 from ctypes import c_size_t, c_uint64
 from typing import Any, Final
 
-from unicorn import x86_const
-
-from emu import rmw, svm, x86
+from emu import exitcheck, rmw, svm, x86
 from emu.counter import NS_PER_BLOCK, Counter, Kind
 from emu.cpuid import cpuid
 from emu.lib import (
@@ -31,6 +29,7 @@ from emu.lib import (
     INTRHOOK,
     INVALIDHOOK,
     OUTHOOK,
+    REG_CR3,
     UnicornError,
     lib,
 )
@@ -83,6 +82,7 @@ class Cpu:
         self._region = svm.Region()
         self._uc = svm.open(self._lib, memory.address, memory.size, self._region)
         self._closer = weakref.finalize(self, self._lib.close, self._uc)
+        exitcheck.leaveout(self._lib, self._uc)
         self._blank = self._boot()
         self._hooks: list[Any] = []  # kept alive: Unicorn holds their addresses
         self._install()
@@ -365,7 +365,7 @@ class Cpu:
                 self._lib.save(self._uc, self.current.handle)
                 self.current.settle()
                 self._trap = trapno, 0
-                svm.regwrite(self._lib, self._uc, x86_const.UC_X86_REG_CR3, NOWHERE)
+                svm.regwrite(self._lib, self._uc, REG_CR3, NOWHERE)
                 self._lib.stop(self._uc)
         except BaseException as e:  # noqa: BLE001 run() raises it
             self._fail(e)
