@@ -1,5 +1,6 @@
 """The command line's manners: every failure is one line on standard error and an exit status."""
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ import click
 
 from emu.cli_error import BROKEN, INTERRUPTED, PIPE, USAGE, Failure
 from emu.observe.plain import plain
+
+GCTHRESHOLD = 100_000  # objects between two looks for cyclic garbage, of which there is little
 
 
 class Front(click.Command):
@@ -22,6 +25,7 @@ class Front(click.Command):
         """Run the command and exit with its status (an int that it returns, 0 otherwise)."""
         extra["standalone_mode"] = False
         _streams()
+        gc.set_threshold(GCTHRESHOLD)
         try:
             result = super().main(args=args, prog_name=prog_name or self.program, **extra)
             status = result if isinstance(result, int) else 0
@@ -43,6 +47,7 @@ class Front(click.Command):
         except Exception as e:  # noqa: BLE001  the last line of defence: a bug of ours must not show as a traceback
             status = BROKEN
             _tell(_bug(e))
+        gc.freeze()  # the interpreter would look through everything once more
         sys.exit(_settle(status))
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -10,9 +10,7 @@ from collections.abc import Callable
 from ctypes import c_size_t, c_uint64
 from typing import Any, Final
 
-from unicorn import x86_const
-
-from emu import rmw, svm, x86
+from emu import exitcheck, rmw, svm, x86
 from emu.counter import NS_PER_BLOCK, Counter, Kind
 from emu.cpuid import cpuid
 from emu.lib import (
@@ -31,6 +29,7 @@ from emu.lib import (
     INTRHOOK,
     INVALIDHOOK,
     OUTHOOK,
+    REG_CR3,
     UnicornError,
     lib,
 )
@@ -83,6 +82,7 @@ class Cpu:
         self._region = svm.Region()
         self._uc = svm.open(self._lib, memory.address, memory.size, self._region)
         self._closer = weakref.finalize(self, self._lib.close, self._uc)
+        exitcheck.leaveout(self._lib, self._uc)
         self._blank = self._boot()
         self._hooks: list[Any] = []  # kept alive: Unicorn holds their addresses
         self._install()
@@ -130,8 +130,12 @@ class Cpu:
 
     def spend(self, ns: int) -> None:
         """Let ns of virtual time pass on this processor."""
-        self._zero += ns
-        self.setuntil(self._until)
+        left = self._blocks[0] - ns // NS_PER_BLOCK
+        if left >= 0 and not ns % NS_PER_BLOCK:
+            self._blocks[0] = left
+        else:
+            self._zero += ns
+            self.setuntil(self._until)
 
     # The machine's side
 
@@ -237,7 +241,7 @@ class Cpu:
         def undefined(_uc: int) -> None:
             self._divert(x86.UNDEFINED)
 
-        other(INTRHOOK(self._interrupt), HOOK_INTR)
+        other(INTRHOOK(self._interrupthook()), HOOK_INTR)
         other(INVALIDHOOK(self._invalid), HOOK_INSN_INVALID)
         insn(INHOOK(protection), INS_IN)
         insn(OUTHOOK(protection), INS_OUT)
@@ -311,32 +315,45 @@ class Cpu:
         else:
             self._resume(new)
 
-    def _interrupt(self, _uc: int, intno: int) -> None:
-        """Unicorn's interrupt hook: INT n, most exceptions, and exits of the nested guest."""
-        try:
-            if self._trap is not None:
-                return  # diverted, about to stop
-            regs, layout = self.current, self._layout
-            self._lib.save(self._uc, regs.handle)
-            words = regs.words
-            isint = words[layout.isint]
-            words[layout.isint] = 0
-            words[layout.oldexception] = NONE
-            if intno == x86.SYSCALL and isint:
-                self._serve(x86.SYSCALL, 0)
-            elif intno == x86.PAGEFAULT and not isint:
-                self._pagefault(regs)
-            elif intno >= x86.EXIT:
-                self._exit(regs, intno - x86.EXIT)
-            elif isint:
-                self._softint(regs, intno)
-            else:
-                ecode = words[layout.errorcode]
-                if intno == x86.PROTECTION and self._opcode(regs).startswith(b"\x0f\x35"):  # SYSEXIT
-                    intno, ecode = x86.UNDEFINED, 0
-                self._serve(intno, ecode)
-        except BaseException as e:  # noqa: BLE001 run() raises it
-            self._fail(e)
+    def _interrupthook(self) -> Callable[[int, int], None]:
+        """Unicorn's interrupt hook: INT n, most exceptions, and exits of the nested guest.
+
+        A closure, as every trap goes through it: what it needs each time is at hand.
+        """
+        save, uc, layout = self._lib.save, self._uc, self._layout
+        isintat, oldexception, serve, pagefault = layout.isint, layout.oldexception, self._serve, self._pagefault
+
+        def interrupt(_uc: int, intno: int) -> None:
+            try:
+                if self._trap is not None:
+                    return  # diverted, about to stop
+                regs = self.current
+                save(uc, regs.handle)
+                words = regs.words
+                isint = words[isintat]
+                words[isintat] = 0
+                words[oldexception] = NONE
+                if intno == x86.SYSCALL and isint:
+                    serve(x86.SYSCALL, 0)
+                elif intno == x86.PAGEFAULT and not isint:
+                    pagefault(regs)
+                elif intno >= x86.EXIT:
+                    self._exit(regs, intno - x86.EXIT)
+                elif isint:
+                    self._softint(regs, intno)
+                else:
+                    self._exception(regs, intno)
+            except BaseException as e:  # noqa: BLE001 run() raises it
+                self._fail(e)
+
+        return interrupt
+
+    def _exception(self, regs: Regs, no: int) -> None:
+        """A processor exception other than a page fault."""
+        if no == x86.PROTECTION and self._opcode(regs).startswith(b"\x0f\x35"):  # SYSEXIT
+            self._serve(x86.UNDEFINED, 0)
+        else:
+            self._serve(no, regs.words[self._layout.errorcode])
 
     def _invalid(self, _uc: int) -> bool:
         """Unicorn's hook for undefined instructions; the exception is dealt with."""
@@ -365,7 +382,7 @@ class Cpu:
                 self._lib.save(self._uc, self.current.handle)
                 self.current.settle()
                 self._trap = trapno, 0
-                svm.regwrite(self._lib, self._uc, x86_const.UC_X86_REG_CR3, NOWHERE)
+                svm.regwrite(self._lib, self._uc, REG_CR3, NOWHERE)
                 self._lib.stop(self._uc)
         except BaseException as e:  # noqa: BLE001 run() raises it
             self._fail(e)

@@ -5,8 +5,10 @@ Handles are passed as ``c_void_p`` objects made once; a plain call costs some 0.
 
 import ctypes
 import functools
+import os
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, c_bool, c_int, c_size_t, c_uint32, c_uint64, c_void_p
+from importlib.util import find_spec
 from typing import Any, Final
 
 ARCH_X86: Final = 4
@@ -17,6 +19,7 @@ CPU_QEMU64: Final = 0  # the model with SVM and without RDRAND
 HOOK_INTR: Final = 1 << 0
 HOOK_INSN: Final = 1 << 1
 HOOK_BLOCK: Final = 1 << 3
+HOOK_MEM_READ: Final = 1 << 10
 HOOK_INSN_INVALID: Final = 1 << 14
 
 INS_IN: Final = 218
@@ -31,6 +34,30 @@ CTL_CPU_MODEL: Final = 7 | 1 << 26 | 1 << 30
 CTL_TB_REMOVE: Final = 9 | 2 << 26 | 1 << 30
 CTL_TB_FLUSH: Final = 10 | 1 << 30
 CTL_TLB_FLUSH: Final = 11 | 1 << 30
+CTL_CONTEXT_MODE: Final = 14 | 1 << 26 | 1 << 30
+
+# Registers (unicorn/x86.h): importing the binding for these would take longer than starting a machine
+REG_EAX: Final = 19
+REG_EBP: Final = 20
+REG_EBX: Final = 21
+REG_ECX: Final = 22
+REG_EDI: Final = 23
+REG_EDX: Final = 24
+REG_EFLAGS: Final = 25
+REG_ESI: Final = 29
+REG_FPSW: Final = 31
+REG_CR0: Final = 50
+REG_CR3: Final = 53
+REG_CR4: Final = 54
+REG_ST0: Final = 114
+REG_XMM0: Final = 122
+REG_FPCW: Final = 246
+REG_FPTAG: Final = 247
+REG_MSR: Final = 248
+REG_MXCSR: Final = 249
+REG_FIP: Final = 254
+REG_FDP: Final = 256
+REG_FOP: Final = 258
 
 # Callbacks take as few arguments as their use needs: the C ABIs let a callee ignore the rest,
 # and each argument costs a Python object.
@@ -51,20 +78,32 @@ class MSR(ctypes.Structure):
     _fields_ = [("rid", c_uint32), ("value", c_uint64)]
 
 
+def _path() -> str:
+    """The library that the package unicorn brings along; the binding, whose import takes a while, is not needed."""
+    spec = find_spec("unicorn")
+    for directory in (spec.submodule_search_locations or ()) if spec is not None else ():
+        path = os.path.join(directory, "lib", "libunicorn.so.2")
+        if os.path.exists(path):
+            return path
+    from unicorn.unicorn_py3.unicorn import uclib  # it also looks in other places
+
+    return str(uclib._name)
+
+
 class Lib:
     """The functions used. Those of ``fast`` keep the GIL: they return at once."""
 
     def __init__(self) -> None:
-        from unicorn.unicorn_py3.unicorn import uclib
-
-        fast: Any = ctypes.PyDLL(None, handle=uclib._handle)
-        slow: Any = ctypes.CDLL(None, handle=uclib._handle)
+        path = _path()
+        fast: Any = ctypes.PyDLL(path)
+        slow: Any = ctypes.CDLL(path)
         self.open: Callable[..., int] = fast.uc_open
         self.close: Callable[..., int] = fast.uc_close
         self.ctl: Callable[..., int] = fast.uc_ctl
         self.map: Callable[..., int] = fast.uc_mem_map_ptr
         self.hook: Callable[..., int] = fast.uc_hook_add
         self.unhook: Callable[..., int] = fast.uc_hook_del
+        self.regread: Callable[..., int] = fast.uc_reg_read
         self.regwrite: Callable[..., int] = fast.uc_reg_write
         self.start: Callable[..., int] = slow.uc_emu_start
         self.stop: Callable[..., int] = fast.uc_emu_stop

@@ -10,6 +10,7 @@ no-execute everywhere, the first execution on a processor is a nested fault, and
 A processor's stores to code of its own Unicorn sees itself.
 """
 
+from struct import Struct
 from typing import Final, Protocol
 
 from emu import svm
@@ -41,23 +42,13 @@ class Memory:
     def __init__(self, size: int) -> None:
         if size % MIN or not MIN <= size <= MAX:
             raise ValueError(f"memory of {size} bytes is not a multiple of 4 MB up to 3 GB")
-        self._size = size
+        self.size = size
         self._map = svm.anonymous(size)
         self.buf = memoryview(self._map)
-        self._words: memoryview[int] = self.buf.cast("I")
+        self.words: memoryview[int] = self.buf.cast("I")
         self.executed: dict[int, int] = {}  # frame -> set of processors that may execute it, as bits
         self.tables: set[int] = set()
         self._cpus: list[Processor] = []
-
-    @property
-    def size(self) -> int:
-        """Bytes of memory."""
-        return self._size
-
-    @property
-    def words(self) -> "memoryview[int]":
-        """All of memory as 32-bit words; for page directories and tables only."""
-        return self._words
 
     @property
     def address(self) -> int:
@@ -86,12 +77,22 @@ class Memory:
             self.forget(pa >> 12)
         self.buf[pa : pa + len(data)] = data
 
+    def unpack(self, fmt: Struct, pa: int) -> tuple[int, ...]:
+        """The numbers that fmt finds at pa, within a frame."""
+        return fmt.unpack_from(self.buf, pa)
+
+    def pack(self, fmt: Struct, pa: int, *values: int) -> None:
+        """Store numbers as fmt lays them out at pa, within a frame."""
+        if pa >> 12 in self.executed:
+            self.forget(pa >> 12)
+        fmt.pack_into(self.buf, pa, *values)
+
     def table(self, pa: int) -> None:
         """The frame at pa is about to serve as a page directory or page table.
 
         It must be executable in the nested tables: Unicorn's walk dies on one that is not.
         """
-        if not 0 <= pa < self._size:
+        if not 0 <= pa < self.size:
             raise ValueError(f"no memory at 0x{pa:x} for a page table")
         frame = pa >> 12
         if frame in self.executed:
@@ -153,9 +154,9 @@ class Memory:
 
     def walk(self, cr3: int, va: int) -> int | None:
         """The physical address of va by the page tables at cr3, or None; permissions are not looked at."""
-        words = self._words
+        words = self.words
         at = cr3 & 0xFFFFF000 | va >> 20 & 0xFFC
-        if at >= self._size:
+        if at >= self.size:
             return None
         entry = words[at >> 2]
         if not entry & 1:
@@ -164,13 +165,13 @@ class Memory:
             pa = entry & 0xFFC00000 | va & 0x3FFFFF
         else:
             at = entry & 0xFFFFF000 | va >> 10 & 0xFFC
-            if at >= self._size:
+            if at >= self.size:
                 return None
             entry = words[at >> 2]
             if not entry & 1:
                 return None
             pa = entry & 0xFFFFF000 | va & 0xFFF
-        return pa if pa < self._size else None
+        return pa if pa < self.size else None
 
     def code(self, cr3: int, va: int, n: int) -> bytes:
         """Up to n bytes of instructions at va; fewer if they run into a page that is not mapped."""

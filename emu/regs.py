@@ -12,13 +12,34 @@ from ctypes import c_char, c_size_t, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
 from typing import Final
 
-from unicorn import x86_const
-
 from emu import svm, x86
-from emu.lib import CTL_TB_FLUSH, CTL_TLB_FLUSH, HOOK_INTR, INTRHOOK, Lib, lib
+from emu.lib import (
+    CTL_TB_FLUSH,
+    CTL_TLB_FLUSH,
+    HOOK_INTR,
+    INTRHOOK,
+    REG_CR0,
+    REG_EBP,
+    REG_EBX,
+    REG_ECX,
+    REG_EDI,
+    REG_EDX,
+    REG_EFLAGS,
+    REG_ESI,
+    REG_FDP,
+    REG_FIP,
+    REG_FOP,
+    REG_FPCW,
+    REG_FPSW,
+    REG_FPTAG,
+    REG_MXCSR,
+    REG_ST0,
+    REG_XMM0,
+    Lib,
+    lib,
+)
 from kernel.hw import Regs as AnyRegs
 
-EFLAGS: Final = x86_const.UC_X86_REG_EFLAGS
 NONE: Final = 0xFFFFFFFF  # old_exception: no exception in flight
 HF_TS: Final = 1 << 11  # CR0.TS in Unicorn's digest of the control bits
 
@@ -26,9 +47,7 @@ EMPTY: Final = 3  # an FPU register's tag
 FXSIZE: Final = 512
 FXMASK: Final = 0xFFFF  # bits of MXCSR that there are
 FXHEAD: Final = struct.Struct("<HHBxHIxxxxIxxxxII")  # the segments of FIP and FDP are 0, as Unicorn's FXSAVE has them
-FPREGS: Final = tuple(
-    getattr(x86_const, f"UC_X86_REG_{name}") for name in ("FPCW", "FPSW", "FPTAG", "FOP", "FIP", "FDP", "MXCSR")
-)
+FPREGS: Final = (REG_FPCW, REG_FPSW, REG_FPTAG, REG_FOP, REG_FIP, REG_FDP, REG_MXCSR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +119,16 @@ class Regs(Context):
     @property
     def flags(self) -> int:
         """EFLAGS whole. Only the bits that ring 3 may change are changed by writing it."""
-        return self._read(EFLAGS)
+        return self._read(REG_EFLAGS)
 
     @flags.setter
     def flags(self, value: int) -> None:
         new = value & x86.FL_USER | x86.FL_INTERRUPT | x86.FL_ALWAYS
-        lib().contextwrite(self.handle, EFLAGS, ctypes.byref(c_uint32(new)))
+        lib().contextwrite(self.handle, REG_EFLAGS, ctypes.byref(c_uint32(new)))
 
     def fpstatus(self) -> tuple[int, int]:
         """FPU status word and address of the last FPU instruction."""
-        return self._read(x86_const.UC_X86_REG_FPSW) & 0xFFFF, self._read(x86_const.UC_X86_REG_FIP)
+        return self._read(REG_FPSW) & 0xFFFF, self._read(REG_FIP)
 
     def fppending(self) -> bool:
         """An FPU exception that is not masked waits to be taken."""
@@ -117,7 +136,7 @@ class Regs(Context):
 
     def mxcsr(self) -> int:
         """SSE control and status."""
-        return self._read(x86_const.UC_X86_REG_MXCSR)
+        return self._read(REG_MXCSR)
 
     def _read(self, reg: int) -> int:
         value = c_uint64()
@@ -139,8 +158,8 @@ class Regs(Context):
 
     def fpmask(self) -> None:
         """Mask all FPU exceptions, as FSTENV does: those pending do not trap any more."""
-        self._write(x86_const.UC_X86_REG_FPCW, self._read(x86_const.UC_X86_REG_FPCW) | x86.FPMASKS)
-        self._write(x86_const.UC_X86_REG_FPSW, self._read(x86_const.UC_X86_REG_FPSW) & ~x86.FPSUMMARY)
+        self._write(REG_FPCW, self._read(REG_FPCW) | x86.FPMASKS)
+        self._write(REG_FPSW, self._read(REG_FPSW) & ~x86.FPSUMMARY)
 
     def fpsave(self) -> bytes:
         """FPU and SSE state as FXSAVE lays it out, 512 bytes (Intel SDM vol. 1, 10.5.1)."""
@@ -150,7 +169,7 @@ class Regs(Context):
         FXHEAD.pack_into(image, 0, fcw, fsw, ftw, fop, fip, fdp, mxcsr, FXMASK)
         room = ctypes.create_string_buffer(16)
         for i in range(8):
-            for reg, at, n in ((x86_const.UC_X86_REG_ST0, 32, 10), (x86_const.UC_X86_REG_XMM0, 160, 16)):
+            for reg, at, n in ((REG_ST0, 32, 10), (REG_XMM0, 160, 16)):
                 lib().contextread(self.handle, reg + i, ctypes.byref(room))
                 image[at + 16 * i : at + 16 * i + n] = room.raw[:n]
         return bytes(image)
@@ -166,7 +185,7 @@ class Regs(Context):
             self._write(reg, value)
         room = ctypes.create_string_buffer(16)
         for i in range(8):
-            for reg, at, n in ((x86_const.UC_X86_REG_ST0, 32, 10), (x86_const.UC_X86_REG_XMM0, 160, 16)):
+            for reg, at, n in ((REG_ST0, 32, 10), (REG_XMM0, 160, 16)):
                 room.raw = data[at + 16 * i : at + 16 * i + n].ljust(16, b"\0")
                 lib().contextwrite(self.handle, reg + i, ctypes.byref(room))
 
@@ -222,6 +241,7 @@ MARKS: Final = {
     "cr3": 0x3AA5A000,
     "flags": 0x244202,
 }
+MARKED: Final = {"cx": REG_ECX, "dx": REG_EDX, "bx": REG_EBX, "bp": REG_EBP, "si": REG_ESI, "di": REG_EDI}
 FAULTADDR: Final = 0x5BA5A50C
 SELECTOR: Final = 0x6CA8
 
@@ -239,8 +259,8 @@ class _Scratch:
         start = svm.Start()
         start.ax, start.sp, start.pc = MARKS["ax"], MARKS["sp"], MARKS["pc"]
         start.cr3, start.flags = MARKS["cr3"], MARKS["flags"]
-        for name in ("cx", "dx", "bx", "bp", "si", "di"):
-            svm.regwrite(lib, self.uc, getattr(x86_const, f"UC_X86_REG_E{name.upper()}"), MARKS[name])
+        for name, reg in MARKED.items():
+            svm.regwrite(lib, self.uc, reg, MARKS[name])
         svm.enter(lib, self.uc, self.region, start, self.context.handle)
         self.first = self.context.words.tolist()
         self.region.identity(4 << 20)
@@ -253,7 +273,7 @@ class _Scratch:
 
     def _stop(self, _uc: int, _intno: int) -> None:
         if self.cr0:
-            svm.regwrite(self.lib, self.uc, x86_const.UC_X86_REG_CR0, self.cr0)
+            svm.regwrite(self.lib, self.uc, REG_CR0, self.cr0)
         self.lib.save(self.uc, self.context.handle)
         self.lib.stop(self.uc)
 

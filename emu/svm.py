@@ -16,8 +16,6 @@ from array import array
 from ctypes import c_int, c_size_t, c_uint32, c_void_p
 from typing import Final
 
-from unicorn import x86_const
-
 from emu import x86
 from emu.lib import (
     ARCH_X86,
@@ -29,6 +27,12 @@ from emu.lib import (
     MODE_32,
     MSR,
     PROT_ALL,
+    REG_CR4,
+    REG_EAX,
+    REG_FPCW,
+    REG_FPTAG,
+    REG_MSR,
+    REG_MXCSR,
     Lib,
 )
 
@@ -156,7 +160,7 @@ def regwrite(lib: Lib, uc: c_void_p, reg: int, value: int) -> None:
 
 def msrwrite(lib: Lib, uc: c_void_p, rid: int, value: int) -> None:
     """Write one model-specific register of the running processor."""
-    lib.check(lib.regwrite(uc, x86_const.UC_X86_REG_MSR, ctypes.byref(MSR(rid, value))), "uc_reg_write MSR")
+    lib.check(lib.regwrite(uc, REG_MSR, ctypes.byref(MSR(rid, value))), "uc_reg_write MSR")
 
 
 def open(lib: Lib, ram: int, size: int, region: Region) -> c_void_p:
@@ -168,12 +172,12 @@ def open(lib: Lib, ram: int, size: int, region: Region) -> c_void_p:
     lib.check(lib.ctl(uc, CTL_USE_EXITS, c_int(1)), "uc_ctl use exits")
     lib.check(lib.map(uc, 0, size, PROT_ALL, ram), "uc_mem_map_ptr RAM")
     lib.check(lib.map(uc, REGION, REGIONSIZE, PROT_ALL, addressof(region.map)), "uc_mem_map_ptr region")
-    regwrite(lib, uc, x86_const.UC_X86_REG_CR4, x86.CR4_PAE)
+    regwrite(lib, uc, REG_CR4, x86.CR4_PAE)
     msrwrite(lib, uc, x86.MSR_EFER, x86.EFER_SVME | x86.EFER_NXE)
     msrwrite(lib, uc, x86.MSR_VM_HSAVE_PA, HSAVE)
-    regwrite(lib, uc, x86_const.UC_X86_REG_FPCW, x86.FPINIT)
-    regwrite(lib, uc, x86_const.UC_X86_REG_FPTAG, 0xFFFF)
-    regwrite(lib, uc, x86_const.UC_X86_REG_MXCSR, 0)
+    regwrite(lib, uc, REG_FPCW, x86.FPINIT)
+    regwrite(lib, uc, REG_FPTAG, 0xFFFF)
+    regwrite(lib, uc, REG_MXCSR, 0)
     return uc
 
 
@@ -194,7 +198,7 @@ def enter(lib: Lib, uc: c_void_p, region: Region, start: Start, context: c_void_
     hook = INTRHOOK(stop)
     handle = c_size_t()
     lib.check(lib.hook(uc, ctypes.byref(handle), HOOK_INTR, hook, None, 1, 0), "uc_hook_add")
-    regwrite(lib, uc, x86_const.UC_X86_REG_EAX, VMCB)
+    regwrite(lib, uc, REG_EAX, VMCB)
     err = lib.start(uc, STUB, 0, 0, 0)
     lib.check(lib.unhook(uc, handle), "uc_hook_del")
     if err or seen != [x86.EXIT + x86.EXIT_NPF]:

@@ -36,6 +36,8 @@ from kernel.uaccess import vmemchr
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
+ANONYMOUS = (SG_DATA, SG_BSS, SG_STACK, SG_SHARED)
+
 __all__ = ["checkpages", "fault", "fixfault", "okaddr", "pio", "seg", "validaddr", "vmemchr"]
 
 
@@ -143,7 +145,7 @@ def fixfault(k: Kernel, s: Segment, addr: int, read: bool, doputmmu: bool) -> in
         mmuphys = pg.pa & ~PGMASK | PTEWRITE | PTEUNCACHED | PTEVALID
         pg.modref = PG_MOD | PG_REF
 
-    elif t in (SG_DATA, SG_BSS, SG_STACK, SG_SHARED):  # zero fill, demand load, page in, copy on write
+    elif t in ANONYMOUS:  # zero fill, demand load, page in, copy on write
         if pg is None and t != SG_DATA:
             new = newpage(k, True, addr, s)
             if new is None:

@@ -3,6 +3,7 @@
 :mod:`emu` implements these on Unicorn; the tests implement them on plain memory.
 """
 
+from struct import Struct
 from typing import Protocol
 
 
@@ -33,6 +34,12 @@ class Memory(Protocol):
 
     def write(self, pa: int, data: "bytes | bytearray | memoryview[int]") -> None:
         """Store data at pa; it does not cross a frame boundary."""
+
+    def unpack(self, fmt: Struct, pa: int) -> tuple[int, ...]:
+        """The numbers that fmt finds at pa, within a frame."""
+
+    def pack(self, fmt: Struct, pa: int, *values: int) -> None:
+        """Store numbers as fmt lays them out at pa, within a frame."""
 
     def table(self, pa: int) -> None:
         """The frame at pa is about to serve as a page directory or page table."""

@@ -7,6 +7,7 @@ names; here they are reached by the word index of their frame.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from kernel.dat import Dead, Mach, Page, Proc
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
 NKPT = KMAPSIZE // BY2PG
+KMAPPDX = PDX(KMAP)
 LOWMEM = -KZERO & MASK32  # physical memory the kernel's window at KZERO can show
 NPDBPOOL = 10  # page directories a processor keeps ready
 
@@ -302,10 +304,10 @@ class Mmu:
         assert up.mmupdb is not None
         if up.flushes != flushes:
             return
-        vpd = up.mmupdb.pa >> 2
+        x = (up.mmupdb.pa >> 2) + (va >> 22)
         m = k.m
         s, m.splhi = m.splhi, True
-        pde = w[vpd + PDX(va)]
+        pde = w[x]
         if not pde & PTEVALID:
             pt = up.mmufree
             if pt is None:
@@ -321,12 +323,12 @@ class Mmu:
                     return
             else:
                 up.mmufree = pt.next
-            pde = w[vpd + PDX(va)] = pt.pa | PTEUSER | PTEWRITE | PTEVALID
+            pde = w[x] = pt.pa | PTEUSER | PTEWRITE | PTEVALID
             k.mem.zero(pt.pa)
-            pt.daddr = PDX(va)
+            pt.daddr = va >> 22
             pt.next = up.mmuused
             up.mmuused = pt
-        x = ((pde & ~0xFFF) >> 2) + (va >> 12 & 0x3FF)
+        x = (pde >> 12 << 10) + (va >> 12 & 0x3FF)
         old = w[x]
         new = w[x] = pa | PTEUSER | PTEVALID
         # A 386 walks the tables again when a cached entry forbids a write: an entry that only
@@ -511,7 +513,7 @@ class Mmu:
             raise Panic(f"kmap {up.pid} {up.text}: nkmap={up.nkmap}")
         assert up.mmupdb is not None
         up.nkmap += 1
-        i = (up.mmupdb.pa >> 2) + PDX(KMAP)
+        i = (up.mmupdb.pa >> 2) + KMAPPDX
         if not w[i] & PTEVALID:
             if up.kmaptable is not None:
                 raise Panic("kmaptable")
@@ -526,8 +528,7 @@ class Mmu:
             raise Panic("no kmaptable")
         kpt = up.kmaptable.pa >> 2
         o = up.lastkmap + 1
-        for j in range(NKPT):
-            n = (j + o) % NKPT
+        for n in chain(range(o, NKPT), range(min(o, NKPT))):
             if w[kpt + n] == 0:
                 w[kpt + n] = page.pa | PTEWRITE | PTEVALID
                 up.lastkmap = n
@@ -546,19 +547,18 @@ class Mmu:
         w = self.words
         up = self.k.up
         assert up is not None
-        if up.mmupdb is None or not w[(up.mmupdb.pa >> 2) + PDX(KMAP)] & PTEVALID:
+        if up.mmupdb is None or not w[(up.mmupdb.pa >> 2) + KMAPPDX] & PTEVALID:
             raise Panic("kunmap: no kmaps")
         if kk < KMAP or kk >= KMAP + KMAPSIZE:
             raise Panic(f"kunmap: bad address {kk:#010x}")
         assert up.kmaptable is not None
-        x = (up.kmaptable.pa >> 2) + PTX(kk)
+        x = (up.kmaptable.pa >> 2) + (kk >> 12 & 0x3FF)
         if not w[x] & PTEVALID:
             raise Panic(f"kunmap: not mapped {kk:#010x}")
         up.nkmap -= 1
         if up.nkmap < 0:
             raise Panic(f"kunmap {up.pid} {up.text}: nkmap={up.nkmap}")
-        w[x] = 0
-        self.flushpg(kk)
+        w[x] = 0  # no TLB ever held it: see flushpg
 
     def _tmpentry(self) -> int:
         w = self.words

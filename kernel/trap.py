@@ -26,7 +26,7 @@ from kernel.qlock import qlock, qunlock
 from kernel.segment import segclock, segname
 from kernel.syscallfmt import syscallfmt, sysretfmt
 from kernel.systab import NOTED, RFORK, Syscall, render
-from kernel.uaccess import ufetch, uframe, usetword, ustore, uword
+from kernel.uaccess import ufetch, uframe, usetword, ustore, uunpack, uword
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
@@ -39,6 +39,8 @@ VectorCERR = 16
 VectorSIMD = 19
 VectorPIC = 32  # the clock's
 VectorSYSCALL = 64
+
+MASK64 = (1 << 64) - 1
 
 TRAPNS = 1000  # virtual time a trap takes
 TOSSIZE = 56
@@ -89,6 +91,9 @@ NCONT, NDFLT, NSAVE, NRSTR = range(4)
 UREG = struct.Struct("<19I")
 UFLAGSAT = 16  # flags among the words
 UDSEL, UESEL = 0x1B, 0x23
+
+SYSARGS = struct.Struct(f"<{MAXSYSARG}I")
+TOSTIMES = struct.Struct("<QqI")  # kcycles, pcycles, pid
 
 
 def packureg(up: Proc) -> bytes:
@@ -274,7 +279,8 @@ class Traps:
         sp = regs.sp
         nr = up.scallnr = regs.ax
         m.splhi = False
-        self.fpcheck(up)
+        if up.fpstate == FPactive:
+            self.fpcheck(up)
         up.nerrlab = 1
         ret = -1
         start = 0
@@ -282,7 +288,7 @@ class Traps:
         try:
             if sp < USTKTOP - BY2PG or sp > USTKTOP - MAXSYSARG * BY2WD - BY2WD:
                 validaddr(k, sp, MAXSYSARG * BY2WD + BY2WD, False)
-            args = up.s = struct.unpack("<5I", ufetch(k, sp + BY2WD, MAXSYSARG * BY2WD, "syscall"))
+            args = up.s = uunpack(k, SYSARGS, sp + BY2WD, "syscall")
             if up.procctl == Proc_tracesyscall:
                 syscallfmt(k, up, nr, regs.pc)
                 self.tracestop(up)
@@ -348,8 +354,8 @@ class Traps:
         pa = uframe(k, KCYCLES, True, "kexit")  # one read-modify-write: a missing page is a write fault
         t = k.m.cpu.now()
         mem = k.mem
-        kcycles = int.from_bytes(mem.read(pa, 8), "little") + t - up.kentry
-        mem.write(pa, struct.pack("<QqI", kcycles & (1 << 64) - 1, t + up.pcycles, up.pid))
+        kcycles, _, _ = mem.unpack(TOSTIMES, pa)
+        mem.pack(TOSTIMES, pa, kcycles + t - up.kentry & MASK64, t + up.pcycles, up.pid)
         if k.checking:
             k.checkchanged()
 

@@ -8,6 +8,7 @@ original makes the access.
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING
 
 from kernel.error import Panic
@@ -17,8 +18,29 @@ if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
 
+WORD = Struct("<I")
+
+READABLE = PTEVALID | PTEACCESSED
+WRITABLE = PTEVALID | PTEWRITE | PTEACCESSED | PTEDIRTY
+
+
 def uframe(k: Kernel, addr: int, write: bool, fn: str) -> int:
     """Physical address of user address addr, faulted in for the access; sets the A and D bits as the 386 does."""
+    up = k.up
+    assert up is not None
+    if up.mmupdb is not None and addr < USTKTOP:
+        w = k.mem.words
+        pde = w[(up.mmupdb.pa >> 2) + (addr >> 22)]
+        if pde & READABLE == READABLE:
+            pte = w[(pde >> 12 << 10) + (addr >> 12 & 0x3FF)]
+            want = WRITABLE if write else READABLE
+            if pte & want == want:
+                return (pte & ~0xFFF) + (addr & 0xFFF)
+    return uwalk(k, addr, write, fn)
+
+
+def uwalk(k: Kernel, addr: int, write: bool, fn: str) -> int:
+    """The same where a fault is to be taken or a bit to be set."""
     w = k.mem.words
     while True:
         up = k.up
@@ -71,6 +93,13 @@ def ufetch(k: Kernel, addr: int, n: int, fn: str = "memmove") -> bytes:
     return b"".join(parts)
 
 
+def uunpack(k: Kernel, fmt: Struct, addr: int, fn: str) -> tuple[int, ...]:
+    """The numbers that fmt finds at user address addr."""
+    if (addr & PGMASK) + fmt.size <= BY2PG:
+        return k.mem.unpack(fmt, uframe(k, addr, False, fn))
+    return fmt.unpack(ufetch(k, addr, fmt.size, fn))
+
+
 def ustore(k: Kernel, addr: int, data: bytes | bytearray | memoryview[int], fn: str = "memmove") -> None:
     """Store data at user address addr, lowest page first."""
     n = len(data)
@@ -89,7 +118,8 @@ def ustore(k: Kernel, addr: int, data: bytes | bytearray | memoryview[int], fn: 
 
 def uword(k: Kernel, addr: int, fn: str = "memmove") -> int:
     """The 32-bit word at user address addr."""
-    return int.from_bytes(ufetch(k, addr, 4, fn), "little")
+    (v,) = uunpack(k, WORD, addr, fn)
+    return v
 
 
 def usetword(k: Kernel, addr: int, v: int, fn: str = "memmove") -> None:

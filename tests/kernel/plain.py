@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from struct import Struct
 from typing import ClassVar
 
 from kernel.chan import Chan
@@ -63,6 +64,12 @@ class PlainMemory:
         assert n <= BY2PG - pa % BY2PG, "a write crosses a frame boundary"
         self._bytes[pa : pa + n] = data
         self.dirty.add(pa & -BY2PG)
+
+    def unpack(self, fmt: Struct, pa: int) -> tuple[int, ...]:
+        return fmt.unpack(self.read(pa, fmt.size))
+
+    def pack(self, fmt: Struct, pa: int, *values: int) -> None:
+        self.write(pa, fmt.pack(*values))
 
     def table(self, pa: int) -> None:
         self.tables.add(pa)
