@@ -1,5 +1,5 @@
 /*
- * fp: the floating point state is each process's own, over switches, forks, notes and exec, and exceptions are notes.
+ * fp [note]: the floating point state is each process's own, over switches, forks, notes and exec, and exceptions are notes.
  *
  * The emulated FPU computes as if all exceptions but division by zero were masked; the others are brought about by
  * loading an environment in which they are pending.

@@ -58,6 +58,7 @@ class Config:
     swapfile: str | None = None
     sched: str = "fifo"
     inject: tuple[tuple[str, int, bool], ...] = ()
+    notefp: bool = False
     clock: str = ""
     root: Root | None = None
 
