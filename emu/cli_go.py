@@ -82,14 +82,18 @@ def go_exec(program: str, args: tuple[str, ...], show: frozenset[str], **common:
     shown = _directories(cwd, show)
     if "tmp" not in show:
         return run(replace(options, binds=(*_binds(shown), *options.binds)), program, args)
+    with _temporary() as tmp:
+        # What lies in the host's /tmp is mounted in the guest's, which must have a directory for it.
+        for d in (*shown, *(guest for _, guest, _ in options.binds)):
+            if d.startswith("/tmp/"):
+                os.makedirs(os.path.join(tmp, d[len("/tmp/") :]), exist_ok=True)
+        binds = ((tmp, "/tmp", True), *_binds(shown), *options.binds)
+        return run(replace(options, binds=binds), program, args)
+
+
+def _temporary() -> tempfile.TemporaryDirectory[str]:
     try:
-        with tempfile.TemporaryDirectory(prefix="p9emu-") as tmp:
-            # What lies in the host's /tmp is mounted in the guest's, which must have a directory for it.
-            for d in (*shown, *(guest for _, guest, _ in options.binds)):
-                if d.startswith("/tmp/"):
-                    os.makedirs(os.path.join(tmp, d[len("/tmp/") :]), exist_ok=True)
-            binds = ((tmp, "/tmp", True), *_binds(shown), *options.binds)
-            return run(replace(options, binds=binds), program, args)
+        return tempfile.TemporaryDirectory(prefix="p9emu-")
     except OSError as e:
         raise Failure(f"temporary directory: {e.strerror}", BROKEN) from None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -177,6 +179,26 @@ def test_temporary_directory_is_removed(programs: Path, tmp_path: Path) -> None:
     env = tool.environ(opts="") | {"TMPDIR": str(tmp_path)}
     command = [os.path.join(tool.scripts(), "go_plan9_386_exec"), str(programs / "ninep")]
     subprocess.run(command, env=env, cwd=SOURCE, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    assert os.listdir(tmp_path) == []
+
+
+def _catches(pid: int, number: int) -> bool:
+    """Whether the process has a handler for the signal."""
+    caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
+def test_temporary_directory_is_removed_when_go_test_gives_up(programs: Path, tmp_path: Path, number: int) -> None:
+    env = tool.environ(opts="") | {"TMPDIR": str(tmp_path)}
+    command = [os.path.join(tool.scripts(), "go_plan9_386_exec"), str(programs / "heap"), "1", "200"]
+    with subprocess.Popen(command, env=env, cwd=SOURCE, stderr=subprocess.PIPE, text=True) as p:
+        while not _catches(p.pid, number):
+            assert p.poll() is None
+        assert os.listdir(tmp_path)
+        p.send_signal(number)
+        _, stderr = p.communicate()
+    assert (p.returncode, stderr) == (128 + number, f"p9emu: ended by {signal.Signals(number).name}\n")
     assert os.listdir(tmp_path) == []
 
 
