@@ -22,7 +22,7 @@ from emu.disk import FileDisk
 from emu.memory import Memory
 from kernel.dat import Broken, Dead, Mach
 from kernel.error import Panic
-from kernel.explore import Explore
+from kernel.explore import LEAD, Explore
 from kernel.inject import Inject
 from kernel.kernel import Kernel, confinit
 from kernel.mem import BY2PG, MB, ROUND
@@ -238,7 +238,7 @@ class Machine:
                     procs.idle(m, front)
             some = machs if procs.runvec else busy
             if procs.rng is not None:
-                m = procs.rng.choice(some)
+                m = procs.rng.choice([m for m in some if m.cpu.now() <= front + LEAD])
             else:
                 # of two at the same time, the idle one: it takes what is ready, while the other goes on
                 m = min(some, key=lambda m: (m.cpu.now(), m.proc is not None, m.machno))
