@@ -23,7 +23,7 @@ from emu.signals import Signals
 from emu.signals import TimeLimit as TimeLimit
 from kernel.dat import Broken, Dead, Mach
 from kernel.error import Panic
-from kernel.explore import Explore
+from kernel.explore import LEAD, Explore
 from kernel.inject import Inject
 from kernel.kernel import Kernel, confinit
 from kernel.mem import BY2PG, MB, ROUND
@@ -261,7 +261,7 @@ class Machine:
                     procs.idle(m, front)
             some = [m for m in machs if m.proc is not None or procs.canrun(m)] if procs.runvec else busy
             if procs.rng is not None:
-                m = procs.rng.choice(some)
+                m = procs.rng.choice([m for m in some if m.cpu.now() <= front + LEAD] or some)
             elif self.clock is not None:
                 m = min(some, key=lambda m: self.turns[m.machno])
                 self.turns[m.machno] = max(self.turns) + 1

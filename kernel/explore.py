@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
 SWITCH: Final = 0.05  # chance of a switch at one point
+LEAD: Final = 10_000_000  # ns of virtual time a processor may be ahead of the slowest
 MAXSPIN: Final = 100_000  # rounds on one lock before it counts as a deadlock
 
 

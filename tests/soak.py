@@ -50,6 +50,8 @@ ANSWERS: Final[dict[str, str | None]] = {
     "swapwrite": "panic: executeio: page outp I/O error",
 }
 FEW: Final = 100  # with more positions than this the invariants are checked at the end only
+CHUNK: Final = 8  # jobs in a task of a worker
+MAXTASKS: Final = 50
 
 
 @dataclass(frozen=True)
@@ -154,8 +156,9 @@ def main() -> int:
     options = parser.parse_args()
     start = time.monotonic()
     runs = bad = 0
-    with ProcessPoolExecutor(options.workers) as pool:
-        for line in pool.map(attempt, jobs(options.part, options.seeds), chunksize=8):
+    # Unicorn does not give all memory back: new workers now and then
+    with ProcessPoolExecutor(options.workers, max_tasks_per_child=MAXTASKS) as pool:
+        for line in pool.map(attempt, jobs(options.part, options.seeds), chunksize=CHUNK):
             runs += 1
             if line:
                 bad += 1

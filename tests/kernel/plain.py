@@ -19,6 +19,7 @@ from kernel.dat import Conf, Image, Mach, Page, Proc, Qid, Ready, Running, Segme
 from kernel.dev import Dev
 from kernel.error import Eio, Error
 from kernel.event import Event
+from kernel.explore import LEAD
 from kernel.kernel import Kernel
 from kernel.mem import BY2PG, MB, PTEMAPMEM
 from kernel.page import newpage
@@ -341,7 +342,7 @@ class PlainKernel(Kernel):
                 self.idle(m, front)
         some = [m for m in self.machs if m.proc is not None or procs.canrun(m)] if procs.runvec else busy
         if procs.rng is not None:
-            m = procs.rng.choice(some)
+            m = procs.rng.choice([m for m in some if m.cpu.now() <= front + LEAD])
         else:
             m = min(some, key=lambda m: (m.cpu.now(), m.proc is not None, m.machno))
         self.m, self.up = m, None

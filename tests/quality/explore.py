@@ -144,11 +144,7 @@ def forks(k: PlainKernel) -> list[Callable[[], None]]:
 
 
 def paging(k: PlainKernel) -> list[Callable[[], None]]:
-    """Two share a segment and fork copies of it, a third pages both out all the time.
-
-    The copies stay to the end: putpage() looks at the page's image and then drops the reference, and does not see
-    when the pager caches the page in between. That is the original's own race.
-    """
+    """Two share a segment and fork copies of it, a third drops those, a fourth pages both out all the time."""
     s = k.segment(me(k), BSEG, SG_BSS, BASE, 6)
     s.ref = 2
     me(k).seg[BSEG] = None
@@ -165,7 +161,14 @@ def paging(k: PlainKernel) -> list[Callable[[], None]]:
             if n % 10 == 9:
                 copies.append(dupseg(k, up.seg, BSEG, 0))
                 k.mmu.flushmmu()
+                k.procs.delay(50_000_000)
         ended.append(s)
+
+    def drop() -> None:
+        while len(ended) < 2 or copies:
+            if copies:
+                putseg(k, copies.pop())
+            k.procs.sched()
 
     def pageout() -> None:
         while len(ended) < 2:
@@ -176,15 +179,13 @@ def paging(k: PlainKernel) -> list[Callable[[], None]]:
                     qunlock(k, p.seglock)
                     executeio(k)
             k.procs.yield_()
-        for copy in copies:
-            putseg(k, copy)
 
     def read(*_: object) -> None:
         if k.explore is not None:
             k.procs.sched()
 
     k.dev.onread = k.dev.onwrite = read
-    return [use, use, pageout]
+    return [use, use, drop, pageout]
 
 
 SCENES = (cache, texts, forks, paging)

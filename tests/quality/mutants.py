@@ -74,6 +74,17 @@ MUTANTS = (
         V,
         E,
     ),
+    _m(
+        "look at the image before the decref",  # the original's own race
+        "page:putpage",
+        [
+            (
+                "    if decref(k, p) == 0 and p.image is None:\n",
+                "    cached = p.image is not None\n    if decref(k, p) == 0 and not cached:\n",
+            )
+        ],
+        E,
+    ),
     _m("lookpage without incref", "page:lookpage", [("            incref(k, p)\n", "")], V, W),
     _m("ptecpy without incref", "page:ptecpy", [("                incref(k, e)\n", "                pass\n")], V, W),
     _m("ptecpy without dupswap", "page:ptecpy", [("                k.dupswap(e)\n", "                pass\n")], V, W),
@@ -189,7 +200,7 @@ MUTANTS = (
         V,
         W,
     ),
-    _m("fork does not flush the parent", "sysproc:sysrfork", [("    k.mmu.flushmmu()\n", "")], W),
+    _m("fork does not flush the parent", "sysproc:sysrfork", [("    k.mmu.flushmmu()\n    p.b", "    p.b")], W),
     _m("exec does not flush", "sysproc:_exec", [("    k.mmu.flushmmu()\n", "")], G),
     _m("segfree does not flush", "sysproc:syssegfree", [("    k.mmu.flushmmu()\n", "")], W),
     _m("canpage forgets newtlb", "proc:Procs.canpage", [("            p.newtlb = True\n", "")], W),
