@@ -7,7 +7,7 @@ has the child's wait record. Source: pc/main.c:userinit, port/initcode.c, cut do
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emu.aout import AoutError, load, script
 from emu.cli_program import resolve
@@ -36,6 +36,14 @@ if TYPE_CHECKING:
     from emu.machine import Machine, Root
     from kernel.hw import Disk
     from kernel.kernel import Kernel
+
+DEVICES: Final = (
+    ("#c", "/dev", MREPL),
+    ("#d", "/fd", MREPL),
+    ("#e", "/env", MREPL | MCREATE),
+    ("#p", "/proc", MREPL),
+    ("#s", "/srv", MREPL | MCREATE),
+)
 
 
 class First:
@@ -125,11 +133,13 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> Exception |
             _hostroot(k, machine.config.root, root, host)
         except Error as e:
             return LoadError(f"--root {machine.config.root.host}: {e}", 2)
-    _bind(k, namec(k, "#c", Abind, 0), "/dev", MREPL)
-    _bind(k, namec(k, "#d", Abind, 0), "/fd", MREPL)
-    _bind(k, namec(k, "#e", Abind, 0), "/env", MREPL | MCREATE)
-    _bind(k, namec(k, "#p", Abind, 0), "/proc", MREPL)
-    _bind(k, namec(k, "#s", Abind, 0), "/srv", MREPL | MCREATE)
+    for dev, at, flag in DEVICES:
+        try:
+            _bind(k, namec(k, dev, Abind, 0), at, flag)
+        except Error as e:
+            if machine.config.root is None:
+                raise
+            return LoadError(f"--root {machine.config.root.host}: {at}: {e}", 2)
     guests = str(guest.path("true").parent)
     if os.path.dirname(os.path.abspath(path)) != guests:
         root.addhost(f"/bin/{name}", path)
