@@ -37,6 +37,14 @@ if TYPE_CHECKING:
     from kernel.hw import Disk
     from kernel.kernel import Kernel
 
+DEVICES: Final = (
+    ("#c", "/dev", MREPL),
+    ("#d", "/fd", MREPL),
+    ("#e", "/env", MREPL | MCREATE),
+    ("#p", "/proc", MREPL),
+    ("#s", "/srv", MREPL | MCREATE),
+)
+
 
 # What the kernel, init(8) and rc(1) leave in /env before anything else runs. Source: pc/main.c:init0, cmd/init.c,
 # rc/lib/rcmain. A list's elements end in NUL.
@@ -138,11 +146,13 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> Exception |
             _hostroot(k, machine.config.root, root, host)
         except Error as e:
             return LoadError(f"--root {machine.config.root.host}: {e}", 2)
-    _bind(k, namec(k, "#c", Abind, 0), "/dev", MREPL)
-    _bind(k, namec(k, "#d", Abind, 0), "/fd", MREPL)
-    _bind(k, namec(k, "#e", Abind, 0), "/env", MREPL | MCREATE)
-    _bind(k, namec(k, "#p", Abind, 0), "/proc", MREPL)
-    _bind(k, namec(k, "#s", Abind, 0), "/srv", MREPL | MCREATE)
+    for dev, at, flag in DEVICES:
+        try:
+            _bind(k, namec(k, dev, Abind, 0), at, flag)
+        except Error as e:
+            if machine.config.root is None:
+                raise
+            return LoadError(f"--root {machine.config.root.host}: {at}: {e}", 2)
     guests = str(guest.path("true").parent)
     if os.path.dirname(os.path.abspath(path)) != guests:
         root.addhost(f"/bin/{name}", path)

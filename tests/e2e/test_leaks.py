@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from emu.machine import Bind, Config, LoadError, Machine, MachineError, Root
-from tests.e2e.harness import Console, aout
+from tests.e2e.harness import Console
 
 
 def fds() -> list[str]:
@@ -33,7 +33,7 @@ def rss() -> int:
 def run(program: str, *args: str, **config: object) -> str:
     """Make a machine, run, close it; how it ended."""
     with closing(Machine(Config(memory=4 << 20, **config))) as machine:  # type: ignore[arg-type]
-        machine.kernel.console = Console()
+        machine.kernel.console = Console(b"q")
         try:
             return machine.run(program, args).exits
         except (LoadError, MachineError) as e:
@@ -48,7 +48,6 @@ def repeat(n: int, f: Callable[[int], object]) -> None:
 
 def test_machines_leave_nothing(tmp_path: Path) -> None:
     """Whatever they had, and however they ended: with 150 of them this process is as large as with 10."""
-    (tmp_path / "code").write_bytes(aout(b"\xeb\xfe", bss=1 << 28))
     kinds: list[Callable[[], str]] = [
         lambda: run("true"),
         lambda: run("true", cpus=2, clock="real"),
