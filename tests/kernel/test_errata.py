@@ -2,9 +2,12 @@
 
 import pytest
 
+from kernel.chandat import ORCLOSE, ORDWR
 from kernel.dat import SEG1, SG_BSS, SG_RONLY
+from kernel.error import Panic
 from kernel.fault import fault
 from kernel.mem import PTEVALID, PTEWRITE
+from tests.kernel.fakes import Rig
 from tests.kernel.plain import PlainKernel
 
 BASE = 0x100000
@@ -22,3 +25,10 @@ def test_16_a_read_only_segment_becomes_writable_by_reading_it(
     assert fault(kernel, BASE, True) == 0
     assert up.mmupdb is not None
     assert kernel.mmu.walk(up.mmupdb.pa, BASE) & (PTEVALID | PTEWRITE) == PTEVALID | writable
+
+
+def test_27_a_variable_that_the_end_of_its_process_removes() -> None:
+    rig = Rig()
+    rig.spawn(lambda: rig.create("#e/x", ORDWR | ORCLOSE))
+    with pytest.raises(Panic, match="no environment"):
+        rig.settle()
