@@ -160,11 +160,11 @@ def test_idle_time() -> None:
 
 def test_canlock_does_not_wait_for_who_came_first() -> None:
     k = PlainKernel()
-    l = Lock()
+    held = Lock()
 
     def other(point: str) -> None:
         assert point == "lock"
-        l.key = True
+        held.key = True
 
     k.explore = other
-    assert not canlock(k, l)
+    assert not canlock(k, held)
