@@ -24,6 +24,7 @@ from kernel.swap import kickpager, setswapchan
 from kernel.taslock import lock, unlock
 
 if TYPE_CHECKING:
+    from kernel.chandat import Buffer
     from kernel.kernel import Kernel
 
 VLNUMSIZE: Final = 22
@@ -64,6 +65,9 @@ consdir: Final = (
     _file("zero", Qzero, 0, 0o444),
     _file("mordor", Qmordor, 0, 0o666),
 )
+
+
+PIECE: Final = 65536  # of a read that has no end
 
 
 class Console(Protocol):
@@ -183,6 +187,15 @@ class Consdev(Dev):
         if q == Qmordor:
             raise Error("one does not simply read from mordor")
         return readstr(offset, n, self._text(q))
+
+    def readto(self, c: Chan, buf: Buffer, offset: int) -> int:
+        """read(); what has no end is made piece by piece, for the reader may ask for more than there is memory."""
+        n = len(buf)
+        if c.qid.path not in (Qzero, Qrandom):
+            return super().readto(c, buf, offset)
+        for at in range(0, n, PIECE):
+            buf.store(at, self.read(c, min(n - at, PIECE), offset), self.stores(c))
+        return max(n, 0)
 
     def _bintime(self, n: int) -> bytes:
         """ns, ticks of the fast clock and its rate, as many as fit: 8 bytes each, most significant first.

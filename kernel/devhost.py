@@ -15,6 +15,7 @@ import os
 import stat
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
 
 from kernel.chandat import (
     DMAPPEND,
@@ -85,14 +86,17 @@ class Ident:
 
 
 class Loc:
-    """A place in a tree, by name. All channels to it share it, so that a rename reaches them."""
+    """A place in a tree, by name. All channels to it share it, so that a rename reaches them.
 
-    __slots__ = ("gone", "kids", "name", "parent")
+    It lasts as long as one of them does: through links a tree can have any number of places.
+    """
+
+    __slots__ = ("__weakref__", "gone", "kids", "name", "parent")
 
     def __init__(self, parent: Loc | None, name: bytes) -> None:
         self.parent = parent or self
         self.name = name
-        self.kids: dict[bytes, Loc] = {}
+        self.kids: WeakValueDictionary[bytes, Loc] = WeakValueDictionary()
         self.gone = False
 
     def kid(self, name: bytes) -> Loc:

@@ -26,6 +26,11 @@ def lock(k: Kernel, l: Lock) -> None:
             raise Panic(f"lock: already held by {l.p!r}")  # the original spins for ever here
         while l.key:
             k.explore("spin")
+    _take(k, l)
+
+
+def _take(k: Kernel, l: Lock) -> None:
+    up = k.up
     l.key = True
     l.p = up
     if up is not None:
@@ -35,9 +40,11 @@ def lock(k: Kernel, l: Lock) -> None:
 
 def canlock(k: Kernel, l: Lock) -> bool:
     """Take l if it is free; say whether. Source: port/taslock.c:canlock."""
+    if k.explore is not None:
+        k.explore("lock")
     if l.key:
         return False
-    lock(k, l)
+    _take(k, l)
     return True
 
 

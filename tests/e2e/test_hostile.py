@@ -115,6 +115,20 @@ def test_a_kernel_stack_that_overflows(monkeypatch: pytest.MonkeyPatch) -> None:
         run("cat", "#c/null")
 
 
+@pytest.mark.parametrize("name", [b"#c/random", b"#c/zero"])
+def test_a_read_of_more_than_memory_holds(tmp_path: Path, name: bytes) -> None:
+    """What is read is made as it is stored, not all at once: there is more of it than a host may have."""
+    n = 0x50000000
+
+    def code(at: int) -> bytes:
+        call = b"\x6a\x00\x68" + struct.pack("<I", at) + b"\x6a\x00\xb8" + struct.pack("<I", 14) + b"\xcd\x40"
+        call += b"\x6a\xff\x6a\xff\x68" + struct.pack("<I", n) + b"\x68" + struct.pack("<I", 0x3000)
+        return call + b"\x50\x6a\x00\xb8" + struct.pack("<I", 50) + b"\xcd\x40" + EXITS0
+
+    r = machinecode(tmp_path, code(0x1020 + len(code(0))) + name + b"\0", bss=n + 8192, memory=8 << 20, check=False)
+    assert r.outcome.exits == "code 2: Killed: Insufficient physical memory"
+
+
 def test_pages_that_can_never_be_paged_out(tmp_path: Path) -> None:
     """One page in each page table: pageout never looks at a table's last entry, so the pager finds nothing."""
     # mov edi, 0x2000; mov ecx, 400; 1: mov [edi], ecx; add edi, 0x100000; loop 1b

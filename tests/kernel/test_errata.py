@@ -3,12 +3,15 @@
 import pytest
 
 from kernel import mmu
+from kernel.chandat import ORCLOSE, ORDWR
 from kernel.dat import PG_ONSWAP, SEG1, SG_BSS, SG_RONLY, Page
+from kernel.error import Panic
 from kernel.fault import fault
 from kernel.kernel import Kernel
 from kernel.mem import PTEVALID, PTEWRITE
 from kernel.page import mustpage
 from kernel.swap import executeio, pagepte
+from tests.kernel.fakes import Rig
 from tests.kernel.plain import PlainKernel, entry
 
 BASE = 0x100000
@@ -56,3 +59,10 @@ def test_25_page_taken_while_putmmu_waits_is_not_mapped(kernel: PlainKernel, mon
     page = entry(s, BASE)
     assert isinstance(page, Page)
     assert kernel.mmu.walk(up.mmupdb.pa, BASE) & ~0xFFF == page.pa
+
+
+def test_27_a_variable_that_the_end_of_its_process_removes() -> None:
+    rig = Rig()
+    rig.spawn(lambda: rig.create("#e/x", ORDWR | ORCLOSE))
+    with pytest.raises(Panic, match="no environment"):
+        rig.settle()

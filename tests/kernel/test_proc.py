@@ -6,9 +6,10 @@ import itertools
 
 import pytest
 
-from kernel.dat import PriNormal, Proc
+from kernel.dat import Lock, PriNormal, Proc
 from kernel.devcons import Consdev, Qsysstat
 from kernel.proc import NSPERTICK
+from kernel.taslock import canlock
 from tests.kernel.plain import PlainKernel
 
 MS = 1_000_000
@@ -155,3 +156,15 @@ def test_idle_time() -> None:
     k.run(9_000)
     k.up = p
     assert column() == 0
+
+
+def test_canlock_does_not_wait_for_who_came_first() -> None:
+    k = PlainKernel()
+    held = Lock()
+
+    def other(point: str) -> None:
+        assert point == "lock"
+        held.key = True
+
+    k.explore = other
+    assert not canlock(k, held)
