@@ -2,7 +2,7 @@
 # make test    everything that CI checks
 # make guests  rebuild the guest programs (byte for byte the same)
 # make bench   the benchmarks, as ratios to a bare Unicorn
-# make soak    guests under the exploring scheduler, 200 seeds (minutes)
+# make soak    200 seeds of the exploring scheduler, every injected failure (many minutes)
 #
 # Each sets up a virtual environment of its own in .venv.
 

@@ -14,9 +14,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Any, Final
 
 from emu.machine import Config, LoadError, Machine, MachineError
@@ -155,15 +155,15 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args()
     start = time.monotonic()
-    runs = bad = 0
+    todo = list(jobs(options.part, options.seeds))
+    bad = 0
     # Unicorn does not give all memory back: new workers now and then
-    with ProcessPoolExecutor(options.workers, max_tasks_per_child=MAXTASKS) as pool:
-        for line in pool.map(attempt, jobs(options.part, options.seeds), chunksize=CHUNK):
-            runs += 1
+    with get_context("spawn").Pool(options.workers, maxtasksperchild=MAXTASKS) as pool:
+        for line in pool.imap_unordered(attempt, todo, chunksize=CHUNK):
             if line:
                 bad += 1
                 print(line, flush=True)
-    print(f"{runs} runs, {bad} failures, {time.monotonic() - start:.0f} s")
+    print(f"{len(todo)} runs, {bad} failures, {time.monotonic() - start:.0f} s")
     return 1 if bad else 0
 
 
