@@ -31,7 +31,8 @@ TINY: Final[dict[str, Any]] = {"memory": 2 * M, "swap": 8 * M}  # 128 user pages
 PLENTY: Final = ("cow 6", "forkbomb 4", "shm 4", "pipe 4", "sema 4", "text 4")
 SHORT: Final = ("thrash 140 1", "swapfork 130", "pressure 45 3 1", "cow 100", "shm 80")
 OTHERS: Final = ("segs", "selfmod", "pingpong 20", "shootdown 5", "notes", "group", "ns", "cachefs 20")
-SELDOM: Final = ("alarm", "fp", "dirs", "fs9p 2", "textpressure 6 2")  # every tenth seed
+SELDOM: Final = ("fp", "dirs", "fs9p 2", "textpressure 6 2")  # every tenth seed
+# Not alarm and procfs: they count on priorities and on who runs next, which a random draw does not keep to.
 
 # Guests that are given failures; what there is of each kind differs.
 INJECTED: Final[dict[str, dict[str, Any]]] = {
