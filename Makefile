@@ -4,7 +4,7 @@
 # make bench   the benchmarks, as ratios to a bare Unicorn
 # make go-test Go's own tests, by go test (P9EMU_OPTS are p9emu's options)
 # make go-std  the whole standard library, into docs/go.md (an hour)
-# make soak    guests under the exploring scheduler, 200 seeds (minutes)
+# make soak    200 seeds of the exploring scheduler, every injected failure (many minutes)
 # make fuzz    random system calls for ten minutes
 #
 # Each sets up a virtual environment of its own in .venv.

@@ -14,9 +14,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Any, Final
 
 from emu.machine import Config, LoadError, Machine, MachineError
@@ -31,7 +31,8 @@ TINY: Final[dict[str, Any]] = {"memory": 2 * M, "swap": 8 * M}  # 128 user pages
 PLENTY: Final = ("cow 6", "forkbomb 4", "shm 4", "pipe 4", "sema 4", "text 4")
 SHORT: Final = ("thrash 140 1", "swapfork 130", "pressure 45 3 1", "cow 100", "shm 80")
 OTHERS: Final = ("segs", "selfmod", "pingpong 20", "shootdown 5", "notes", "group", "ns", "cachefs 20")
-SELDOM: Final = ("alarm", "fp", "dirs", "fs9p 2", "textpressure 6 2")  # every tenth seed
+SELDOM: Final = ("fp", "dirs", "fs9p 2", "textpressure 6 2")  # every tenth seed
+# Not alarm and procfs: they count on priorities and on who runs next, which a random draw does not keep to.
 
 # Guests that are given failures; what there is of each kind differs.
 INJECTED: Final[dict[str, dict[str, Any]]] = {
@@ -155,15 +156,15 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args()
     start = time.monotonic()
-    runs = bad = 0
+    todo = list(jobs(options.part, options.seeds))
+    bad = 0
     # Unicorn does not give all memory back: new workers now and then
-    with ProcessPoolExecutor(options.workers, max_tasks_per_child=MAXTASKS) as pool:
-        for line in pool.map(attempt, jobs(options.part, options.seeds), chunksize=CHUNK):
-            runs += 1
+    with get_context("spawn").Pool(options.workers, maxtasksperchild=MAXTASKS) as pool:
+        for line in pool.imap_unordered(attempt, todo, chunksize=CHUNK):
             if line:
                 bad += 1
                 print(line, flush=True)
-    print(f"{runs} runs, {bad} failures, {time.monotonic() - start:.0f} s")
+    print(f"{len(todo)} runs, {bad} failures, {time.monotonic() - start:.0f} s")
     return 1 if bad else 0
 
 

@@ -2,12 +2,15 @@
 
 import re
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from kernel.event import FaultEvent, PageEvent
-from tests.e2e.harness import jsontrace, p9emu, run
+from emu.machine import Config, Machine
+from kernel.devcons import swaptext
+from kernel.event import Event, FaultEvent, PageEvent
+from tests.e2e.harness import Console, jsontrace, p9emu, run
 
 M = 1 << 20
 PRESSURE = ("thrash 1500 2", "pressure", "textpressure", "swapfork", "agewalk")
@@ -39,6 +42,24 @@ def test_events_agree_with_the_summary() -> None:
     assert ops["swap-in"] == s.swap_ins > 0
     assert ops["reclaim"] == s.reclaimed_pages > 0
     assert sum(isinstance(e, FaultEvent) and e.cls == "swap-in" for e in r.events) > 0
+
+
+def test_events_agree_with_dev_swap() -> None:
+    ops: Counter[str] = Counter()
+
+    def sink(e: Event) -> None:
+        if isinstance(e, PageEvent):
+            swap = e.op in ("cache", "uncache", "reclaim") and e.image == -2
+            ops[f"{e.op} swap" if swap else e.op] += 1
+
+    with closing(Machine(Config(memory=6 * M, swap=64 * M), sink)) as machine:
+        k = machine.kernel
+        k.console = Console()
+        assert machine.run("thrash", ["1500", "1"]).exits == ""
+        cached = ops["cache swap"] - ops["uncache swap"] - ops["reclaim swap"]
+        used = ops["alloc"] - ops["free"] - cached
+        assert f"\n{used}/{k.palloc.user} user\n0/16384 swap\n".encode() in swaptext(k)
+    assert cached > 0
 
 
 def test_dev_swap_tells_the_same() -> None:

@@ -3,18 +3,45 @@
 import pytest
 
 from kernel import mmu
+from kernel.chan import incref
 from kernel.chandat import ORCLOSE, ORDWR
-from kernel.dat import PG_ONSWAP, SEG1, SG_BSS, SG_RONLY, Page
+from kernel.dat import PG_ONSWAP, SEG1, SG_BSS, SG_PHYSICAL, SG_RONLY, Page, Physseg, Pte
 from kernel.error import Panic
 from kernel.fault import fault
 from kernel.kernel import Kernel
-from kernel.mem import PTEVALID, PTEWRITE
+from kernel.mem import BY2PG, PTEVALID, PTEWRITE
 from kernel.page import mustpage
-from kernel.swap import executeio, pagepte
+from kernel.segment import mfreeseg
+from kernel.swap import executeio, pagepte, swapcount
 from tests.kernel.fakes import Rig
 from tests.kernel.plain import PlainKernel, entry
 
 BASE = 0x100000
+
+
+def test_5_frames_of_a_physical_segment_end_up_on_the_free_list(kernel: PlainKernel) -> None:
+    up = kernel.up
+    assert up is not None
+    s = kernel.segment(up, SEG1, SG_PHYSICAL, BASE, 1)
+    s.pseg = Physseg(SG_PHYSICAL, "fb", 0xC000_0000, BY2PG)
+    assert fault(kernel, BASE, True) == 0
+    mfreeseg(kernel, s, BASE, 1)
+    assert kernel.palloc.head is not None
+    assert kernel.palloc.head.pa == 0xC000_0000
+
+
+def test_13_executeio_frees_a_live_slot_if_a_page_is_on_its_list_twice(kernel: PlainKernel) -> None:
+    """The page remembers its second slot only: that loses two references, the first none."""
+    kernel.swapimage.c = kernel.file(bytes(1 << 17))
+    page = kernel.page()
+    incref(kernel, page)
+    parent, child = Pte(), Pte()
+    for pte in (parent, child):
+        pte.pages[0] = page
+        pagepte(kernel, SG_BSS, pte, 0)
+    executeio(kernel)
+    slots = [e - PG_ONSWAP for e in (parent.pages[0], child.pages[0]) if isinstance(e, int)]
+    assert [swapcount(kernel, slot) for slot in slots] == [2, 0]
 
 
 @pytest.mark.parametrize(("copymode", "writable"), [(0, 0), (1, PTEWRITE)])
