@@ -271,7 +271,8 @@ class Machine:
             m.until = min(m.nexttick, procs.nexttimer())
             if len(machs) > 1:
                 m.until = min(m.until, now + SLICE)
-            m.until = max(m.until, now + 1)
+            # the host's time passes in here too: a turn is long enough to get something done
+            m.until = max(m.until, now + (1 if self.clock is None else SLICE))
             regs = procs.dispatch(m)
             if regs is not None:
                 self.cpus[m.machno].run(regs, m.until)  # type: ignore[arg-type]
