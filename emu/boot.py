@@ -141,7 +141,7 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> Exception |
                 raise
             return LoadError(f"--root {machine.config.root.host}: {at}: {e}", 2)
     guests = str(guest.path("true").parent)
-    if os.path.dirname(os.path.abspath(path)) != guests:
+    if machine.config.root is not None or os.path.dirname(os.path.abspath(path)) != guests:
         root.addhost(f"/bin/{name}", path)
     _bind(k, host.bind(guests, False), "/bin", MAFTER)
     for b in machine.config.binds:
