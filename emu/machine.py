@@ -219,15 +219,16 @@ class Machine:
         first = self.first = boot.boot(self, program, [os.fsencode(a) for a in args])
         try:
             with self.signals:
-                self._loop()
+                try:
+                    self._loop()
+                finally:
+                    self.console.raw(False)
                 if self.config.verbose:
                     self._leftovers(first)
                 self.kernel.up = None
                 self.kernel.check()
         except Panic as e:
             raise MachineError(f"panic: {e}", self.kernel.procs.dump()) from e
-        finally:
-            self.console.raw(False)
         w = first.wait
         if first.loaderror is not None:
             raise first.loaderror
