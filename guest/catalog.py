@@ -50,7 +50,7 @@ CATALOG: Final[tuple[Guest, ...]] = (
     Guest("procfs", "procfs", "read and control a child through /proc"),
     Guest(
         "cons",
-        "cons relay|both|ticks|raw [HOW]|churn N|hog N PROG",
+        "cons HOW [ARGS]",
         "read the console in company, or raw; use much N times; run PROG where memory is short",
     ),
     Guest("usertests", "usertests [-l | NAME...]", "run all quick checks, or some; -l lists them"),

@@ -1,11 +1,13 @@
 /*
- * cons relay: standard input through a pipe and a second process to standard output.
- * cons both: one process reads a line of standard input, the other computes until that has come.
- * cons ticks: one process reads a line, the other sleeps and tells three times that it has.
- * cons raw [die|spin|wait]: raw mode: tells the value of each byte as it comes. q ends raw mode, then a line is echoed;
- * or with q it dies, computes, or waits for nothing, with raw mode on.
- * cons churn N: N times a file opened, a pipe made, a child forked that becomes true, all of it given back.
- * cons hog N PROG ARGS: become PROG while a child has N pages, all written.
+ * cons HOW [ARGS]: a process and its console, and a process that uses much.
+ *
+ * relay: standard input through a pipe and a second process to standard output.
+ * both: one process reads a line of standard input, the other computes until that has come.
+ * ticks: one process reads a line, the other sleeps and tells three times that it has.
+ * raw [die|spin|wait]: raw mode: tells the value of each byte as it comes. q ends raw mode, then a line is echoed; or
+ * with q it dies, computes, or waits for nothing, with raw mode on.
+ * churn N: N times a file opened, a pipe made, a child forked that becomes true, all of it given back.
+ * hog N PROG ARGS: become PROG while a child has N pages, all written.
  */
 
 #include "guest.h"
@@ -173,5 +175,5 @@ main(int argc, char *argv[])
 		return churn(number(argv[2], 0, 1000000));
 	if (argc >= 4 && strcmp(how, "hog") == 0 && number(argv[2], 0, MAXHOG) >= 0)
 		return hog(number(argv[2], 0, MAXHOG), argv + 3);
-	usage("cons relay|both|ticks|raw [die|spin|wait]|churn N|hog N PROG");
+	usage("cons relay|both|ticks|raw [HOW]|churn N|hog N PROG");
 }
