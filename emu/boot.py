@@ -143,7 +143,7 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> Exception |
     assert isinstance(root, Rootdev) and isinstance(host, Hostdev)
     if machine.config.root is not None:
         try:
-            _hostroot(k, machine.config.root, root, host)
+            dir = _hostroot(k, machine.config.root, host)
         except Error as e:
             return LoadError(f"--root {machine.config.root.host}: {e}", 2)
     for dev, at, flag in DEVICES:
@@ -154,7 +154,7 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> Exception |
                 raise
             return LoadError(f"--root {machine.config.root.host}: {at}: {e}", 2)
     guests = str(guest.path("true").parent)
-    if os.path.dirname(os.path.abspath(path)) != guests:
+    if machine.config.root is not None or os.path.dirname(os.path.abspath(path)) != guests:
         root.addhost(f"/bin/{name}", path)
     _bind(k, host.bind(guests, False), "/bin", MAFTER)
     for b in machine.config.binds:
@@ -164,6 +164,8 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> Exception |
             _bind(k, new, b.guest, MREPL | (MCREATE if b.writable else 0))
         except Error as e:
             return LoadError(f"--bind {b.host}:{b.guest}: {e}", 2)
+    if machine.config.root is not None:
+        root.hide(lambda name: _has(host, dir, name))
     if machine.disk is not None:
         setswapchan(k, namec(k, "#S/swap", Aopen, ORDWR))
     for var, value in (*KENV, *machine.config.env):
@@ -171,30 +173,37 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> Exception |
     return None
 
 
-def _hostroot(k: Kernel, dir: Root, root: Rootdev, host: Hostdev) -> None:
-    """A directory of the host as the root, before ``#/``, which has the mount points that are missing there.
+def _hostroot(k: Kernel, dir: Root, host: Hostdev) -> Chan:
+    """Make a directory of the host, which is returned, the root, before ``#/`` with the mount points it may miss.
 
     /bin begins with the program, and has what lib/namespace binds there; /tmp is writable in any case.
     """
-    _bind(k, host.bind(dir.host, dir.writable), "/", MBEFORE | (MCREATE if dir.writable else 0))
-    root.hide(lambda name: _there(k, f"/{name}", "M"))
+    c = host.bind(dir.host, dir.writable)
+    _bind(k, c, "/", MBEFORE | (MCREATE if dir.writable else 0))
     _bind(k, namec(k, "#//bin", Abind, 0), "/bin", MBEFORE)
     for name in ("/386/bin", "/rc/bin"):
         if _there(k, name):
             _bind(k, namec(k, name, Abind, 0), "/bin", MAFTER)
     if not dir.writable:
         _bind(k, namec(k, "#//tmp", Abind, 0), "/tmp", MREPL | MCREATE)
+    return c
 
 
-def _there(k: Kernel, path: str, dc: str = "") -> bool:
-    """Whether that is a directory, and one of device dc if one is named."""
+def _has(host: Hostdev, c: Chan, name: str) -> bool:
+    """Whether the directory c has a file of that name."""
     try:
-        c = namec(k, path, Atodir, 0)
+        return host.walk(c, None, [name]).clone is not None
     except Error:
         return False
-    right = dc in ("", k.devtab[c.type].dc)
-    cclose(k, c)
-    return right
+
+
+def _there(k: Kernel, path: str) -> bool:
+    """Whether that is a directory."""
+    try:
+        cclose(k, namec(k, path, Atodir, 0))
+    except Error:
+        return False
+    return True
 
 
 def _mountpoint(k: Kernel, root: Rootdev, path: str) -> None:

@@ -221,7 +221,10 @@ class Machine:
         first = self.first = boot.boot(self, program, [os.fsencode(a) for a in args])
         try:
             with self.signals:
-                self._loop()
+                try:
+                    self._loop()
+                finally:
+                    self.console.raw(False)
                 if self.config.verbose:
                     self._leftovers(first)
                 self.kernel.up = None
@@ -231,8 +234,6 @@ class Machine:
         except RecursionError as e:
             # a file server mounted through itself, over and over: the original's stack is 4 kB
             raise MachineError("panic: kernel stack overflow", self.kernel.procs.dump()) from e
-        finally:
-            self.console.raw(False)
         w = first.wait
         if first.loaderror is not None:
             raise first.loaderror
@@ -276,7 +277,8 @@ class Machine:
             m.until = min(m.nexttick, procs.nexttimer())
             if len(machs) > 1:
                 m.until = min(m.until, now + SLICE)
-            m.until = max(m.until, now + 1)
+            # the host's time passes in here too: a turn is long enough to get something done
+            m.until = max(m.until, now + (1 if self.clock is None else SLICE))
             regs = procs.dispatch(m)
             if regs is not None:
                 self.cpus[m.machno].run(regs, m.until)  # type: ignore[arg-type]

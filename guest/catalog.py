@@ -48,7 +48,11 @@ CATALOG: Final[tuple[Guest, ...]] = (
     Guest("group", "group", "note groups: who is told, and who is not"),
     Guest("fp", "fp [note]", "floating point state over switches, forks, notes and exec; exceptions; in note handlers"),
     Guest("procfs", "procfs", "read and control a child through /proc"),
-    Guest("cons", "cons relay|both|ticks|raw [HOW]|churn N", "read the console in company, or raw; use much N times"),
+    Guest(
+        "cons",
+        "cons HOW [ARGS]",
+        "read the console in company, or raw; use much N times; run PROG where memory is short",
+    ),
     Guest("usertests", "usertests [-l | NAME...]", "run all quick checks, or some; -l lists them"),
     Guest("thrash", "thrash [N [ROUNDS]]", "write and check N pages, more than memory, ROUNDS times: swap"),
     Guest("pressure", "pressure [N [PROCS [ROUNDS]]]", "PROCS processes of N pages each page each other out"),

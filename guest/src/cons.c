@@ -1,10 +1,13 @@
 /*
- * cons relay: standard input through a pipe and a second process to standard output.
- * cons both: one process reads a line of standard input, the other computes until that has come.
- * cons ticks: one process reads a line, the other sleeps and tells three times that it has.
- * cons raw [die|spin|wait]: raw mode: tells the value of each byte as it comes. q ends raw mode, then a line is echoed;
- * or with q it dies, computes, or waits for nothing, with raw mode on.
- * cons churn N: N times a file opened, a pipe made, a child forked that becomes true, all of it given back.
+ * cons HOW [ARGS]: a process and its console, and a process that uses much.
+ *
+ * relay: standard input through a pipe and a second process to standard output.
+ * both: one process reads a line of standard input, the other computes until that has come.
+ * ticks: one process reads a line, the other sleeps and tells three times that it has.
+ * raw [die|spin|wait]: raw mode: tells the value of each byte as it comes. q ends raw mode, then a line is echoed; or
+ * with q it dies, computes, or waits for nothing, with raw mode on.
+ * churn N: N times a file opened, a pipe made, a child forked that becomes true, all of it given back.
+ * hog N PROG ARGS: become PROG while a child has N pages, all written.
  */
 
 #include "guest.h"
@@ -128,6 +131,35 @@ churn(int n)
 	return nil;
 }
 
+enum { MAXHOG = 4096 };
+static PAGES(hogged, MAXHOG);
+
+static const char *
+hog(int n, char *argv[])
+{
+	static char path[64];
+	int i, fd[2];
+
+	if (pipe(fd) < 0)
+		syserr("pipe");
+	switch (rfork(RFPROC | RFNOWAIT | RFNOTEG | RFFDG | RFREND)) {
+	case -1:
+		syserr("rfork");
+	case 0:
+		for (i = 0; i < n; i++)
+			WORD(hogged + i * PG) = i;
+		write(fd[0], "", 1);
+		rendezvous((ulong)&done, 0);
+		exits("rendezvous");
+	}
+	if (read(fd[1], path, 1) != 1)
+		syserr("read");
+	close(fd[0]);
+	close(fd[1]);
+	exec(program(path, sizeof path, argv[0]), argv);
+	syserr(argv[0]);
+}
+
 const char *
 main(int argc, char *argv[])
 {
@@ -141,5 +173,7 @@ main(int argc, char *argv[])
 		return raw(argc == 3 ? argv[2] : "");
 	if (argc == 3 && strcmp(how, "churn") == 0 && number(argv[2], 0, 1000000) >= 0)
 		return churn(number(argv[2], 0, 1000000));
-	usage("cons relay|both|ticks|raw [die|spin|wait]|churn N");
+	if (argc >= 4 && strcmp(how, "hog") == 0 && number(argv[2], 0, MAXHOG) >= 0)
+		return hog(number(argv[2], 0, MAXHOG), argv + 3);
+	usage("cons relay|both|ticks|raw [HOW]|churn N|hog N PROG");
 }

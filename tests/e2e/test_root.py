@@ -49,6 +49,12 @@ def test_files_and_devices_are_where_they_belong(plan9: Path) -> None:
     assert run("hello", root=Root(str(plan9))).stdout == "hello, world\n"
 
 
+def test_the_program_is_the_one_that_was_named(plan9: Path) -> None:
+    for d in ("bin", "386/bin"):
+        (plan9 / d / "cat").write_text("another one")
+    assert cat(plan9, "/lib/words") == "words\n"
+
+
 def test_an_empty_directory_will_do(tmp_path: Path) -> None:
     assert cat(tmp_path, "/dev/pid", "/env/e", env=(("e", "x"),)) == "          2 x"
     assert cat(tmp_path, "/dev/null", cwd="/tmp") == ""
@@ -56,8 +62,10 @@ def test_an_empty_directory_will_do(tmp_path: Path) -> None:
 
 
 def test_each_name_is_listed_once(plan9: Path) -> None:
-    text = cat(plan9, "/").encode("utf-8", "surrogateescape")
-    names = [d[0].name for d in map(convM2D, direntries(text)) if d is not None]
+    binds = (Bind(str(plan9), "/usr/x/y"), Bind(str(plan9), "/386/z"))
+    text = cat(plan9, "/", binds=binds)
+    entries = direntries(text.encode("utf-8", "surrogateescape"))
+    names = [d[0].name for d in map(convM2D, entries) if d is not None]
     assert len(names) == len(set(names))
     assert {"386", "lib", "dev", "bin", "tmp", "env", "fd", "proc", "srv", "n", "mnt"} <= set(names)
 
