@@ -498,8 +498,9 @@ def _namec(k: Kernel, e: Elemlist, nomount: bool, amode: int, omode: int, perm: 
         m: Mhead | None = None
         if not nomount:
             e.c, m, _ = domount(k, e.c, None, None)
-        putmhead(k, e.c.umh)
-        e.c.umh = m
+        # others have this channel too: the original drops the old head first, and of two binds at once both may
+        old, e.c.umh = e.c.umh, m
+        putmhead(k, old)
     elif amode in (Aaccess, Aremove, Aopen):
         _nopen(k, e, nomount, amode, omode)
     elif amode == Atodir:

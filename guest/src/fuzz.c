@@ -801,15 +801,14 @@ kproc(int pid)
 	return 0;
 }
 
-/* the processes there are, but for us and the kernel's; kill them if asked to */
+/* how many processes there are that can be killed, but for us and the kernel's; kill them if asked to */
 static int
 remaining(int self, int kill)
 {
-	static const char *const how[] = {"ctl", "note", "notepg"};
 	char buf[2048], file[32];
 	uchar mode[256];
 	const uchar *p;
-	int f, n, i, id, found = 0;
+	int f, ctl, n, id, found = 0;
 	Dir d;
 
 	f = open("#p", OREAD);
@@ -821,12 +820,19 @@ remaining(int self, int kill)
 			id = number(d.name, 0, 99999999);
 			if (id <= 1 || id == self || kproc(id))
 				continue;
-			found++;
-			for (i = 0; kill && i < nelem(how); i++) {
-				snprint(file, sizeof file, "#p/%d/%s", id, how[i]);
-				wstat9(file, mode, nulldir(mode, nil, 0666, ~0ull));
-				tell(file, "kill");
+			snprint(file, sizeof file, "#p/%d/ctl", id);
+			wstat9(file, mode, nulldir(mode, nil, 0666, ~0ull));
+			ctl = open(file, OWRITE);
+			if (ctl < 0) { /* a private one: it can be asked, no more */
+				snprint(file, sizeof file, "#p/%d/notepg", id);
+				if (kill)
+					tell(file, "kill");
+				continue;
 			}
+			found++;
+			if (kill)
+				write(ctl, "kill", 4);
+			close(ctl);
 		}
 	close(f);
 	return found;

@@ -2,9 +2,10 @@
 
 import pytest
 
-from kernel import mmu
-from kernel.chan import incref
-from kernel.chandat import ORCLOSE, ORDWR
+from kernel import chan, mmu
+from kernel.bindmount import sysbind
+from kernel.chan import cclose, findmount, incref, namec
+from kernel.chandat import MREPL, ORCLOSE, ORDWR, Abind, Amount, Mhead
 from kernel.dat import PG_ONSWAP, SEG1, SG_BSS, SG_PHYSICAL, SG_RONLY, Page, Physseg, Pte
 from kernel.error import Panic
 from kernel.fault import fault
@@ -93,3 +94,34 @@ def test_27_a_variable_that_the_end_of_its_process_removes() -> None:
     rig.spawn(lambda: rig.create("#e/x", ORDWR | ORCLOSE))
     with pytest.raises(Panic, match="no environment"):
         rig.settle()
+
+
+def test_28_two_binds_at_once_drop_the_old_head_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    put = chan.putmhead
+
+    heads: list[Mhead] = []
+
+    def another(k: Kernel, m: Mhead | None) -> None:
+        """Before the old head is dropped another processor makes the same bind."""
+        if m in heads:
+            heads.clear()
+            cclose(k, namec(k, "/env", Abind))
+        put(k, m)
+
+    @rig.run
+    def _() -> None:
+        k = rig.k
+        rig.call(sysbind, "#c", "/env", MREPL)
+        rig.call(sysbind, "/env", "/fd", MREPL)  # the same channel is mounted upon both
+        cclose(k, namec(k, "/fd", Abind))
+        c = namec(k, "/fd", Amount)
+        found = findmount(k, c.type, c.dev, c.qid)
+        assert found is not None
+        head = found[1]
+        heads.append(head)
+        refs = head.ref
+        monkeypatch.setattr(chan, "putmhead", another)
+        cclose(k, namec(k, "/env", Abind))
+        assert not heads
+        assert head.ref == refs - 1
