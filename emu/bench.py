@@ -1,75 +1,80 @@
-"""p9emu bench: what one fault, one system call and plain computing cost, beside a bare Unicorn.
+"""p9emu bench: what one fault, one system call and plain computing cost, beside what people would use instead.
 
-Each row runs one guest on the whole machine and on :mod:`emu.bare`, by turns in this one process, and takes
-the best time of each. Costs of a single operation are the difference of a long and a short run, so start-up
-is not in them. The ratio is what to quote: the times are of this host, at this moment.
+Each row runs a guest on the whole machine and its rivals (:mod:`emu.rivals`) by turns, a few operations and many.
+The cost of one operation is the difference of the two, so start-up is not in it. Processor time counts, not the
+clock on the wall. A ratio is taken in each round; the median of the rounds is what to quote, with the lowest and the
+highest. The times are of this host, at this moment.
 """
 
 import json
 import sys
-import time
-from collections.abc import Callable
-from contextlib import closing
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from typing import Final
 
-from emu import bare
-from emu.machine import Config, Machine
+from emu import bare, rivals
+from emu.rivals import QEMU, Run
 
-
-@dataclass(frozen=True)
-class Row:
-    """One measurement: host microseconds for one operation, ours and the bare emulator's."""
-
-    name: str
-    guest: str
-    ours_us: float
-    bare_us: float
-    ratio: float
+ROUNDS: Final = 7
+QUICK: Final = 3
 
 
 @dataclass(frozen=True)
 class Work:
-    """A guest whose argument is a number of operations."""
+    """A guest whose last argument is a number of operations, few and many, and who else does the same."""
+
+    name: str
+    guest: Sequence[str]
+    few: int
+    many: int
+    bare: Run
+    others: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One other's cost, and p9emu's as a multiple of it: median, lowest and highest of the rounds."""
+
+    us: float
+    ratio: float
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement: host microseconds of processor time for one operation."""
 
     name: str
     guest: str
-    few: int
-    many: int
+    us: float
+    rivals: dict[str, Rival] = field(default_factory=dict)
 
 
-WORKS = (
-    Work("null system call", "syscalls", 1000, 21000),
-    Work("zero-fill fault", "touch", 100, 4100),
-    Work("sieve, per number", "sieve", 100_000, 2_100_000),
+WORKS: Final = (
+    Work("null system call", ("syscalls",), 1000, 31000, rivals.bareloop(bare.calls), ("qiling",)),
+    Work("zero-fill fault", ("touch",), 100, 8100, rivals.bareloop(bare.faults)),
+    Work("zero-fill, copy, remap", ("cow",), 100, 4100, rivals.bareloop(bare.copies)),
+    Work("sieve over 4 MB", ("sieve", "4000000"), 1, 5, rivals.plain, (QEMU,)),
+    Work("block of 16 instructions", ("blocks", "16"), 1000, 10_000_000, rivals.plain, (QEMU, "qiling")),
+    Work("block of 4 instructions", ("blocks", "4"), 1000, 10_000_000, rivals.plain, (QEMU, "qiling")),
 )
 
 
-def _ours(guest: str, n: int) -> None:
-    with closing(Machine(Config())) as machine:
-        machine.run(guest, [str(n)])
-
-
-def _bare(guest: str, n: int) -> None:
-    import guest as guests
-
-    bare.run(str(guests.path(guest)), [str(n)])
-
-
-def _time(f: Callable[[str, int], None], guest: str, n: int) -> float:
-    t = time.perf_counter()
-    f(guest, n)
-    return time.perf_counter() - t
-
-
-def measure(work: Work, rounds: int) -> Row:
-    """Time one guest both ways, by turns."""
-    best = {(f, n): float("inf") for f in (_ours, _bare) for n in (work.few, work.many)}
+def measure(work: Work, contenders: dict[str, Run], rounds: int) -> Row:
+    """Time one guest everywhere, by turns."""
+    costs: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
-        for f, n in best:
-            best[f, n] = min(best[f, n], _time(f, work.guest, n))
-    ops = work.many - work.few
-    ours, plain = ((best[f, work.many] - best[f, work.few]) * 1e6 / ops for f in (_ours, _bare))
-    return Row(work.name, work.guest, ours, plain, ours / plain)
+        for name, run in contenders.items():
+            few, many = (run((*work.guest, str(n))) for n in (work.few, work.many))
+            costs[name].append(max(many - few, 1e-9) * 1e6 / (work.many - work.few))
+    ours = costs.pop("p9emu")
+    others = {}
+    for name, theirs in costs.items():
+        ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
+        others[name] = Rival(median(theirs), median(ratios), ratios[0], ratios[-1])
+    return Row(work.name, " ".join(work.guest), median(ours), others)
 
 
 def main(quick: bool, fmt: str) -> None:
@@ -79,18 +84,51 @@ def main(quick: bool, fmt: str) -> None:
     saved = HostConsole.write
     HostConsole.write = lambda self, fd, data: None  # type: ignore[method-assign]
     try:
-        rows = [measure(w, 3 if quick else 7) for w in WORKS]
+        with rivals.linux(sorted({w.guest[0] for w in WORKS if w.others})) as installed:
+            rows = []
+            for w in WORKS:
+                contenders = {"p9emu": rivals.p9emu, "bare": w.bare}
+                contenders |= {name: installed[name] for name in w.others if name in installed}
+                rows.append(measure(w, contenders, QUICK if quick else ROUNDS))
     finally:
         HostConsole.write = saved  # type: ignore[method-assign]
-    if fmt == "json":
-        sys.stdout.write(json.dumps({"v": 1, "rows": [asdict(r) for r in rows]}) + "\n")
-        return
-    from rich.console import Console
-    from rich.table import Table
+    sys.stdout.write(RENDERINGS[fmt](rows))
 
-    table = Table("", "guest", "p9emu, us", "bare Unicorn, us", "ratio")
-    for c in table.columns[2:]:
-        c.justify = "right"
+
+def _json(rows: Sequence[Row]) -> str:
+    return json.dumps({"v": 2, "rows": [asdict(r) for r in rows]}) + "\n"
+
+
+def _cells(rows: Sequence[Row]) -> list[list[str]]:
+    """The table's lines: a heading, then one for each row."""
+    names = [name for name in ("bare", "qiling", QEMU) if any(name in r.rivals for r in rows)]
+    head = ["", "guest", "p9emu, us"]
+    for name in names:
+        head += [f"{name}, us", "ratio"]
+    lines = [head]
     for r in rows:
-        table.add_row(r.name, r.guest, f"{r.ours_us:.3f}", f"{r.bare_us:.3f}", f"{r.ratio:.2f}")
-    Console().print(table)
+        line = [r.name, r.guest, f"{r.us:.4f}"]
+        for name in names:
+            o = r.rivals.get(name)
+            line += ["", ""] if o is None else [f"{o.us:.4f}", f"{o.ratio:.2f} ({o.lowest:.2f}-{o.highest:.2f})"]
+        lines.append(line)
+    return lines
+
+
+def _text(rows: Sequence[Row]) -> str:
+    lines = _cells(rows)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    out = ""
+    for line in lines:
+        cells = (c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        out += "  ".join(cells).rstrip() + "\n"
+    return out
+
+
+def _markdown(rows: Sequence[Row]) -> str:
+    lines = _cells(rows)
+    lines.insert(1, ["---", "---", *("---:" for _ in lines[0][2:])])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+RENDERINGS: Final = {"text": _text, "json": _json, "markdown": _markdown}

@@ -41,6 +41,9 @@ Service = Callable[[int, int], Regs | None]
 
 LOWMEM: Final = 1024 * 1024
 MAXINSN: Final = 15  # bytes in the longest instruction
+# Unicorn's TLB has 256 entries at first; a flush doubles it if 70 % are in use, as they are after so many new pages
+FIRSTGROWTH: Final = 200
+LASTGROWTH: Final = FIRSTGROWTH << 6
 NOWHERE: Final = 0xFFFFF000  # a page directory outside RAM
 
 
@@ -68,6 +71,8 @@ class Cpu:
         self._cr2 = 0
         self._cr3 = 0
         self._flush = True  # the TLB must be flushed before the guest goes on
+        self._missed = 0  # page faults since Unicorn's TLB was last made to grow
+        self._room = FIRSTGROWTH
         self._raised: BaseException | None = None
         self._left = False  # the service returned None
         self._trap: tuple[int, int] | None = None  # to be served once emulation has stopped
@@ -430,7 +435,16 @@ class Cpu:
                 # IRET with NT set reads the back link of a task that does not exist.
                 self._serve(x86.TASK, 0)
                 return
+        self._missed += 1
+        if self._missed >= self._room:
+            self._grow()
         self._serve(x86.PAGEFAULT, ecode)
+
+    def _grow(self) -> None:
+        """Let the TLB grow at once: the next tick, which flushes it too, may be a million blocks away."""
+        self._missed = 0
+        self._room = min(2 * self._room, LASTGROWTH)
+        self._flush = True
 
     def _exit(self, regs: Regs, code: int) -> None:
         """An exit of the nested guest: things that the user never sees."""
