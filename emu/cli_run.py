@@ -128,6 +128,8 @@ def _execute(
 
     if options.swapfile is not None and not options.swap:
         raise Failure("--swap-file needs --swap SIZE", USAGE)
+    if options.mmu == "plain" and options.cpus > 1:
+        raise Failure("--mmu plain is for one processor", USAGE)
     config = Config(
         memory=options.memory,
         cpus=options.cpus,
@@ -143,6 +145,7 @@ def _execute(
         swapfile=options.swapfile,
         sched=options.sched,
         inject=options.inject,
+        mmu=options.mmu,
     )
     try:
         with closing(Machine(config, sink)) as machine:

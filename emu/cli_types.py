@@ -38,6 +38,7 @@ class Options:
     swapfile: str | None
     sched: str
     inject: tuple[tuple[str, int, bool], ...]
+    mmu: Literal["nested", "plain"]
 
 
 def size(text: str) -> int:

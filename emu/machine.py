@@ -20,6 +20,7 @@ from emu.console import HostConsole, Interrupted, warn
 from emu.cpu import Cpu
 from emu.disk import FileDisk
 from emu.memory import Memory
+from emu.plaincpu import PlainCpu
 from kernel.dat import Broken, Dead, Mach
 from kernel.error import Panic
 from kernel.explore import Explore
@@ -65,6 +66,7 @@ class Config:
     swap: int = 0  # bytes of a swap device to make; 0: none
     swapfile: str | None = None  # the host file it is in, to be kept
     sched: str = "fifo"  # or "random": an exploring scheduler, by seed
+    mmu: str = "nested"  # or "plain": without nested paging
     inject: tuple[tuple[str, int, bool], ...] = ()  # operation, number, whether every such number fails
 
 
@@ -139,9 +141,10 @@ class Machine:
         self.memory = Memory(ROUND(config.memory, 4 * MB))
         self.kernel = k = Kernel(conf, self.memory, config.memory - conf.upages * BY2PG)
         self.cpus: list[Cpu] = []
+        kind = PlainCpu if config.mmu == "plain" else Cpu
         for n in range(config.cpus):
             try:
-                cpu = Cpu(n, self.memory, self._service(n), counter=config.counter)
+                cpu = kind(n, self.memory, self._service(n), counter=config.counter)
             except ImportError as e:
                 raise MachineError(f"--counter native: {e}") from None
             self.cpus.append(cpu)

@@ -50,6 +50,7 @@ class Config:
     swap: int = 0
     swapfile: str | None = None
     sched: str = "fifo"
+    mmu: str = "nested"
     inject: tuple[tuple[str, int, bool], ...] = ()
 
 
