@@ -3,7 +3,7 @@
 Each row runs a guest on the whole machine and its rivals (:mod:`emu.rivals`) by turns, a few operations and many.
 The cost of one operation is the difference of the two, so start-up is not in it. Processor time counts, not the
 clock on the wall. A ratio is taken in each round; the median of the rounds is what to quote, with the lowest and the
-highest. The times are of this host, at this moment.
+highest. The times are of this host, at this moment. A second table tells how costs grow (:mod:`emu.scaling`).
 """
 
 import json
@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Final
 
-from emu import bare, rivals
+from emu import bare, rivals, scaling
 from emu.rivals import QEMU, Run
+from emu.scaling import Scale
 
 ROUNDS: Final = 7
 QUICK: Final = 3
@@ -90,17 +91,28 @@ def main(quick: bool, fmt: str) -> None:
                 contenders = {"p9emu": rivals.p9emu, "bare": w.bare}
                 contenders |= {name: installed[name] for name in w.others if name in installed}
                 rows.append(measure(w, contenders, QUICK if quick else ROUNDS))
+            scales = [scaling.measure(*case, QUICK if quick else ROUNDS) for case in scaling.CASES]
     finally:
         HostConsole.write = saved  # type: ignore[method-assign]
-    sys.stdout.write(RENDERINGS[fmt](rows))
+    sys.stdout.write(RENDERINGS[fmt](rows, scales))
 
 
-def _json(rows: Sequence[Row]) -> str:
-    return json.dumps({"v": 2, "rows": [asdict(r) for r in rows]}) + "\n"
+def _json(rows: Sequence[Row], scales: Sequence[Scale]) -> str:
+    return json.dumps({"v": 2, "rows": [asdict(r) for r in rows], "scaling": [asdict(s) for s in scales]}) + "\n"
+
+
+def _scalecells(scales: Sequence[Scale]) -> list[list[str]]:
+    """The same of the second table."""
+    lines = [["", "small, us", "large, us", "ratio"]]
+    return lines + [[s.name, f"{s.small_us:.3f}", f"{s.large_us:.3f}", _spread(s)] for s in scales]
+
+
+def _spread(r: Rival | Scale) -> str:
+    return f"{r.ratio:.2f} ({r.lowest:.2f}-{r.highest:.2f})"
 
 
 def _cells(rows: Sequence[Row]) -> list[list[str]]:
-    """The table's lines: a heading, then one for each row."""
+    """The first table's lines: a heading, then one for each row."""
     names = [name for name in ("bare", "qiling", QEMU) if any(name in r.rivals for r in rows)]
     head = ["", "guest", "p9emu, us"]
     for name in names:
@@ -110,25 +122,32 @@ def _cells(rows: Sequence[Row]) -> list[list[str]]:
         line = [r.name, r.guest, f"{r.us:.4f}"]
         for name in names:
             o = r.rivals.get(name)
-            line += ["", ""] if o is None else [f"{o.us:.4f}", f"{o.ratio:.2f} ({o.lowest:.2f}-{o.highest:.2f})"]
+            line += ["", ""] if o is None else [f"{o.us:.4f}", _spread(o)]
         lines.append(line)
     return lines
 
 
-def _text(rows: Sequence[Row]) -> str:
-    lines = _cells(rows)
+def _text(rows: Sequence[Row], scales: Sequence[Scale]) -> str:
+    return _table(_cells(rows), left=2) + "\n" + _table(_scalecells(scales), left=1)
+
+
+def _table(lines: Sequence[Sequence[str]], left: int) -> str:
+    """Aligned columns, the first ones to the left."""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     out = ""
     for line in lines:
-        cells = (c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        cells = (c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
         out += "  ".join(cells).rstrip() + "\n"
     return out
 
 
-def _markdown(rows: Sequence[Row]) -> str:
-    lines = _cells(rows)
-    lines.insert(1, ["---", "---", *("---:" for _ in lines[0][2:])])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+def _markdown(rows: Sequence[Row], scales: Sequence[Scale]) -> str:
+    return _pipes(_cells(rows), left=2) + "\n" + _pipes(_scalecells(scales), left=1)
+
+
+def _pipes(lines: list[list[str]], left: int) -> str:
+    rule = ["---" if i < left else "---:" for i in range(len(lines[0]))]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (lines[0], rule, *lines[1:]))
 
 
 RENDERINGS: Final = {"text": _text, "json": _json, "markdown": _markdown}

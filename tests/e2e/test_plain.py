@@ -23,7 +23,12 @@ def test_nested_and_plain_paging_give_the_same_trace(argv: str) -> None:
 def test_plain_paging_is_really_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     boots = []
     boot = PlainCpu._boot
-    monkeypatch.setattr(PlainCpu, "_boot", lambda self: boots.append(self) or boot(self))
+
+    def counted(self: PlainCpu) -> bytes:
+        boots.append(self)
+        return boot(self)
+
+    monkeypatch.setattr(PlainCpu, "_boot", counted)
     jsontrace("hello", mmu="plain")
     assert len(boots) == 1
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from emu import bare, bench, rivals
+from emu import bare, bench, rivals, scaling
 from emu.bench import Rival, Row, Work
+from emu.scaling import Scale
 
 
 def steady(perop: float, start: float = 1.0) -> rivals.Run:
@@ -43,10 +44,11 @@ ROWS = [
     Row("null system call", "syscalls", 4.5, {"bare": Rival(0.5, 9, 8, 10)}),
     Row("sieve", "sieve 4000000", 80, {"bare": Rival(400, 0.2, 0.19, 0.21), "qemu-i386": Rival(20, 4, 3.9, 4.1)}),
 ]
+SCALES = [Scale("look-up", 0.5, 0.55, 1.1, 1.0, 1.2)]
 
 
 def test_table_shows_who_took_part() -> None:
-    text = bench.RENDERINGS["text"](ROWS)
+    text = bench.RENDERINGS["text"](ROWS, SCALES)
     assert text.splitlines()[0].split() == [
         "guest",
         "p9emu,",
@@ -60,19 +62,21 @@ def test_table_shows_who_took_part() -> None:
     ]
     assert "9.00 (8.00-10.00)" in text
     assert "qiling" not in text
+    assert text.endswith("look-up      0.500      0.550  1.10 (1.00-1.20)\n")
 
 
 def test_markdown_has_a_rule_under_its_heading() -> None:
-    lines = bench.RENDERINGS["markdown"](ROWS).splitlines()
-    assert len(lines) == 4
-    assert {line.count("|") for line in lines} == {8}
+    lines = bench.RENDERINGS["markdown"](ROWS, SCALES).splitlines()
+    assert len(lines) == 4 + 1 + 3
+    assert [line.count("|") for line in lines] == [8] * 4 + [0] + [5] * 3
     assert lines[1].startswith("| --- | --- | ---: |")
 
 
 def test_json_has_everything() -> None:
-    obj = json.loads(bench.RENDERINGS["json"](ROWS))
+    obj = json.loads(bench.RENDERINGS["json"](ROWS, SCALES))
     assert obj["v"] == 2
     assert obj["rows"][1]["rivals"]["qemu-i386"] == {"us": 20, "ratio": 4, "lowest": 3.9, "highest": 4.1}
+    assert obj["scaling"][0]["ratio"] == 1.1
 
 
 @pytest.mark.parametrize("work", bench.WORKS, ids=lambda w: w.name)
@@ -103,3 +107,13 @@ def test_without_other_emulators_there_is_the_bare_one(monkeypatch: pytest.Monke
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with rivals.linux(["sieve"]) as installed:
         assert installed == {}
+
+
+def test_scaling_compares_pairs() -> None:
+    large = iter([2e-6, 3e-6, 4e-6])
+    s = scaling.measure("n", lambda: 1e-6, lambda: next(large), 3)
+    assert [s.small_us, s.large_us, s.ratio, s.lowest, s.highest] == pytest.approx([1, 3, 3, 2, 4])
+
+
+def test_scaling_measures_something() -> None:
+    assert scaling.lookups(4)() > 0

@@ -685,6 +685,10 @@ def test_a_bundled_name_means_its_file(
     assert "script" in oneline(p9emu("info", "touch"), 126), "a file that is there comes first"
 
 
+def test_plain_paging_is_for_one_processor() -> None:
+    assert "one processor" in oneline(p9emu("run", "--mmu", "plain", "--cpus", "2", "true"), 2)
+
+
 def test_bench_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     module: Any = types.ModuleType("emu.bench")
