@@ -1,75 +1,81 @@
-"""p9emu bench: what one fault, one system call and plain computing cost, beside a bare Unicorn.
+"""p9emu bench: what one fault, one system call and plain computing cost, beside what people would use instead.
 
-Each row runs one guest on the whole machine and on :mod:`emu.bare`, by turns in this one process, and takes
-the best time of each. Costs of a single operation are the difference of a long and a short run, so start-up
-is not in them. The ratio is what to quote: the times are of this host, at this moment.
+Each row runs a guest on the whole machine and its rivals (:mod:`emu.rivals`) by turns, a few operations and many.
+The cost of one operation is the difference of the two, so start-up is not in it. Processor time counts, not the
+clock on the wall. A ratio is taken in each round; the median of the rounds is what to quote, with the lowest and the
+highest. The times are of this host, at this moment. A second table tells how costs grow (:mod:`emu.scaling`).
 """
 
 import json
 import sys
-import time
-from collections.abc import Callable
-from contextlib import closing
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from typing import Final
 
-from emu import bare
-from emu.machine import Config, Machine
+from emu import bare, rivals, scaling
+from emu.rivals import QEMU, Run
+from emu.scaling import Scale
 
-
-@dataclass(frozen=True)
-class Row:
-    """One measurement: host microseconds for one operation, ours and the bare emulator's."""
-
-    name: str
-    guest: str
-    ours_us: float
-    bare_us: float
-    ratio: float
+ROUNDS: Final = 7
+QUICK: Final = 3
 
 
 @dataclass(frozen=True)
 class Work:
-    """A guest whose argument is a number of operations."""
+    """A guest whose last argument is a number of operations, few and many, and who else does the same."""
+
+    name: str
+    guest: Sequence[str]
+    few: int
+    many: int
+    bare: Run
+    others: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One other's cost, and p9emu's as a multiple of it: median, lowest and highest of the rounds."""
+
+    us: float
+    ratio: float
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement: host microseconds of processor time for one operation."""
 
     name: str
     guest: str
-    few: int
-    many: int
+    us: float
+    rivals: dict[str, Rival] = field(default_factory=dict)
 
 
-WORKS = (
-    Work("null system call", "syscalls", 1000, 21000),
-    Work("zero-fill fault", "touch", 100, 4100),
-    Work("sieve, per number", "sieve", 100_000, 2_100_000),
+WORKS: Final = (
+    Work("null system call", ("syscalls",), 1000, 31000, rivals.bareloop(bare.calls), ("qiling",)),
+    Work("zero-fill fault", ("touch",), 100, 8100, rivals.bareloop(bare.faults)),
+    Work("zero-fill, copy, remap", ("cow",), 100, 4100, rivals.bareloop(bare.copies)),
+    Work("sieve over 4 MB", ("sieve", "4000000"), 1, 5, rivals.plain, (QEMU,)),
+    Work("block of 16 instructions", ("blocks", "16"), 1000, 10_000_000, rivals.plain, (QEMU, "qiling")),
+    Work("block of 4 instructions", ("blocks", "4"), 1000, 10_000_000, rivals.plain, (QEMU, "qiling")),
 )
 
 
-def _ours(guest: str, n: int) -> None:
-    with closing(Machine(Config())) as machine:
-        machine.run(guest, [str(n)])
-
-
-def _bare(guest: str, n: int) -> None:
-    import guest as guests
-
-    bare.run(str(guests.path(guest)), [str(n)])
-
-
-def _time(f: Callable[[str, int], None], guest: str, n: int) -> float:
-    t = time.perf_counter()
-    f(guest, n)
-    return time.perf_counter() - t
-
-
-def measure(work: Work, rounds: int) -> Row:
-    """Time one guest both ways, by turns."""
-    best = {(f, n): float("inf") for f in (_ours, _bare) for n in (work.few, work.many)}
+def measure(work: Work, contenders: dict[str, Run], rounds: int) -> Row:
+    """Time one guest everywhere, by turns."""
+    costs: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
-        for f, n in best:
-            best[f, n] = min(best[f, n], _time(f, work.guest, n))
-    ops = work.many - work.few
-    ours, plain = ((best[f, work.many] - best[f, work.few]) * 1e6 / ops for f in (_ours, _bare))
-    return Row(work.name, work.guest, ours, plain, ours / plain)
+        for name, run in contenders.items():
+            few, many = (run((*work.guest, str(n))) for n in (work.few, work.many))
+            costs[name].append(max(many - few, 1e-9) * 1e6 / (work.many - work.few))
+    ours = costs.pop("p9emu")
+    others = {}
+    for name, theirs in costs.items():
+        ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
+        others[name] = Rival(median(theirs), median(ratios), ratios[0], ratios[-1])
+    return Row(work.name, " ".join(work.guest), median(ours), others)
 
 
 def main(quick: bool, fmt: str) -> None:
@@ -79,18 +85,69 @@ def main(quick: bool, fmt: str) -> None:
     saved = HostConsole.write
     HostConsole.write = lambda self, fd, data: None  # type: ignore[method-assign]
     try:
-        rows = [measure(w, 3 if quick else 7) for w in WORKS]
+        with rivals.linux(sorted({w.guest[0] for w in WORKS if w.others})) as installed:
+            rows = []
+            for w in WORKS:
+                contenders = {"p9emu": rivals.p9emu, "bare": w.bare}
+                contenders |= {name: installed[name] for name in w.others if name in installed}
+                rows.append(measure(w, contenders, QUICK if quick else ROUNDS))
+            scales = [scaling.measure(*case, QUICK if quick else ROUNDS) for case in scaling.CASES]
     finally:
         HostConsole.write = saved  # type: ignore[method-assign]
-    if fmt == "json":
-        sys.stdout.write(json.dumps({"v": 1, "rows": [asdict(r) for r in rows]}) + "\n")
-        return
-    from rich.console import Console
-    from rich.table import Table
+    sys.stdout.write(RENDERINGS[fmt](rows, scales))
 
-    table = Table("", "guest", "p9emu, us", "bare Unicorn, us", "ratio")
-    for c in table.columns[2:]:
-        c.justify = "right"
+
+def _json(rows: Sequence[Row], scales: Sequence[Scale]) -> str:
+    return json.dumps({"v": 2, "rows": [asdict(r) for r in rows], "scaling": [asdict(s) for s in scales]}) + "\n"
+
+
+def _scalecells(scales: Sequence[Scale]) -> list[list[str]]:
+    """The same of the second table."""
+    lines = [["", "small, us", "large, us", "ratio"]]
+    return lines + [[s.name, f"{s.small_us:.3f}", f"{s.large_us:.3f}", _spread(s)] for s in scales]
+
+
+def _spread(r: Rival | Scale) -> str:
+    return f"{r.ratio:.2f} ({r.lowest:.2f}-{r.highest:.2f})"
+
+
+def _cells(rows: Sequence[Row]) -> list[list[str]]:
+    """The first table's lines: a heading, then one for each row."""
+    names = [name for name in ("bare", "qiling", QEMU) if any(name in r.rivals for r in rows)]
+    head = ["", "guest", "p9emu, us"]
+    for name in names:
+        head += [f"{name}, us", "ratio"]
+    lines = [head]
     for r in rows:
-        table.add_row(r.name, r.guest, f"{r.ours_us:.3f}", f"{r.bare_us:.3f}", f"{r.ratio:.2f}")
-    Console().print(table)
+        line = [r.name, r.guest, f"{r.us:.4f}"]
+        for name in names:
+            o = r.rivals.get(name)
+            line += ["", ""] if o is None else [f"{o.us:.4f}", _spread(o)]
+        lines.append(line)
+    return lines
+
+
+def _text(rows: Sequence[Row], scales: Sequence[Scale]) -> str:
+    return _table(_cells(rows), left=2) + "\n" + _table(_scalecells(scales), left=1)
+
+
+def _table(lines: Sequence[Sequence[str]], left: int) -> str:
+    """Aligned columns, the first ones to the left."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    out = ""
+    for line in lines:
+        cells = (c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        out += "  ".join(cells).rstrip() + "\n"
+    return out
+
+
+def _markdown(rows: Sequence[Row], scales: Sequence[Scale]) -> str:
+    return _pipes(_cells(rows), left=2) + "\n" + _pipes(_scalecells(scales), left=1)
+
+
+def _pipes(lines: list[list[str]], left: int) -> str:
+    rule = ["---" if i < left else "---:" for i in range(len(lines[0]))]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (lines[0], rule, *lines[1:]))
+
+
+RENDERINGS: Final = {"text": _text, "json": _json, "markdown": _markdown}

@@ -182,10 +182,11 @@ def guests(fmt: str, verbose: bool) -> None:
 
 
 @cli.command(context_settings=HELP)
-@click.option("--quick", is_flag=True, help="Fewer and shorter measurements.")
-@click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--quick", is_flag=True, help="Fewer measurements.")
+@click.option("--format", "fmt", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+@click.option("--json", "fmt", flag_value="json", help="The same as --format json.")
 def bench(quick: bool, fmt: str) -> None:
-    """Measure the emulator on this computer.
+    """Measure the emulator on this computer, beside a bare Unicorn and, if installed, Qiling and qemu-i386.
 
     \b
     Example:

@@ -123,6 +123,13 @@ def machine_options(memory: str = "64M", notefp: bool = False) -> Callable[[Func
             show_default=True,
             help="What counts executed blocks, and so drives virtual time.",
         ),
+        click.option(
+            "--mmu",
+            type=click.Choice(["nested", "plain"]),
+            default="nested",
+            show_default=True,
+            help="How Unicorn pages: nested is fast; plain, for one processor, does without SVM.",
+        ),
         click.option("--stats", is_flag=True, help="Print figures about the run on standard error at its end."),
         click.option(
             "--color",

@@ -129,6 +129,8 @@ def _execute(
 
     if options.swapfile is not None and not options.swap:
         raise Failure("--swap-file needs --swap SIZE", USAGE)
+    if options.mmu == "plain" and (options.cpus > 1 or options.clock == "real"):
+        raise Failure("--mmu plain is for one processor and virtual time", USAGE)
     config = Config(
         memory=options.memory,
         cpus=options.cpus,
@@ -147,6 +149,7 @@ def _execute(
         notefp=options.notefp,
         clock=options.clock,
         root=Root(*options.root) if options.root is not None else None,
+        mmu=options.mmu,
     )
     try:
         with closing(Machine(config, sink)) as machine:

@@ -39,6 +39,7 @@ class Options:
     sched: str
     inject: tuple[tuple[str, int, bool], ...]
     notefp: bool
+    mmu: Literal["nested", "plain"]
     clock: str = "virtual"
     root: tuple[str, bool] | None = None
 

@@ -7,7 +7,7 @@ emulation and coming back would cost several times as much.
 import ctypes
 import weakref
 from collections.abc import Callable
-from ctypes import c_size_t, c_uint64
+from ctypes import c_size_t, c_uint64, c_void_p
 from typing import Any, Final
 
 from emu import exitcheck, rmw, svm, x86
@@ -41,6 +41,9 @@ Service = Callable[[int, int], Regs | None]
 
 LOWMEM: Final = 1024 * 1024
 MAXINSN: Final = 15  # bytes in the longest instruction
+# Unicorn's TLB has 256 entries at first; a flush doubles it if 70 % are in use, as they are after so many new pages
+FIRSTGROWTH: Final = 200
+LASTGROWTH: Final = FIRSTGROWTH << 6
 NOWHERE: Final = 0xFFFFF000  # a page directory outside RAM
 
 
@@ -68,9 +71,12 @@ class Cpu:
         self._cr2 = 0
         self._cr3 = 0
         self._flush = True  # the TLB must be flushed before the guest goes on
+        self._missed = 0  # page faults since Unicorn's TLB was last made to grow
+        self._room = FIRSTGROWTH
         self._raised: BaseException | None = None
         self._left = False  # the service returned None
         self._trap: tuple[int, int] | None = None  # to be served once emulation has stopped
+        self._held = False  # about to stop with the state saved; what happens until then does not count
         self._fence: int | None = None  # stop at the instruction that runs into this page
         self._fenced = False
         self._low = lowmem >> 12
@@ -80,7 +86,7 @@ class Cpu:
         self._regs = regsclass()
         self._layout = self._regs.layout
         self._region = svm.Region()
-        self._uc = svm.open(self._lib, memory.address, memory.size, self._region)
+        self._uc = self._open()
         self._closer = weakref.finalize(self, self._lib.close, self._uc)
         exitcheck.leaveout(self._lib, self._uc)
         self._blank = self._boot()
@@ -208,6 +214,10 @@ class Cpu:
 
     # Setting up
 
+    def _open(self) -> c_void_p:
+        """Unicorn's part of the processor."""
+        return svm.open(self._lib, self.memory.address, self.memory.size, self._region)
+
     def _boot(self) -> bytes:
         """Enter the guest; returns the state of a fresh program."""
         blank = Context(header(self._lib, self._uc))
@@ -222,18 +232,20 @@ class Cpu:
         fresh.settle()
         return bytes(fresh.buf)
 
+    def _insnhook(self, hook: Any, number: int) -> None:
+        """Register a hook for an instruction."""
+        args = HOOK_INSN, hook, None, 1, 0, ctypes.c_int(number)
+        self._lib.check(self._lib.hook(self._uc, ctypes.byref(c_size_t()), *args), "uc_hook_add")
+        self._hooks.append(hook)
+
+    def _hook(self, hook: Any, kind: int) -> None:
+        """Register a hook of another kind."""
+        args = kind, hook, None, 1, 0
+        self._lib.check(self._lib.hook(self._uc, ctypes.byref(c_size_t()), *args), "uc_hook_add")
+        self._hooks.append(hook)
+
     def _install(self) -> None:
         """Register the hooks."""
-        add, uc = self._lib.hook, self._uc
-
-        def insn(hook: Any, number: int) -> None:
-            err = add(uc, ctypes.byref(c_size_t()), HOOK_INSN, hook, None, 1, 0, ctypes.c_int(number))
-            self._lib.check(err, "uc_hook_add")
-            self._hooks.append(hook)
-
-        def other(hook: Any, kind: int) -> None:
-            self._lib.check(add(uc, ctypes.byref(c_size_t()), kind, hook, None, 1, 0), "uc_hook_add")
-            self._hooks.append(hook)
 
         def protection(_uc: int) -> int:
             return self._divert(x86.PROTECTION)
@@ -241,13 +253,13 @@ class Cpu:
         def undefined(_uc: int) -> None:
             self._divert(x86.UNDEFINED)
 
-        other(INTRHOOK(self._interrupthook()), HOOK_INTR)
-        other(INVALIDHOOK(self._invalid), HOOK_INSN_INVALID)
-        insn(INHOOK(protection), INS_IN)
-        insn(OUTHOOK(protection), INS_OUT)
-        insn(OUTHOOK(undefined), INS_SYSCALL)
-        insn(OUTHOOK(undefined), INS_SYSENTER)
-        self.counter.install(self._lib, uc)
+        self._hook(INTRHOOK(self._interrupthook()), HOOK_INTR)
+        self._hook(INVALIDHOOK(self._invalid), HOOK_INSN_INVALID)
+        self._insnhook(INHOOK(protection), INS_IN)
+        self._insnhook(OUTHOOK(protection), INS_OUT)
+        self._insnhook(OUTHOOK(undefined), INS_SYSCALL)
+        self._insnhook(OUTHOOK(undefined), INS_SYSENTER)
+        self.counter.install(self._lib, self._uc)
 
     # Running
 
@@ -259,14 +271,18 @@ class Cpu:
         words[layout.flags] = regs.flags
         self._lib.restore(self._uc, regs.handle)
         if self._flush:
-            self._flush = False
-            self._lib.ctl(self._uc, CTL_TLB_FLUSH)
+            self._flushtlb()
         if self._fence is None:
             err = self._lib.start(self._uc, words[layout.pc], 0, 0, 0)
         else:
             err = self._tofence(self._fence, words[layout.pc])
         if err and self._raised is None:
             self._lib.check(err, f"uc_emu_start at pc 0x{words[layout.pc]:x}")
+
+    def _flushtlb(self) -> None:
+        """Forget every translation of an address."""
+        self._flush = False
+        self._lib.ctl(self._uc, CTL_TLB_FLUSH)
 
     def _tofence(self, end: int, pc: int) -> int:
         """Run, but stop at an instruction boundary close before the page at end.
@@ -286,11 +302,12 @@ class Cpu:
     def _taketrap(self) -> tuple[int, int] | None:
         """The trap that is to be served outside emulation, once."""
         trap, self._trap = self._trap, None
+        self._held = False
         return trap
 
     def _deferred(self) -> bool:
         """Emulation was stopped, with the state saved, to go on differently."""
-        return self._trap is not None or self._fence is not None
+        return self._held or self._fence is not None
 
     def _resume(self, regs: Regs) -> None:
         """In a hook: go on with regs."""
@@ -298,14 +315,14 @@ class Cpu:
         regs.words[self._layout.cr3] = self._cr3
         self._lib.restore(self._uc, regs.handle)
         if self._flush:
-            self._flush = False
-            self._lib.ctl(self._uc, CTL_TLB_FLUSH)
+            self._flushtlb()
 
     def _serve(self, trapno: int, ecode: int) -> None:
         """In a hook, with the state saved: have the trap served and act on the answer."""
         if self._fenced:
             # Outside: the code in which the stops are built in can be dropped only in its own address space.
             self._trap = trapno, ecode
+            self._held = True
             self._lib.stop(self._uc)
             return
         new = self.service(trapno, ecode)
@@ -325,8 +342,8 @@ class Cpu:
 
         def interrupt(_uc: int, intno: int) -> None:
             try:
-                if self._trap is not None:
-                    return  # diverted, about to stop
+                if self._held:
+                    return
                 regs = self.current
                 save(uc, regs.handle)
                 words = regs.words
@@ -358,7 +375,7 @@ class Cpu:
     def _invalid(self, _uc: int) -> bool:
         """Unicorn's hook for undefined instructions; the exception is dealt with."""
         try:
-            if self._trap is None:
+            if not self._held:
                 regs = self.current
                 self._lib.save(self._uc, regs.handle)
                 regs.settle()
@@ -378,15 +395,20 @@ class Cpu:
         it cannot change memory; its registers are not used.
         """
         try:
-            if self._trap is None:
-                self._lib.save(self._uc, self.current.handle)
-                self.current.settle()
+            if not self._held:
+                self._hold()
                 self._trap = trapno, 0
-                svm.regwrite(self._lib, self._uc, REG_CR3, NOWHERE)
-                self._lib.stop(self._uc)
         except BaseException as e:  # noqa: BLE001 run() raises it
             self._fail(e)
         return 0
+
+    def _hold(self) -> None:
+        """In the middle of a block: save the state and let nothing that still runs count."""
+        self._lib.save(self._uc, self.current.handle)
+        self.current.settle()
+        self._held = True
+        svm.regwrite(self._lib, self._uc, REG_CR3, NOWHERE)
+        self._lib.stop(self._uc)
 
     def _fail(self, e: BaseException) -> None:
         """In a hook: carry an exception out of emulation."""
@@ -430,22 +452,34 @@ class Cpu:
                 # IRET with NT set reads the back link of a task that does not exist.
                 self._serve(x86.TASK, 0)
                 return
+        self._missed += 1
+        if self._missed >= self._room:
+            self._grow()
         self._serve(x86.PAGEFAULT, ecode)
+
+    def _grow(self) -> None:
+        """Let the TLB grow at once: the next tick, which flushes it too, may be a million blocks away."""
+        self._missed = 0
+        self._room = min(2 * self._room, LASTGROWTH)
+        self._flush = True
 
     def _exit(self, regs: Regs, code: int) -> None:
         """An exit of the nested guest: things that the user never sees."""
         if code == x86.EXIT_NPF:
             self._nestedfault(regs)
         elif code == x86.EXIT_RDTSC:
-            now = self.now()
-            regs.ax, regs.dx = now, now >> 32
-            regs.pc += self._prefixes(regs) + 2
+            self._rdtsc(regs)
         elif code == x86.EXIT_CPUID:
             regs.ax, regs.bx, regs.cx, regs.dx = cpuid(regs.ax)
             regs.pc += self._prefixes(regs) + 2
         else:
             raise UnicornError(f"exit 0x{code:x} of the nested guest at pc 0x{regs.pc:x}")
         self._resume(regs)
+
+    def _rdtsc(self, regs: Regs) -> None:
+        now = self.now()
+        regs.ax, regs.dx = now, now >> 32
+        regs.pc += self._prefixes(regs) + 2
 
     def _nestedfault(self, regs: Regs) -> None:
         """The first execution of a frame, or a store to one that another processor executes."""

@@ -7,7 +7,7 @@ import ctypes
 import functools
 import os
 from collections.abc import Callable
-from ctypes import CFUNCTYPE, c_bool, c_int, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import CFUNCTYPE, POINTER, c_bool, c_int, c_size_t, c_uint16, c_uint32, c_uint64, c_void_p
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -21,7 +21,9 @@ HOOK_INSN: Final = 1 << 1
 HOOK_BLOCK: Final = 1 << 3
 HOOK_MEM_READ: Final = 1 << 10
 HOOK_INSN_INVALID: Final = 1 << 14
+HOOK_EDGE_GENERATED: Final = 1 << 15
 
+INS_CPUID: Final = 113
 INS_IN: Final = 218
 INS_OUT: Final = 500
 INS_SYSCALL: Final = 699
@@ -37,6 +39,8 @@ CTL_TLB_FLUSH: Final = 11 | 1 << 30
 CTL_CONTEXT_MODE: Final = 14 | 1 << 26 | 1 << 30
 
 # Registers (unicorn/x86.h): importing the binding for these would take longer than starting a machine
+REG_CS: Final = 11
+REG_DS: Final = 17
 REG_EAX: Final = 19
 REG_EBP: Final = 20
 REG_EBX: Final = 21
@@ -44,13 +48,18 @@ REG_ECX: Final = 22
 REG_EDI: Final = 23
 REG_EDX: Final = 24
 REG_EFLAGS: Final = 25
+REG_ES: Final = 28
 REG_ESI: Final = 29
+REG_ESP: Final = 30
 REG_FPSW: Final = 31
+REG_SS: Final = 49
 REG_CR0: Final = 50
 REG_CR3: Final = 53
 REG_CR4: Final = 54
 REG_ST0: Final = 114
 REG_XMM0: Final = 122
+REG_IDTR: Final = 242
+REG_GDTR: Final = 243
 REG_FPCW: Final = 246
 REG_FPTAG: Final = 247
 REG_MSR: Final = 248
@@ -66,6 +75,15 @@ INVALIDHOOK: Final = CFUNCTYPE(c_bool, c_void_p)
 BLOCKHOOK: Final = CFUNCTYPE(None, c_void_p)
 OUTHOOK: Final = CFUNCTYPE(None, c_void_p)
 INHOOK: Final = CFUNCTYPE(c_uint32, c_void_p)
+
+
+class Block(ctypes.Structure):
+    """uc_tb: a translated block."""
+
+    _fields_ = [("pc", c_uint64), ("instructions", c_uint16), ("size", c_uint16)]
+
+
+EDGEHOOK: Final = CFUNCTYPE(None, c_void_p, POINTER(Block))
 
 
 class UnicornError(Exception):

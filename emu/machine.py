@@ -19,6 +19,7 @@ from emu.console import HostConsole, warn
 from emu.cpu import Cpu
 from emu.disk import FileDisk
 from emu.memory import Memory
+from emu.plaincpu import PlainCpu
 from emu.signals import Signals
 from emu.signals import TimeLimit as TimeLimit
 from kernel.dat import Broken, Dead, Mach
@@ -74,6 +75,7 @@ class Config:
     swap: int = 0  # bytes of a swap device to make; 0: none
     swapfile: str | None = None  # the host file it is in, to be kept
     sched: str = "fifo"  # or "random": an exploring scheduler, by seed
+    mmu: str = "nested"  # or "plain": without nested paging
     inject: tuple[tuple[str, int, bool], ...] = ()  # operation, number, whether every such number fails
     notefp: bool = False  # note handlers may use floating point
     clock: str = "virtual"  # or "real": the host's
@@ -189,7 +191,8 @@ class Machine:
 
     def _cpu(self, n: int, clock: Clock | None) -> Cpu:
         if clock is None:
-            return Cpu(n, self.memory, self._service(n), counter=self.config.counter)
+            kind = PlainCpu if self.config.mmu == "plain" else Cpu
+            return kind(n, self.memory, self._service(n), counter=self.config.counter)
         return Realcpu(n, self.memory, self._service(n), counter=self.config.counter, clock=clock.now)
 
     def _swapdisk(self) -> FileDisk | None:
@@ -372,8 +375,6 @@ class Machine:
         """Give everything back. The machine is of no use afterwards."""
         self.kernel.procs.shutdown()
         boot.shutdown(self)
-        for p in self.kernel.procs.everyproc():
-            p.greenlet = None  # the garbage collector does not see into a suspended one, which has all of the machine
         if self.disk is not None:
             self.disk.close()
         for cpu in self.cpus:

@@ -74,6 +74,10 @@ class Region:
         self._next = PTS
         self._tables: dict[int, int] = {}  # 2 MB region -> index in qwords of its table
 
+    def attach(self, lib: Lib, uc: c_void_p) -> None:
+        """Show it to a processor."""
+        lib.check(lib.map(uc, REGION, REGIONSIZE, PROT_ALL, addressof(self.map)), "uc_mem_map_ptr region")
+
     @property
     def npfaddress(self) -> int:
         """Guest-physical address of the last nested page fault."""
@@ -163,21 +167,32 @@ def msrwrite(lib: Lib, uc: c_void_p, rid: int, value: int) -> None:
     lib.check(lib.regwrite(uc, REG_MSR, ctypes.byref(MSR(rid, value))), "uc_reg_write MSR")
 
 
-def open(lib: Lib, ram: int, size: int, region: Region) -> c_void_p:
-    """A processor over RAM of size bytes at host address ram, in the state in which VMRUN is allowed."""
+def engine(lib: Lib) -> c_void_p:
+    """A processor without memory."""
     uc = c_void_p()
     lib.check(lib.open(ARCH_X86, MODE_32, ctypes.byref(uc)), "uc_open")
     lib.check(lib.ctl(uc, CTL_CPU_MODEL, c_int(CPU_QEMU64)), "uc_ctl cpu model")
     # Without an "until" address: every address must be the guest's own to run or fault on, 0 included.
     lib.check(lib.ctl(uc, CTL_USE_EXITS, c_int(1)), "uc_ctl use exits")
-    lib.check(lib.map(uc, 0, size, PROT_ALL, ram), "uc_mem_map_ptr RAM")
-    lib.check(lib.map(uc, REGION, REGIONSIZE, PROT_ALL, addressof(region.map)), "uc_mem_map_ptr region")
-    regwrite(lib, uc, REG_CR4, x86.CR4_PAE)
-    msrwrite(lib, uc, x86.MSR_EFER, x86.EFER_SVME | x86.EFER_NXE)
-    msrwrite(lib, uc, x86.MSR_VM_HSAVE_PA, HSAVE)
+    return uc
+
+
+def fpinit(lib: Lib, uc: c_void_p) -> None:
+    """The FPU state of a real processor after FPINIT."""
     regwrite(lib, uc, REG_FPCW, x86.FPINIT)
     regwrite(lib, uc, REG_FPTAG, 0xFFFF)
     regwrite(lib, uc, REG_MXCSR, 0)
+
+
+def open(lib: Lib, ram: int, size: int, region: Region) -> c_void_p:
+    """A processor over RAM of size bytes at host address ram, in the state in which VMRUN is allowed."""
+    uc = engine(lib)
+    lib.check(lib.map(uc, 0, size, PROT_ALL, ram), "uc_mem_map_ptr RAM")
+    region.attach(lib, uc)
+    regwrite(lib, uc, REG_CR4, x86.CR4_PAE)
+    msrwrite(lib, uc, x86.MSR_EFER, x86.EFER_SVME | x86.EFER_NXE)
+    msrwrite(lib, uc, x86.MSR_VM_HSAVE_PA, HSAVE)
+    fpinit(lib, uc)
     return uc
 
 

@@ -50,7 +50,8 @@ CR0_NE: Final = 1 << 5
 CR0_WP: Final = 1 << 16
 CR0_PG: Final = 1 << 31
 
-# CR4: |OSXMMEXCPT 10|OSFXSR 9| ... |PAE 5|PSE 4|
+# CR4: |OSXMMEXCPT 10|OSFXSR 9| ... |PAE 5|PSE 4| |TSD 2|
+CR4_TSD: Final = 1 << 2
 CR4_PSE: Final = 1 << 4
 CR4_PAE: Final = 1 << 5
 CR4_OSFXSR: Final = 1 << 9

@@ -93,6 +93,22 @@ def build(names: Sequence[str], jobs: int = 2) -> dict[str, bytes]:
         return dict(zip(names, pool.map(program, names), strict=True))
 
 
+def linux(names: Sequence[str]) -> dict[str, bytes]:
+    """The same programs as static ELF files for Linux, as far as linux/start.S has their system calls."""
+    with tempfile.TemporaryDirectory(prefix="p9emu-guests-") as scratch:
+        work = Path(scratch)
+        own = {"start.S", "sys.S"}
+        libsources = sorted(p for p in LIB.iterdir() if p.suffix in (".c", ".S") and p.name not in own)
+        common = [_compile(s, work) for s in (HERE / "linux" / "start.S", *libsources)]
+        built = {}
+        for name in names:
+            elf = work / f"{name}.elf"
+            objects = [*(_compile(s, work) for s in sources(name)), *common]
+            _zig([*LDFLAGS, *objects, "-o", elf], work, work)
+            built[name] = elf.read_bytes()
+        return built
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m guest.build", description="Build the guest programs.")

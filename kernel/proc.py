@@ -258,10 +258,9 @@ class Procs:
                 m.proc = k.up = p
                 k.mmu.mmuswitch(p)
             if not p.inkernel:
-                now = cpu.now()
-                if trap is None and now < m.nexttick:
-                    return p.regs
                 if trap is None:
+                    if cpu.now() < m.nexttick:
+                        return p.regs
                     trap = (CLOCK, 0)
                 p.inkernel = True
             elif cpu.now() >= m.until:

@@ -354,7 +354,7 @@ class Traps:
         pa = uframe(k, KCYCLES, True, "kexit")  # one read-modify-write: a missing page is a write fault
         t = k.m.cpu.now()
         mem = k.mem
-        kcycles, _, _ = mem.unpack(TOSTIMES, pa)
+        kcycles = mem.words[pa >> 2] | mem.words[(pa >> 2) + 1] << 32
         mem.pack(TOSTIMES, pa, kcycles + t - up.kentry & MASK64, t + up.pcycles, up.pid)
         if k.checking:
             k.checkchanged()

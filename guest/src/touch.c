@@ -7,7 +7,7 @@
 
 #include "guest.h"
 
-enum { MAX = 16384 };
+enum { MAX = 131072 };
 
 static PAGES(area, MAX);
 
@@ -17,7 +17,7 @@ main(int argc, char *argv[])
 	int i, n = argc == 2 ? number(argv[1], 0, MAX) : -1;
 
 	if (n < 0)
-		usage("touch N (pages, at most 16384)");
+		usage("touch N (pages, at most 131072)");
 	for (i = 0; i < n; i++)
 		WORD(area + i * PG) = i + 1;
 	for (i = 0; i < n; i++) {

@@ -57,6 +57,7 @@ class Config:
     swap: int = 0
     swapfile: str | None = None
     sched: str = "fifo"
+    mmu: str = "nested"
     inject: tuple[tuple[str, int, bool], ...] = ()
     notefp: bool = False
     clock: str = ""
@@ -699,6 +700,10 @@ def test_a_bundled_name_means_its_file(
     oneline(p9emu("info", "./touch"), 127)
     Path("touch").write_bytes(b"#!/bin/rc\n")
     assert "script" in oneline(p9emu("info", "touch"), 126), "a file that is there comes first"
+
+
+def test_plain_paging_is_for_one_processor() -> None:
+    assert "one processor" in oneline(p9emu("run", "--mmu", "plain", "--cpus", "2", "true"), 2)
 
 
 def test_bench_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,96 @@
+"""What people would use instead: each runs a benchmark's work and says how much processor time that took.
+
+``p9emu`` is this emulator, ``bare`` the least that does the same on Unicorn (emu/bare.py), ``qiling`` and ``qemu`` run
+the same C files built for Linux, where they are installed.
+"""
+
+import importlib.util
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+import guest as guests
+from emu import bare
+from emu.machine import Config, Machine
+
+Run = Callable[[Sequence[str]], float]
+
+MEMORY: Final = 256 << 20
+QEMU: Final = "qemu-i386"
+
+
+def p9emu(words: Sequence[str]) -> float:
+    """On the whole machine."""
+    started = time.process_time()
+    with closing(Machine(Config(memory=MEMORY))) as machine:
+        outcome = machine.run(words[0], words[1:])
+    if outcome.status:
+        raise RuntimeError(f"{' '.join(words)}: {outcome.exits}")
+    return time.process_time() - started
+
+
+def plain(words: Sequence[str]) -> float:
+    """On a bare Unicorn."""
+    started = time.process_time()
+    bare.run(str(guests.path(words[0])), words[1:])
+    return time.process_time() - started
+
+
+def bareloop(f: Callable[[int], None]) -> Run:
+    """A loop of emu/bare.py that does the work of a guest whose last argument is a number."""
+
+    def run(words: Sequence[str]) -> float:
+        started = time.process_time()
+        f(int(words[-1]))
+        return time.process_time() - started
+
+    return run
+
+
+@contextmanager
+def linux(names: Sequence[str]) -> Iterator[dict[str, Run]]:
+    """The emulators of Linux that are installed, each ready to run the named guests; none without a compiler."""
+    found = [q for q in (QEMU,) if shutil.which(q)] + [q for q in ("qiling",) if importlib.util.find_spec(q)]
+    if not found or importlib.util.find_spec("ziglang") is None:
+        yield {}
+        return
+    from guest.build import linux as build
+
+    with tempfile.TemporaryDirectory(prefix="p9emu-bench-") as directory:
+        for name, image in build(names).items():
+            path = Path(directory, name)
+            path.write_bytes(image)
+            path.chmod(0o755)
+        runs = {QEMU: _qemu(directory), "qiling": _qiling(directory)}
+        yield {name: runs[name] for name in found}
+
+
+def _qemu(directory: str) -> Run:
+    def run(words: Sequence[str]) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = [QEMU, os.path.join(directory, words[0]), *words[1:]]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    return run
+
+
+def _qiling(directory: str) -> Run:
+    def run(words: Sequence[str]) -> float:
+        from qiling import Qiling
+        from qiling.const import QL_VERBOSE
+
+        started = time.process_time()
+        ql = Qiling([os.path.join(directory, words[0]), *words[1:]], directory, verbose=QL_VERBOSE.DISABLED)
+        ql.run()
+        return time.process_time() - started
+
+    return run

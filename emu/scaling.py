@@ -1,0 +1,75 @@
+"""What a fault and a look-up in the page cache cost in a small machine and in a large one."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from emu.machine import Config, Machine
+from kernel.dat import PGHSIZE, Image, Page
+from kernel.mem import BY2PG, MB
+from kernel.page import cachepage, lookpage
+
+LOOKUPS: Final = 16384
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Microseconds for one operation in the small and in the large case; the ratio's median, lowest and highest."""
+
+    name: str
+    small_us: float
+    large_us: float
+    ratio: float
+    lowest: float
+    highest: float
+
+
+def faults(memory: int, resident: int) -> Callable[[], float]:
+    """Seconds for a zero-fill fault while so many pages are there already."""
+
+    def run(n: int) -> float:
+        started = time.process_time()
+        with closing(Machine(Config(memory=memory))) as machine:
+            machine.run("touch", [str(n)])
+        return time.process_time() - started
+
+    some = 1500
+    return lambda: (run(resident + some) - run(resident)) / some
+
+
+def lookups(pages: int) -> Callable[[], float]:
+    """Seconds for a look-up in the cache of an image with so many pages, each found as often as the others."""
+
+    def run() -> float:
+        with closing(Machine(Config())) as machine:
+            k = machine.kernel
+            image = Image(-1, notext=True)
+            for i in range(pages):
+                p = Page(0, 1)
+                p.daddr = i * BY2PG
+                cachepage(k, p, image)
+            daddrs = [i % pages * BY2PG for i in range(LOOKUPS)]
+            started = time.process_time()
+            for daddr in daddrs:
+                lookpage(k, image, daddr)
+            return (time.process_time() - started) / LOOKUPS
+
+    return run
+
+
+CASES: Final = (
+    ("zero-fill fault, -m 16M and -m 3G", faults(16 * MB, 100), faults(3072 * MB, 100)),
+    ("zero-fill fault, 100 and 100,000 pages resident", faults(3072 * MB, 100), faults(3072 * MB, 100_000)),
+    (f"page cache look-up, 16 and {PGHSIZE} pages of an image", lookups(16), lookups(PGHSIZE)),
+    (f"page cache look-up, {PGHSIZE} and {8 * PGHSIZE} pages", lookups(PGHSIZE), lookups(8 * PGHSIZE)),
+)
+
+
+def measure(name: str, small: Callable[[], float], large: Callable[[], float], rounds: int) -> Scale:
+    """Both cases by turns."""
+    pairs = [(small() * 1e6, large() * 1e6) for _ in range(rounds)]
+    ratios = sorted(b / a for a, b in pairs)
+    return Scale(name, median(a for a, _ in pairs), median(b for _, b in pairs), median(ratios), ratios[0], ratios[-1])
