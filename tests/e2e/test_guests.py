@@ -1,9 +1,12 @@
 """Guests on the whole machine: what they print, how they end, and the exact number of faults they cost."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from emu.lib import EDGEHOOK, HOOK_EDGE_GENERATED
+from emu.machine import Config, Machine
 from kernel.event import ProcEvent
 from tests.e2e.harness import run
 
@@ -87,3 +90,15 @@ def test_a_script_runs_its_interpreter(tmp_path: Path) -> None:
     r = run(str(script), "and", "args")
     assert r.stdout == "from a script /bin/greet and args\n"
     assert r.outcome.name == "greet"
+
+
+@pytest.mark.parametrize("argv", ["text 20", "forkbomb 6"])
+def test_programs_that_run_again_are_not_translated_again(argv: str) -> None:
+    """Exec and fork share the frames of the text, and with them Unicorn's translations."""
+    program, arg = argv.split()
+    seen: list[int] = []
+    with closing(Machine(Config())) as machine:
+        cpu = machine.cpus[0]
+        cpu._hook(EDGEHOOK(lambda _uc, block: seen.append(block.contents.pc)), HOOK_EDGE_GENERATED)
+        assert machine.run(program, [arg]).status == 0
+    assert len(seen) == len(set(seen)) > 50
