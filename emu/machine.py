@@ -20,7 +20,6 @@ from emu.console import HostConsole, Interrupted, warn
 from emu.cpu import Cpu
 from emu.disk import FileDisk
 from emu.memory import Memory
-from emu.plaincpu import PlainCpu
 from kernel.dat import Broken, Dead, Mach
 from kernel.error import Panic
 from kernel.explore import Explore
@@ -141,7 +140,11 @@ class Machine:
         self.memory = Memory(ROUND(config.memory, 4 * MB))
         self.kernel = k = Kernel(conf, self.memory, config.memory - conf.upages * BY2PG)
         self.cpus: list[Cpu] = []
-        kind = PlainCpu if config.mmu == "plain" else Cpu
+        kind = Cpu
+        if config.mmu == "plain":
+            from emu.plaincpu import PlainCpu
+
+            kind = PlainCpu
         for n in range(config.cpus):
             try:
                 cpu = kind(n, self.memory, self._service(n), counter=config.counter)
