@@ -19,7 +19,6 @@ from emu.console import HostConsole, warn
 from emu.cpu import Cpu
 from emu.disk import FileDisk
 from emu.memory import Memory
-from emu.plaincpu import PlainCpu
 from emu.signals import Signals
 from emu.signals import TimeLimit as TimeLimit
 from kernel.dat import Broken, Dead, Mach
@@ -191,7 +190,11 @@ class Machine:
 
     def _cpu(self, n: int, clock: Clock | None) -> Cpu:
         if clock is None:
-            kind = PlainCpu if self.config.mmu == "plain" else Cpu
+            kind = Cpu
+            if self.config.mmu == "plain":
+                from emu.plaincpu import PlainCpu
+
+                kind = PlainCpu
             return kind(n, self.memory, self._service(n), counter=self.config.counter)
         return Realcpu(n, self.memory, self._service(n), counter=self.config.counter, clock=clock.now)
 
