@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sysconfig
 import tomllib
@@ -105,11 +106,12 @@ def run_tests(
 
 @dataclass(frozen=True)
 class Known:
-    """A single test that fails, and why."""
+    """A single test that fails, and why. ``cpus``: one that does not end in good time with so many processors."""
 
     package: str
     test: str
     reason: str
+    cpus: tuple[int, ...] = ()
 
     @property
     def pattern(self) -> str:
@@ -132,8 +134,10 @@ def judge(
     """
     bad = []
     excepted: dict[str, list[Known]] = {}
+    asked = re.search(r"--cpus[ =](\d+)", os.environ.get("P9EMU_OPTS", "") if opts is None else opts)
+    cpus = int(asked[1]) if asked else 1
     for k in known():
-        if k.package in names:
+        if k.package in names and (not k.cpus or cpus in k.cpus):
             excepted.setdefault(k.package, []).append(k)
     results = (
         run_tests([n for n in names if n not in excepted], *flags, opts=opts) if set(names) - set(excepted) else {}
@@ -141,7 +145,7 @@ def judge(
     for package, entries in excepted.items():
         skip = "|".join(k.pattern for k in entries)
         results |= run_tests([package], "-run=.", f"-skip={skip}", *flags, opts=opts)
-        for k in entries:
+        for k in [k for k in entries if not k.cpus]:
             r = run_tests([package], f"-run={k.pattern}", *flags, opts=opts)[package]
             if r.action == "pass":
                 bad.append(f"{package}: {k.test} passes, but {KNOWN.name} says that it fails")
