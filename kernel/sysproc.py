@@ -74,7 +74,7 @@ from kernel.segment import (
 )
 from kernel.segment import segattach as attach
 from kernel.taslock import lock, unlock
-from kernel.uaccess import ufetch, usetword, ustore, ustr, uword, vmemchr
+from kernel.uaccess import ufetch, uframe, usetword, ustore, ustr, uword, vmemchr
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
@@ -725,7 +725,10 @@ def sysrendezvous(k: Kernel, args: Args) -> int:
 
 
 def _cmpswap(k: Kernel, addr: int, old: int, new: int) -> bool:
-    if uword(k, addr, "cmpswap") != old:
+    """One instruction: it faults, if it must, for writing and before it looks. Source: pc/l.s:cmpswap486."""
+    for a in (addr, addr + BY2WD - 1):
+        uframe(k, a, True, "cmpswap")
+    if uword(k, addr, "cmpswap") != old & MASK32:
         return False
     usetword(k, addr, new, "cmpswap")
     return True
