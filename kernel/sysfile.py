@@ -212,7 +212,7 @@ def read(k: Kernel, fd: int, p: int, n: int, offp: int | None) -> int:
     c = fdtochan(k, fd, OREAD, True, True)
     try:
         off = c.offset if offp is None else offp
-        if off < 0:
+        if off >> 63:  # below 0, or past what a vlong holds
             raise Error(Enegoff)
         if off == 0:  # back to the beginning of a directory
             if offp is None:
@@ -272,7 +272,7 @@ def write(k: Kernel, fd: int, buf: int, n: int, offp: int | None) -> int:
             unlock(k, c)
         else:
             off = offp
-        if off < 0:
+        if off >> 63:
             raise Error(Enegoff)
         m = k.devtab[c.type].write(c, Userdata(k, buf, n), off)
     except Error:

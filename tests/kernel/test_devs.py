@@ -497,6 +497,16 @@ def test_variables(rig: Rig) -> None:
         assert rig.stat("#e").qid.vers > 0
 
 
+def test_offsets_of_variables_are_of_32_bits(rig: Rig) -> None:
+    @rig.run
+    def _() -> None:
+        fd = rig.create("/env/v", ORDWR)
+        assert rig.pwrite(fd, b"abcd", 0) == 4
+        assert rig.pwrite(fd, b"X", 2**32 + 1) == 1
+        assert rig.pread(fd, 2, 2**32 + 1) == b"Xc"
+        assert rig.pread(fd, 2, 2**32 + 4) == b""
+
+
 def test_environment_limits(rig: Rig) -> None:
     @rig.run
     def _() -> None:
