@@ -213,7 +213,11 @@ def test_writing_to_swap(rig: Rig) -> None:
             rig.pwrite(fd, b"1")
 
 
-@pytest.mark.parametrize(("b", "n"), [(b"12 x", 12), (b"0x1f\n", 31), (b"017", 15), (b"0", 0), (b"", 0)])
+@pytest.mark.parametrize(("b", "n"), [
+    (b"12 x", 12), (b"0x1f\n", 31), (b"017", 15), (b"0", 0), (b"", 0), (b" \t\n+7", 7), (b"-1", 0xFFFFFFFF),
+    (b"-0x10", 0xFFFFFFF0), (b"0x", 0), (b"-", 0), (b"4294967295", 0xFFFFFFFF), (b"4294967296", 0xFFFFFFFF),
+    (b"-4294967296", 0xFFFFFFFF),
+])  # fmt: skip
 def test_strtoul(b: bytes, n: int) -> None:
     assert strtoul(b) == n
 
