@@ -46,6 +46,7 @@ from kernel.channel import (
     cunique,
     cunmount,
     current,
+    cut,
     decref,
     domount,
     eqchan,
@@ -87,8 +88,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Aaccess", "Abind", "Acreate", "Amount", "Aopen", "Aremove", "Atodir", "Chan", "Egrp", "Fgrp", "Mhead", "Path",
     "Pgrp", "addelem", "cclone", "cclose", "ccloseq", "chanfree", "chanpath", "cmount", "cmpswap", "createdir",
-    "cunique", "cunmount", "current", "decref", "domount", "eqchan", "eqchantdqid", "eqqid", "findmount", "incref",
-    "isdir", "kstrcpy", "mountfree", "nameerror", "namec", "namelenerror", "namespace", "newchan", "newmhead",
+    "cunique", "cunmount", "current", "cut", "decref", "domount", "eqchan", "eqchantdqid", "eqqid", "findmount",
+    "incref", "isdir", "kstrcpy", "mountfree", "nameerror", "namec", "namelenerror", "namespace", "newchan", "newmhead",
     "newmount", "newpath", "pathclose", "putmhead", "quote", "skipslash", "validname", "validnamedup", "walk",
 ]  # fmt: skip
 

@@ -33,6 +33,7 @@ from kernel.dat import (
     Segment,
     Sema,
     TReal,
+    Waitmsg,
 )
 from kernel.error import (
     ERRMAX,
@@ -542,10 +543,15 @@ def sysawait(k: Kernel, args: Args) -> int:
     w = k.procs.pwait()
     if n == 0:
         return -1  # snprint's; the record is gone, and the error string is left as it was
-    text = f"{w.pid} {w.time[0]} {w.time[1]} {w.time[2]} "
-    data = k.encode(text + quote(w.msg, False, max(n - len(text), 1)))[: n - 1]
+    data = waittext(k, w, n)
     ustore(k, p, data + b"\0")
     return len(data)
+
+
+def waittext(k: Kernel, w: Waitmsg, n: int) -> bytes:
+    """A wait record as await tells it, cut to fit n bytes with its NUL. Source: port/sysproc.c:sysawait."""
+    text = f"{w.pid} {w.time[0]} {w.time[1]} {w.time[2]} "
+    return k.encode(text + quote(w.msg, False, max(n - len(text), 1)))[: max(n - 1, 0)]
 
 
 def sys_wait(k: Kernel, args: Args) -> int:

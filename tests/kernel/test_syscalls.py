@@ -166,6 +166,22 @@ def test_await_quotes_as_the_formats_of_the_library(rig: Rig) -> None:
             assert ufetch(rig.k, BUF, n) == b"7 10 20 30 " + quoted
 
 
+@pytest.mark.parametrize(
+    ("status", "want"),
+    [("bad", "bad"), ("x" * 200, "x" * 119), ("é" * 100, "é" * 59), ("", "")],
+)
+def test_a_wait_record_has_127_bytes_of_status_in_whole_characters(rig: Rig, status: str, want: str) -> None:
+    @rig.run
+    def _() -> None:
+        p = rig.spawn(lambda: rig.call(sysproc.sysexits, status), rig.up)
+        p.kp, p.text = False, "test"
+        p.parent, p.parentpid = rig.up, rig.up.pid
+        rig.up.nchild += 1
+        assert p.pid == 2
+        w = rig.k.procs.pwait()
+        assert w.msg == (f"test 2: {want}" if want else "")
+
+
 def test_exec_refuses_names_as_open_does(rig: Rig) -> None:
     @rig.run
     def _() -> None:
