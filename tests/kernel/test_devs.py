@@ -392,7 +392,7 @@ def test_a_glutted_pipe_is_left_only_by_a_kill(rig: Rig) -> None:
 
     @rig.run
     def _() -> None:
-        a, _ = rig.pipe()
+        a, b = rig.pipe()
 
         def writer() -> None:
             with pytest.raises(Error) as e:
@@ -410,6 +410,11 @@ def test_a_glutted_pipe_is_left_only_by_a_kill(rig: Rig) -> None:
             rig.k.procs.postnote(p, 1, "interrupt", 0)
             rig.k.procs.yield_()
         assert errors == []
+        assert len(rig.pread(b, 60000)) == 60000  # no glut any more, but still full
+        p.note.clear()
+        rig.k.procs.postnote(p, 1, "interrupt", 0)
+        rig.k.procs.yield_()
+        assert rig.stat(b).length == 60000
         p.procctl = Proc_exitme
         p.note.clear()
         rig.k.procs.postnote(p, 1, "kill", 0)
