@@ -191,8 +191,8 @@ def namelenerror(k: Kernel, aname: str, n: int, err: str) -> None:
                 start += 1
         name = b"..." + name[start:]
     up = current(k)
-    up.genbuf = kstr(name[: GENBUF - 1])
-    raise Error(kstr(kbytes(f"{quote(up.genbuf, True, ERRMAX)} {err}")[: ERRMAX - 1]))
+    up.genbuf = cut(kstr(name), GENBUF)
+    raise Error(cut(f"{quote(up.genbuf, True, ERRMAX)} {err}", ERRMAX))
 
 
 def nameerror(k: Kernel, name: str, err: str) -> None:

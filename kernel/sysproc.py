@@ -382,7 +382,7 @@ def _exec(k: Kernel, file: bytes, argv: int | list[bytes]) -> int:
             qunlock(k, up.seglock)
             raise
         qunlock(k, up.seglock)
-        up.priority = up.basepri
+        up.priority = up.basepri  # not PriRoot for what comes from #/: it is a file server's place here
     except Error:
         cclose(k, tc)
         raise

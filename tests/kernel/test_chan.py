@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel import bindmount, sysfile
-from kernel.chan import Elemlist, namec, quote, skipslash, walk
+from kernel.chan import Elemlist, namec, nameerror, quote, skipslash, walk
 from kernel.chandat import (
     DMDIR,
     MAFTER,
@@ -529,3 +529,11 @@ def test_a_long_name_with_a_bad_character_is_shown_in_whole_quotes(rig: Rig) -> 
             rig.open("a b" + "x" * 200 + "\n")
         assert str(e.value) == "bad character in file name: 'a b" + "x" * 94 + "'"
         assert len(str(e.value)) == 127
+
+
+def test_an_error_with_a_name_is_cut_between_characters(rig: Rig) -> None:
+    @rig.run
+    def _() -> None:
+        with pytest.raises(Error) as e:
+            nameerror(rig.k, "x" * 41, "é" * 60)
+        assert str(e.value) == f"'{'x' * 41}' " + "é" * 41
