@@ -23,11 +23,11 @@ TAKES = {"Error": 0, "Walkerror": 0, "nameerror": 2, "namelenerror": 3, "pexit":
 # Arguments that are not a text as it stands, and what they are
 COMPUTED = {
     ("chan", "up.genbuf"): "Ebadchar with the name",
-    ("chan", "kstr(kbytes(f'{quote(up.genbuf, True, ERRMAX)} {err}')[:ERRMAX - 1])"): "another error, with the name",
+    ("chan", "cut(f'{quote(up.genbuf, True, ERRMAX)} {err}', ERRMAX)"): "another error, with the name",
     ("chan", "err"): "the error that namelenerror was given",
     ("chan", "str(e)"): "another error",
     ("chan", "text"): "the error of a walk or open, without the name",
-    ("devmnt", "text[:ERRMAX - 1].decode('utf-8', 'surrogateescape')"): "the server's",
+    ("devmnt", "cut(f'incompatible 9P versions {kstr(m.version)} {kstr(v)}', ERRMAX)"): "the server's",
     ("devmnt", "kstrcpy(r.ename, ERRMAX)"): "the server's",
     ("devmnt", "current(k).errstr"): "whatever error there was last (erratum 18)",
     ("devproc", "k.decode(data[0:n].partition(b'\\x00')[0])"): "the note that was written",
