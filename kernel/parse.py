@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kernel.chan import quote
-from kernel.chandat import kstr
+from kernel.chan import cut, quote
+from kernel.chandat import kbytes, kstr
 from kernel.error import ERRMAX, Ecmdargs, Error
 from kernel.mem import MASK32
 
@@ -59,10 +59,12 @@ def parsecmd(data: bytes) -> list[str]:
 def cmderror(f: Sequence[str], s: str) -> Error:
     """The error of a command, which it shows. Source: port/parse.c:cmderror."""
     room = ERRMAX - 10
-    text = f'{s} "'
+    text = cut(f'{s} "', room)
     for i, a in enumerate(f):
-        text += (" " if i else "") + quote(a, False, ERRMAX)
-    return Error(kstr(text.encode("utf-8", "surrogateescape")[: room - 1]) + '"')
+        if i:
+            text = cut(text + " ", room)
+        text += quote(a, False, room - len(kbytes(text)))
+    return Error(text + '"')
 
 
 def lookupcmd(f: Sequence[str], table: Sequence[Cmdtab]) -> str:

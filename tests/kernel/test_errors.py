@@ -34,7 +34,7 @@ COMPUTED = {
     ("fault", "s"): "Eioload with the name of the file and the error",
     ("hostfile", "_TEXT.get(e.errno or 0, Eio) if isinstance(e, OSError) else Eio"): "one of hostfile's constants",
     ("mountio", "kstrcpy(r.reply.ename, ERRMAX)"): "the server's",
-    ("parse", "kstr(text.encode('utf-8', 'surrogateescape')[:room - 1]) + '\"'"): "cmderror: an error and the request",
+    ("parse", "text + '\"'"): "cmderror: an error and the request",
     ("pgrp", "text"): "the note that was written",
     ("procctl", "None"): "no note",
     ("qio", "q.err"): "what the queue was hung up with",
