@@ -46,6 +46,7 @@ from kernel.channel import (
     cunique,
     cunmount,
     current,
+    cut,
     decref,
     domount,
     eqchan,
@@ -87,8 +88,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Aaccess", "Abind", "Acreate", "Amount", "Aopen", "Aremove", "Atodir", "Chan", "Egrp", "Fgrp", "Mhead", "Path",
     "Pgrp", "addelem", "cclone", "cclose", "ccloseq", "chanfree", "chanpath", "cmount", "cmpswap", "createdir",
-    "cunique", "cunmount", "current", "decref", "domount", "eqchan", "eqchantdqid", "eqqid", "findmount", "incref",
-    "isdir", "kstrcpy", "mountfree", "nameerror", "namec", "namelenerror", "namespace", "newchan", "newmhead",
+    "cunique", "cunmount", "current", "cut", "decref", "domount", "eqchan", "eqchantdqid", "eqqid", "findmount",
+    "incref", "isdir", "kstrcpy", "mountfree", "nameerror", "namec", "namelenerror", "namespace", "newchan", "newmhead",
     "newmount", "newpath", "pathclose", "putmhead", "quote", "skipslash", "validname", "validnamedup", "walk",
 ]  # fmt: skip
 
@@ -105,18 +106,34 @@ def skipslash(name: str) -> str:
 
 
 def quote(s: str, sharp: bool, n: int = GENBUF) -> str:
-    """s in quotes if it needs them (or sharp), cut to fit n bytes with its NUL: %q and %#q. Source: quote(2)."""
-    b = kbytes(s)
-    if not sharp and b and not any(c <= 0x20 or c == 0x27 for c in b):
-        return kstr(b[: n - 1])
-    out = bytearray()
-    room = n - 1 - 2
+    """s in quotes if it needs them (or sharp), cut to fit n bytes with its NUL: %q and %#q.
+
+    Cut between characters, and as if what is cut off had never been. Source: quote(2).
+    """
+    room = n - 1
+    quoted = sharp or not s
+    size = 2 if quoted else 0
+    if size > room:
+        return ""
+    out = ""
     for ch in s:
-        cb = kbytes(ch) * (2 if ch == "'" else 1)
-        if len(out) + len(cb) > room:
+        w = len(kbytes(ch))
+        if size + w > room:
             break
-        out += cb
-    return kstr(b"'" + bytes(out) + b"'")
+        if ch <= " " or ch == "'":
+            if not quoted:
+                if size + w + 2 > room:
+                    break
+                size += 2
+                quoted = True
+            if ch == "'":
+                if size + w + 1 > room:
+                    break
+                size += 1
+                ch = "''"
+        size += w
+        out += ch
+    return f"'{out}'" if quoted else out
 
 
 def _checkname(k: Kernel, name: str, slashok: bool) -> None:
@@ -126,7 +143,7 @@ def _checkname(k: Kernel, name: str, slashok: bool) -> None:
     for c in b:
         if (c < 0x20 or c == 0x7F or c == 0x2F) and not (slashok and c == 0x2F):
             up = current(k)
-            up.genbuf = kstrcpy(f"{Ebadchar}: {quote(name, False)}", GENBUF)
+            up.genbuf = f"{Ebadchar}: {quote(name, False, GENBUF - len(Ebadchar) - 2)}"
             raise Error(up.genbuf)
 
 
@@ -174,8 +191,8 @@ def namelenerror(k: Kernel, aname: str, n: int, err: str) -> None:
                 start += 1
         name = b"..." + name[start:]
     up = current(k)
-    up.genbuf = kstr(name[: GENBUF - 1])
-    raise Error(kstr(kbytes(f"{quote(up.genbuf, True, ERRMAX)} {err}")[: ERRMAX - 1]))
+    up.genbuf = cut(kstr(name), GENBUF)
+    raise Error(cut(f"{quote(up.genbuf, True, ERRMAX)} {err}", ERRMAX))
 
 
 def nameerror(k: Kernel, name: str, err: str) -> None:

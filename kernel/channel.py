@@ -106,6 +106,17 @@ def kstrcpy(s: str, n: int) -> str:
     return kstr(b[:end] + b"...")
 
 
+def cut(s: str, n: int) -> str:
+    """As many whole characters of s as fit into n bytes with their NUL: what snprint leaves. Source: print(2)."""
+    b = kbytes(s)
+    if len(b) < n:
+        return s
+    end = max(n - 1, 0)
+    while end > 0 and b[end] & 0xC0 == 0x80:
+        end -= 1
+    return kstr(b[:end])
+
+
 def newchan(k: Kernel) -> Chan:
     """A channel of its own, ref 1, that belongs to the root device until a device takes it.
 

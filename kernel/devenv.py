@@ -167,6 +167,7 @@ class Envdev(Dev):
         k = self.k
         if c.qid.type & QTDIR:
             return devdirread(k, c, n, self.gen)
+        offset &= 0xFFFFFFFF
         eg = self._group(c)
         rlock(k, eg)
         e = self._find(c)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from kernel.cache import copen, cread, cupdate, cwrite
-from kernel.chan import cclose, chanfree, chanpath, current, incref, kstrcpy, newchan, newpath
-from kernel.chandat import MAXWELEM, MCACHE, ORDWR, QTDIR, Buffer, Chan, Data, kbytes
+from kernel.chan import cclose, chanfree, chanpath, current, cut, incref, kstrcpy, newchan, newpath
+from kernel.chandat import MAXWELEM, MCACHE, ORDWR, QTDIR, Buffer, Chan, Data, kbytes, kstr
 from kernel.channel import startcloseproc
 from kernel.conv import BIT16SZ
 from kernel.dat import Qid, QLock
@@ -107,8 +107,7 @@ def mntversion(k: Kernel, c: Chan, version: str | None, msize: int, returnlen: i
     qunlock(k, c.umqlock)
     have = m.version[:127]
     if not v.startswith(have):
-        text = b"incompatible 9P versions " + m.version + b" " + v
-        raise Error(text[: ERRMAX - 1].decode("utf-8", "surrogateescape"))
+        raise Error(cut(f"incompatible 9P versions {kstr(m.version)} {kstr(v)}", ERRMAX))
     if 0 < returnlen < len(have):
         raise Error(Eshort)
     return have

@@ -12,9 +12,8 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from kernel.chan import quote
-from kernel.chandat import DMDIR, OREAD, OWRITE, QTDIR, QTFILE, UNKNOWN, Chan, Data
-from kernel.channel import cclose, current, incref
+from kernel.chandat import DMDIR, OREAD, OWRITE, QTDIR, QTFILE, UNKNOWN, Chan, Data, kbytes
+from kernel.channel import cclose, current, cut, incref
 from kernel.conv import Dir, convM2D
 from kernel.dat import TSEG, Dead, FPactive, NUser, Proc, Qid, Stopped
 from kernel.dev import DEVDOTDOT, Dev, devdir, devdirread, devopen, devstat, devwalk, iseve, openmode, readnum, readstr
@@ -43,6 +42,7 @@ from kernel.procctl import procctlreq
 from kernel.procinfo import STATSIZE, Mntwalk, arguments, descriptors, nextmount, segments, status
 from kernel.procmem import kernelmem, procctlmemio, procstruct, profile
 from kernel.qlock import canqlock, eqlock, qunlock
+from kernel.sysproc import waittext
 from kernel.taslock import lock, unlock
 from kernel.trap import UREG, packureg, setregisters
 
@@ -401,8 +401,7 @@ class Procdev(Dev):
             qunlock(k, p.qwaitr)
             raise
         qunlock(k, p.qwaitr)
-        text = f"{w.pid} {w.time[0]} {w.time[1]} {w.time[2]} {quote(w.msg, False, ERRMAX * 3)}"
-        return k.encode(text)[: max(n - 1, 0)]
+        return waittext(k, w, n)
 
     def _readns(self, c: Chan, p: Proc, n: int) -> bytes:
         """One line of the name space for each read."""
@@ -413,7 +412,7 @@ class Procdev(Dev):
             raise Error(Eprocdied)
         line = nextmount(k, c.aux, p)
         qunlock(k, p.debug)
-        return line[: max(n - 1, 0)]
+        return kbytes(cut(line, n))
 
     # Writing
 

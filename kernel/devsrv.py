@@ -223,7 +223,7 @@ class Srvdev(Dev):
         n = len(data)
         if n >= 32:
             raise Error(Etoobig)
-        c1 = fdtochan(k, strtoul(data[0:n].lstrip(b" \t\r\n")), -1, False, True)
+        c1 = fdtochan(k, strtoul(data[0:n]), -1, False, True)
         qlock(k, self.srvlk)
         try:
             if c1.flag & (Chan.CCEXEC | Chan.CRCLOSE):

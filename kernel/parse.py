@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kernel.chan import quote
-from kernel.chandat import kstr
+from kernel.chan import cut, quote
+from kernel.chandat import kbytes, kstr
 from kernel.error import ERRMAX, Ecmdargs, Error
+from kernel.mem import MASK32
 
 SPACE: Final = b" \t\r\n"
 
@@ -58,10 +59,12 @@ def parsecmd(data: bytes) -> list[str]:
 def cmderror(f: Sequence[str], s: str) -> Error:
     """The error of a command, which it shows. Source: port/parse.c:cmderror."""
     room = ERRMAX - 10
-    text = f'{s} "'
+    text = cut(f'{s} "', room)
     for i, a in enumerate(f):
-        text += (" " if i else "") + quote(a, False, ERRMAX)
-    return Error(kstr(text.encode("utf-8", "surrogateescape")[: room - 1]) + '"')
+        if i:
+            text = cut(text + " ", room)
+        text += quote(a, False, room - len(kbytes(text)))
+    return Error(text + '"')
 
 
 def lookupcmd(f: Sequence[str], table: Sequence[Cmdtab]) -> str:
@@ -89,7 +92,13 @@ def atoi(s: str) -> int:
 
 
 def strtoul(b: bytes) -> int:
-    """The number at the start of b: decimal, octal after 0, hexadecimal after 0x. Source: atof(2)."""
+    """The number at the start of b, in 32 bits: decimal, octal after 0, hexadecimal after 0x; with a sign.
+
+    One that is too large is the largest. Source: atof(2).
+    """
+    b = b.lstrip()
+    sign = -1 if b[:1] == b"-" else 1
+    b = b[b[:1] in (b"-", b"+") :]
     base, digits = 10, b"0123456789"
     if b[:2].lower() == b"0x":
         base, digits, b = 16, b"0123456789abcdefABCDEF", b[2:]
@@ -98,4 +107,5 @@ def strtoul(b: bytes) -> int:
     n = 0
     while n < len(b) and b[n] in digits:
         n += 1
-    return int(b[:n] or b"0", base)
+    v = int(b[:n] or b"0", base)
+    return MASK32 if v > MASK32 else sign * v & MASK32

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from greenlet import getcurrent, greenlet
 
 from kernel.alarm import Alarms
-from kernel.chan import cclose, incref, kstrcpy
+from kernel.chan import cclose, cut, incref, kstrcpy
 from kernel.dat import (
     BSEG,
     NNOTE,
@@ -893,7 +893,7 @@ class Procs:
         up.alarm = 0
         up.timer = 0
         self.tell(up, SDead)
-        text = f"{up.text} {up.pid}: {exitstr}"[: ERRMAX - 1] if exitstr else ""
+        text = cut(f"{up.text} {up.pid}: {exitstr}", ERRMAX) if exitstr else ""
         if k.sink is not None:
             k.emit(ProcEvent(0, 0, 0, "exit" if freemem else "broken", up.text, 0, text))
 

@@ -161,19 +161,19 @@ def int2flag(flag: int) -> str:
     return "-" + "".join(c for bit, c in letters if flag & bit)
 
 
-def nextmount(k: Kernel, mw: Mntwalk, p: Proc) -> bytes:
+def nextmount(k: Kernel, mw: Mntwalk, p: Proc) -> str:
     """The next line of the ns file: a mount, at the end the current directory, then nothing.
 
     Source: port/devproc.c:procread.
     """
     if mw.cddone:
-        return b""
+        return ""
     mntscan(k, mw, p)
     if mw.mh is None or mw.cm is None:
         mw.cddone = True
-        return kbytes(f"cd {chanpath(p.dot)}\n")
+        return f"cd {chanpath(p.dot)}\n"
     to, at = mw.cm.to, chanpath(mw.mh.from_)
     flag = int2flag(mw.cm.mflag)
     if chanpath(to) == "#M" and to.mchan is not None:
-        return kbytes(f"mount {flag} {srvname(k, to.mchan) or chanpath(to.mchan)} {at} {mw.cm.spec or ''}\n")
-    return kbytes(f"bind {flag} {chanpath(to)} {at}\n")
+        return f"mount {flag} {srvname(k, to.mchan) or chanpath(to.mchan)} {at} {mw.cm.spec or ''}\n"
+    return f"bind {flag} {chanpath(to)} {at}\n"

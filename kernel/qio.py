@@ -158,14 +158,14 @@ def qwrite(k: Kernel, q: Queue, data: Data) -> int:
 
     Source: port/qio.c:qwrite.
     """
-    while q.len // 2 >= q.limit:  # far too much is queued already; only a kill interrupts this wait
+    waiting = q.len // 2 >= q.limit  # far too much is queued already; only a kill interrupts this wait
+    while waiting:
         try:
             _qflow(k, q)
+            waiting = False
         except Error:
             if current(k).procctl in (Proc_exitme, Proc_exitbig):
                 raise Error(Egreg) from None
-        else:
-            break
     sofar = 0
     while True:
         block = Block(data[sofar : sofar + Maxatomic])

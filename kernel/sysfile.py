@@ -14,6 +14,7 @@ from kernel.chan import (
     cclose,
     chanpath,
     current,
+    cut,
     namec,
     nameerror,
     walk,
@@ -116,13 +117,8 @@ def sysfd2path(k: Kernel, args: Args) -> int:
     fd, buf, n = args[:3]
     validaddr(k, buf, n, True)
     c = fdtochan(k, s32(fd), -1, False, True)
-    name = kbytes(chanpath(c))
-    if s32(n) > 0:
-        if len(name) >= n:
-            end = n - 1
-            while end > 0 and name[end] & 0xC0 == 0x80:  # no part of a rune
-                end -= 1
-            name = name[:end]
+    if n != 0:
+        name = kbytes(cut(chanpath(c), n))
         ustore(k, buf, name, "_fmtcpy")
         ustore(k, buf + len(name), b"\0", "vsnprint")
     cclose(k, c)
@@ -212,7 +208,7 @@ def read(k: Kernel, fd: int, p: int, n: int, offp: int | None) -> int:
     c = fdtochan(k, fd, OREAD, True, True)
     try:
         off = c.offset if offp is None else offp
-        if off < 0:
+        if off >> 63:  # below 0, or past what a vlong holds
             raise Error(Enegoff)
         if off == 0:  # back to the beginning of a directory
             if offp is None:
@@ -272,7 +268,7 @@ def write(k: Kernel, fd: int, buf: int, n: int, offp: int | None) -> int:
             unlock(k, c)
         else:
             off = offp
-        if off < 0:
+        if off >> 63:
             raise Error(Enegoff)
         m = k.devtab[c.type].write(c, Userdata(k, buf, n), off)
     except Error:

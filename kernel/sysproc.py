@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from kernel.chan import Chan, cclose, incref, namec, validname
+from kernel.chan import Chan, cclose, incref, namec, quote, validnamedup
+from kernel.chandat import kbytes
 from kernel.dat import (
     BSEG,
     DSEG,
@@ -32,6 +33,7 @@ from kernel.dat import (
     Segment,
     Sema,
     TReal,
+    Waitmsg,
 )
 from kernel.error import (
     ERRMAX,
@@ -74,7 +76,7 @@ from kernel.segment import (
 )
 from kernel.segment import segattach as attach
 from kernel.taslock import lock, unlock
-from kernel.uaccess import ufetch, usetword, ustore, ustr, uword, vmemchr
+from kernel.uaccess import ufetch, uframe, usetword, ustore, ustr, uword, vmemchr
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
@@ -263,19 +265,17 @@ def sysrfork(k: Kernel, args: Args) -> int:
 
 
 def shargs(line: bytes) -> list[bytes]:
-    """The words of a #! line, [] if it has no newline. Source: port/sysproc.c:shargs."""
+    """The words of a #! line, up to a NUL; [] if it has no newline. Source: port/sysproc.c:shargs."""
     end = line.find(b"\n", 2)
     if end < 0:
         return []
-    return [w for w in line[2:end].replace(b"\t", b" ").split(b" ") if w]
+    return [w for w in line[2:end].partition(b"\0")[0].replace(b"\t", b" ").split(b" ") if w]
 
 
 def sysexec(k: Kernel, args: Args) -> int:
     """Run another program in this process. Source: port/sysproc.c:sysexec."""
     validaddr(k, args[0], 1, False)
-    file = ustr(k, args[0], "validname0")
-    validname(k, file, True)
-    return exec_(k, file, args[1])
+    return exec_(k, kbytes(validnamedup(k, args[0], True)), args[1])
 
 
 def exec_(k: Kernel, file: bytes, argv: int | list[bytes]) -> int:
@@ -382,7 +382,7 @@ def _exec(k: Kernel, file: bytes, argv: int | list[bytes]) -> int:
             qunlock(k, up.seglock)
             raise
         qunlock(k, up.seglock)
-        up.priority = up.basepri
+        up.priority = up.basepri  # not PriRoot for what comes from #/: it is a file server's place here
     except Error:
         cclose(k, tc)
         raise
@@ -541,11 +541,17 @@ def sysawait(k: Kernel, args: Args) -> int:
     p, n = args[0], args[1]
     validaddr(k, p, n, True)
     w = k.procs.pwait()
-    text = f"{w.pid} {w.time[0]} {w.time[1]} {w.time[2]} {quote(w.msg)}"
-    data = k.encode(text)[: max(n - 1, 0)]
-    if n:
-        ustore(k, p, data + b"\0")
+    if n == 0:
+        return -1  # snprint's; the record is gone, and the error string is left as it was
+    data = waittext(k, w, n)
+    ustore(k, p, data + b"\0")
     return len(data)
+
+
+def waittext(k: Kernel, w: Waitmsg, n: int) -> bytes:
+    """A wait record as await tells it, cut to fit n bytes with its NUL. Source: port/sysproc.c:sysawait."""
+    text = f"{w.pid} {w.time[0]} {w.time[1]} {w.time[2]} "
+    return k.encode(text + quote(w.msg, False, max(n - len(text), 1)))[: max(n - 1, 0)]
 
 
 def sys_wait(k: Kernel, args: Args) -> int:
@@ -558,13 +564,6 @@ def sys_wait(k: Kernel, args: Args) -> int:
     ustore(k, ow, b"".join(b"%11d " % v for v in (w.pid, *w.time)))
     ustore(k, ow + 48, k.encode(w.msg)[: OWAITMSG - 1].ljust(OWAITMSG, b"\0"))
     return w.pid
-
-
-def quote(s: str) -> str:
-    """%q: quoted in rc's way if it needs to be. Source: sys/src/libc/fmt/fmtquote.c."""
-    if s and not any(c <= " " or c in "'" or c == "\x7f" for c in s):
-        return s
-    return "'" + s.replace("'", "''") + "'"
 
 
 def _generrstr(k: Kernel, buf: int, n: int) -> int:
@@ -725,7 +724,10 @@ def sysrendezvous(k: Kernel, args: Args) -> int:
 
 
 def _cmpswap(k: Kernel, addr: int, old: int, new: int) -> bool:
-    if uword(k, addr, "cmpswap") != old:
+    """One instruction: it faults, if it must, for writing and before it looks. Source: pc/l.s:cmpswap486."""
+    for a in (addr, addr + BY2WD - 1):
+        uframe(k, a, True, "cmpswap")
+    if uword(k, addr, "cmpswap") != old & MASK32:
         return False
     usetword(k, addr, new, "cmpswap")
     return True

@@ -1165,6 +1165,10 @@ exec_errors(void)
 	refused(exec("#c", args), "exec", "cannot exec directory");
 	refused(exec(NULLDEV, args), "exec", "'#c/null' permission denied");
 	refused(exec("", args), "exec", "empty file name");
+	memset(area, 'x', 0x10000); /* the longest name has one byte less */
+	refused(exec((char *)area, args), "exec", "name too long");
+	refused(open((char *)area, OREAD), "open", "name too long");
+	refused(exec("a\nb", args), "exec", "bad character in file name: 'a\nb'");
 	memset(header, 0, sizeof header);
 	good(makefile(ENVFILE, (char *)header, 1), "create");
 	refused(exec(ENVFILE, args), "exec", "exec header invalid");

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel import bindmount, sysfile
-from kernel.chan import Elemlist, namec, quote, skipslash, walk
+from kernel.chan import Elemlist, namec, nameerror, quote, skipslash, walk
 from kernel.chandat import (
     DMDIR,
     MAFTER,
@@ -508,3 +508,32 @@ def test_broken_locking_is_caught(rig: Rig) -> None:
         wlock(rig.k, q)
         with pytest.raises(Panic):
             wlock(rig.k, q)
+
+
+@pytest.mark.parametrize(("text", "sharp", "n", "want"), [
+    ("abc", False, 4, "abc"), ("abc", False, 3, "ab"), ("abc", True, 6, "'abc'"), ("abc", True, 5, "'ab'"),
+    ("", False, 3, "''"), ("", False, 2, ""), ("abc", True, 2, ""),
+    ("abc d", False, 4, "abc"), ("abc d", False, 6, "abc"),
+    ("abc d", False, 7, "'abc '"), ("abc d", False, 8, "'abc d'"),
+    ("it's", False, 5, "it"), ("it's", False, 6, "'it'"), ("it's", False, 7, "'it'''"),
+    ("éé", False, 4, "é"), ("\udcffx", False, 3, "\udcffx"), ("a\x7fb", False, 9, "a\x7fb"),
+])  # fmt: skip
+def test_quoting_cuts_between_characters(text: str, sharp: bool, n: int, want: str) -> None:
+    assert quote(text, sharp, n) == want
+
+
+def test_a_long_name_with_a_bad_character_is_shown_in_whole_quotes(rig: Rig) -> None:
+    @rig.run
+    def _() -> None:
+        with pytest.raises(Error) as e:
+            rig.open("a b" + "x" * 200 + "\n")
+        assert str(e.value) == "bad character in file name: 'a b" + "x" * 94 + "'"
+        assert len(str(e.value)) == 127
+
+
+def test_an_error_with_a_name_is_cut_between_characters(rig: Rig) -> None:
+    @rig.run
+    def _() -> None:
+        with pytest.raises(Error) as e:
+            nameerror(rig.k, "x" * 41, "é" * 60)
+        assert str(e.value) == f"'{'x' * 41}' " + "é" * 41

@@ -213,7 +213,11 @@ def test_writing_to_swap(rig: Rig) -> None:
             rig.pwrite(fd, b"1")
 
 
-@pytest.mark.parametrize(("b", "n"), [(b"12 x", 12), (b"0x1f\n", 31), (b"017", 15), (b"0", 0), (b"", 0)])
+@pytest.mark.parametrize(("b", "n"), [
+    (b"12 x", 12), (b"0x1f\n", 31), (b"017", 15), (b"0", 0), (b"", 0), (b" \t\n+7", 7), (b"-1", 0xFFFFFFFF),
+    (b"-0x10", 0xFFFFFFF0), (b"0x", 0), (b"-", 0), (b"4294967295", 0xFFFFFFFF), (b"4294967296", 0xFFFFFFFF),
+    (b"-4294967296", 0xFFFFFFFF),
+])  # fmt: skip
 def test_strtoul(b: bytes, n: int) -> None:
     assert strtoul(b) == n
 
@@ -388,7 +392,7 @@ def test_a_glutted_pipe_is_left_only_by_a_kill(rig: Rig) -> None:
 
     @rig.run
     def _() -> None:
-        a, _ = rig.pipe()
+        a, b = rig.pipe()
 
         def writer() -> None:
             with pytest.raises(Error) as e:
@@ -406,6 +410,11 @@ def test_a_glutted_pipe_is_left_only_by_a_kill(rig: Rig) -> None:
             rig.k.procs.postnote(p, 1, "interrupt", 0)
             rig.k.procs.yield_()
         assert errors == []
+        assert len(rig.pread(b, 60000)) == 60000  # no glut any more, but still full
+        p.note.clear()
+        rig.k.procs.postnote(p, 1, "interrupt", 0)
+        rig.k.procs.yield_()
+        assert rig.stat(b).length == 60000
         p.procctl = Proc_exitme
         p.note.clear()
         rig.k.procs.postnote(p, 1, "kill", 0)
@@ -495,6 +504,16 @@ def test_variables(rig: Rig) -> None:
         assert rig.stat("/env/b").qid.vers == 2
         assert rig.stat("/env/b").mode == 0o666
         assert rig.stat("#e").qid.vers > 0
+
+
+def test_offsets_of_variables_are_of_32_bits(rig: Rig) -> None:
+    @rig.run
+    def _() -> None:
+        fd = rig.create("/env/v", ORDWR)
+        assert rig.pwrite(fd, b"abcd", 0) == 4
+        assert rig.pwrite(fd, b"X", 2**32 + 1) == 1
+        assert rig.pread(fd, 2, 2**32 + 1) == b"Xc"
+        assert rig.pread(fd, 2, 2**32 + 4) == b""
 
 
 def test_environment_limits(rig: Rig) -> None:

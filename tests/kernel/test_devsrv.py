@@ -64,6 +64,8 @@ def test_the_newest_is_listed_first(rig: ProcRig) -> None:
     ("text", "error"),
     [
         (b"99", "fd out of range or not open"),
+        (b"-1", "fd out of range or not open"),
+        (b"4294967296", "fd out of range or not open"),
         (b"1" * 32, "read or write too large"),
     ],
 )

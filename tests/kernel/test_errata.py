@@ -1,20 +1,24 @@
 """Surprises of the original that no vector shows; the numbers are those of docs/errata.md."""
 
+import struct
+
 import pytest
 
 from kernel import chan, mmu
 from kernel.bindmount import sysbind
 from kernel.chan import cclose, findmount, incref, namec
-from kernel.chandat import MREPL, ORCLOSE, ORDWR, Abind, Amount, Mhead
-from kernel.dat import PG_ONSWAP, SEG1, SG_BSS, SG_PHYSICAL, SG_RONLY, Page, Physseg, Pte
-from kernel.error import Panic
+from kernel.chandat import MREPL, ORCLOSE, ORDWR, OWRITE, Abind, Amount, Mhead
+from kernel.dat import PG_ONSWAP, SEG1, SG_BSS, SG_PHYSICAL, SG_RONLY, SG_STACK, SSEG, Page, Physseg, Pte
+from kernel.error import Error, Panic
 from kernel.fault import fault
 from kernel.kernel import Kernel
-from kernel.mem import BY2PG, PTEVALID, PTEWRITE
+from kernel.mem import BY2PG, MB, PTEVALID, PTEWRITE, USTKTOP
 from kernel.page import mustpage
-from kernel.segment import mfreeseg
+from kernel.segment import mfreeseg, newseg
 from kernel.swap import executeio, pagepte, swapcount
-from tests.kernel.fakes import Rig
+from kernel.sysproc import sysexec, syssegattach
+from kernel.uaccess import ustore
+from tests.kernel.fakes import UBASE, Rig
 from tests.kernel.plain import PlainKernel, entry
 
 BASE = 0x100000
@@ -125,3 +129,30 @@ def test_28_two_binds_at_once_drop_the_old_head_once(monkeypatch: pytest.MonkeyP
         cclose(k, namec(k, "/env", Abind))
         assert not heads
         assert head.ref == refs - 1
+
+
+def test_31_a_segment_name_without_an_end_is_a_bad_address() -> None:
+    rig = Rig()
+
+    @rig.run
+    def _() -> None:
+        end = UBASE + MB
+        rig.up.seg[SSEG] = newseg(rig.k, SG_STACK, USTKTOP - MB, MB // BY2PG)
+        ustore(rig.k, end - 6, b"shared")
+        with pytest.raises(Error, match="bad arg in system call"):
+            rig.call(syssegattach, 0, end - 6, 0, BY2PG)
+        assert [n.msg for n in rig.up.note] == ["sys: bad address in syscall"]
+
+
+@pytest.mark.parametrize("sizes", [(4, 0, 0xFFFFE000), (4, 0xFFFFE000, 0), (4, 0xF0000000, 0x10000000)])
+def test_32_a_header_whose_sums_wrap_is_no_program(sizes: tuple[int, int, int]) -> None:
+    rig = Rig()
+
+    @rig.run
+    def _() -> None:
+        rig.up.seg[SSEG] = newseg(rig.k, SG_STACK, USTKTOP - MB, MB // BY2PG)
+        fd = rig.create("/tmp/prog", OWRITE, 0o777)
+        rig.pwrite(fd, struct.pack(">8I", 0x1EB, *sizes, 0, 0x1020, 0, 0))
+        rig.close(fd)
+        with pytest.raises(Error, match="exec header invalid"):
+            rig.call(sysexec, "/tmp/prog", bytes(4))

@@ -56,3 +56,14 @@ def test_a_long_command_is_cut_in_its_error() -> None:
 )
 def test_atoi(text: str, n: int) -> None:
     assert atoi(text) == n
+
+
+@pytest.mark.parametrize(("words", "shown"), [
+    (["a b" + "x" * 200], "'a b" + "x" * 109 + "'"),
+    (["é" * 100], "é" * 57),
+    (["x" * 112, "y", "z"], "x" * 112 + " y"),
+    (["x" * 114, ""], "x" * 114),
+    (["x" * 111, ""], "x" * 111 + " ''"),
+])  # fmt: skip
+def test_an_error_shows_what_fits_of_the_request(words: list[str], shown: str) -> None:
+    assert str(cmderror(words, "s")) == f's "{shown}"'

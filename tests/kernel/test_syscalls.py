@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from kernel import sysfile, sysproc
-from kernel.dat import Proc, Waitmsg
+from kernel.dat import SG_STACK, SSEG, Proc, Waitmsg
 from kernel.error import Ebadarg, Error
+from kernel.mem import BY2PG, MB, USTKTOP
+from kernel.segment import newseg
 from kernel.systab import systab
 from kernel.uaccess import ufetch, ustore
-from tests.kernel.fakes import BUF, Rig, newrig
+from tests.kernel.fakes import BUF, UBASE, Rig, newrig
 
 rig = pytest.fixture(newrig)
 
@@ -126,6 +128,80 @@ def test_await(rig: Rig) -> None:
         text = b"7 10 20 30 'it''s bad'"
         assert rig.call(sysproc.sysawait, BUF, 100) == len(text)
         assert ufetch(rig.k, BUF, len(text) + 1) == text + b"\0"
+
+
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [
+        (0, None),
+        (1, ""),
+        (5, "7 10"),
+        (14, "7 10 20 30 it"),
+        (16, "7 10 20 30 it"),
+        (17, "7 10 20 30 'it'"),
+        (18, "7 10 20 30 'it'''"),
+        (19, "7 10 20 30 'it''s'"),
+        (21, "7 10 20 30 'it''s '"),
+        (22, "7 10 20 30 'it''s é'"),
+        (32, "7 10 20 30 'it''s é bad'"),
+    ],
+)
+def test_await_with_too_little_room(rig: Rig, n: int, text: str | None) -> None:
+    @rig.run
+    def _() -> None:
+        waited(rig.up, "it's é bad")
+        ustore(rig.k, BUF, b"\xff" * 32)
+        want = None if text is None else text.encode()
+        assert rig.call(sysproc.sysawait, BUF, n) == (-1 if want is None else len(want))
+        assert ufetch(rig.k, BUF, 32) == (b"" if want is None else want + b"\0").ljust(32, b"\xff")
+        assert not rig.up.waitq
+
+
+def test_await_quotes_as_the_formats_of_the_library(rig: Rig) -> None:
+    @rig.run
+    def _() -> None:
+        for msg, quoted in (("", b"''"), ("a\x7fb", b"a\x7fb"), ("a\tb", b"'a\tb'"), ("é", "é".encode())):
+            waited(rig.up, msg)
+            n = rig.call(sysproc.sysawait, BUF, 100)
+            assert ufetch(rig.k, BUF, n) == b"7 10 20 30 " + quoted
+
+
+@pytest.mark.parametrize(
+    ("status", "want"),
+    [("bad", "bad"), ("x" * 200, "x" * 119), ("é" * 100, "é" * 59), ("", "")],
+)
+def test_a_wait_record_has_127_bytes_of_status_in_whole_characters(rig: Rig, status: str, want: str) -> None:
+    @rig.run
+    def _() -> None:
+        p = rig.spawn(lambda: rig.call(sysproc.sysexits, status), rig.up)
+        p.kp, p.text = False, "test"
+        p.parent, p.parentpid = rig.up, rig.up.pid
+        rig.up.nchild += 1
+        assert p.pid == 2
+        w = rig.k.procs.pwait()
+        assert w.msg == (f"test 2: {want}" if want else "")
+
+
+def test_exec_refuses_names_as_open_does(rig: Rig) -> None:
+    @rig.run
+    def _() -> None:
+        rig.up.seg[SSEG] = newseg(rig.k, SG_STACK, USTKTOP - MB, MB // BY2PG)
+        posted = len(rig.up.note)
+        top = UBASE + MB
+        ustore(rig.k, top - 0x10000, b"x" * 0x10000)  # no NUL before the segment ends
+        for fn in (sysfile.sysopen, sysproc.sysexec):
+            assert err(rig.call, fn, top - 0x10000, 0) == "name too long"
+            assert len(rig.up.note) == posted
+            assert err(rig.call, fn, "a\nb", 0) == "bad character in file name: 'a\nb'"
+            assert err(rig.call, fn, "", 0) == "empty file name"
+
+
+@pytest.mark.parametrize(("line", "words"), [
+    (b"#!/bin/rc\n", [b"/bin/rc"]), (b"#! /bin/rc \t -x\n#", [b"/bin/rc", b"-x"]), (b"#!\n", []), (b"#! \t\n", []),
+    (b"#!/bin/rc", []), (b"#!", []), (b"#!/bin/rc\0 -x\n", [b"/bin/rc"]), (b"#!\0/bin/rc\n", []),
+])  # fmt: skip
+def test_words_of_a_script(line: bytes, words: list[bytes]) -> None:
+    assert sysproc.shargs(line) == words
 
 
 def test_nsec(rig: Rig) -> None:

@@ -41,6 +41,19 @@ def err(f: Callable[..., object], *args: object) -> str:
     return str(e.value)
 
 
+def test_an_offset_that_has_passed_the_largest_is_negative(rig: Rig) -> None:
+    @rig.run
+    def _() -> None:
+        fd = rig.open("/dev/null", ORDWR)
+        top = 2**63 - 1
+        assert rig.seek(fd, top, 0) == top
+        assert rig.pwrite(fd, b"abc") == 3
+        assert err(rig.pwrite, fd, b"abc") == "negative i/o offset"
+        assert err(rig.pread, fd, 1) == "negative i/o offset"
+        assert err(rig.seek, fd, 0, 1) == "negative i/o offset"
+        assert rig.seek(fd, -top, 1) == 3
+
+
 # Descriptors
 
 
