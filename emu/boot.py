@@ -46,6 +46,13 @@ DEVICES: Final = (
 )
 
 
+# What termrc(8) and the installation leave: the system's name, and the network database, which knows no other system.
+SYSNAME: Final = "p9emu"
+NDB: Final = (
+    ("/lib/ndb/common", b"# nothing is common to all networks here\n"),
+    ("/lib/ndb/local", f"sys={SYSNAME}\n".encode()),
+)
+
 # What the kernel, init(8) and rc(1) leave in /env before anything else runs. Source: pc/main.c:init0, cmd/init.c,
 # rc/lib/rcmain. A list's elements end in NUL.
 KENV: Final = (
@@ -53,6 +60,7 @@ KENV: Final = (
     ("cputype", "386"),
     ("objtype", "386"),
     ("service", "terminal"),
+    ("sysname", SYSNAME),
     ("user", "eve"),
     ("home", "/usr/eve"),
     ("path", ".\0/bin\0"),
@@ -138,9 +146,12 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> Exception |
     import guest
     from emu.machine import LoadError
 
+    k.files.sysname = SYSNAME
     root = k.devtab[0]
     host = k.devtab[-1]
     assert isinstance(root, Rootdev) and isinstance(host, Hostdev)
+    for at, text in NDB:
+        root.addfile(at, text)
     if machine.config.root is not None:
         try:
             dir = _hostroot(k, machine.config.root, host)

@@ -18,6 +18,7 @@ CATALOG: Final[tuple[Guest, ...]] = (
     Guest("true", "true", "succeed"),
     Guest("false", "false [MSG]", "fail with status MSG"),
     Guest("echo", "echo [-n] ARGS", "print the arguments"),
+    Guest("pwd", "pwd", "print the name of the current directory"),
     Guest("cat", "cat [FILE...]", "copy files, or standard input, to standard output"),
     Guest("wc", "wc [FILE]", "count lines, words and bytes"),
     Guest("touch", "touch N", "write N pages of bss once: zero-fill faults"),
