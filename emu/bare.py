@@ -3,16 +3,21 @@
 Unicorn through its Python binding, page tables of the guest's own, one interrupt hook: no ring 3, no processes, no
 checks. The handler of a fault is the least that serves one: one copy of the processor's state in, the next frame,
 the page table's word, one copy out. Whatever a kernel does comes on top.
+
+``python -m emu.bare program PATH ARGS``, ``calls N``, ``faults N`` or ``copies N`` does one and prints how many seconds
+of processor time that took. A process of its own: there Unicorn is as it comes, no function of it replaced.
 """
 
 import ctypes
 import mmap
 import struct
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Callable, Sequence
 from ctypes import c_char, c_uint32
 from typing import Any, Final
 
-import unicorn
+import unicorn  # before emu.lib: what that puts in front of libunicorn then comes too late
 from unicorn import UC_ARCH_X86, UC_HOOK_INTR, UC_MODE_32, UC_PROT_ALL
 from unicorn.x86_const import UC_X86_REG_CR0, UC_X86_REG_CR3, UC_X86_REG_EAX, UC_X86_REG_ECX, UC_X86_REG_ESP
 
@@ -185,3 +190,21 @@ def copies(n: int) -> None:
     bare.loop(STORES, n)
     bare.setentries(n, 0)
     bare.loop(LOADS, n)
+
+
+LOOPS: Final[dict[str, Callable[[int], None]]] = {"calls": calls, "faults": faults, "copies": copies}
+
+
+def main(kind: str, *args: str) -> None:
+    """The command."""
+    regsclass()
+    started = time.process_time()
+    if kind == "program":
+        run(args[0], args[1:])
+    else:
+        LOOPS[kind](int(args[0]))
+    sys.stdout.write(f"{time.process_time() - started}\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Final
 
-from emu import bare, rivals, scaling
+from emu import rivals, scaling
 from emu.rivals import QEMU, Run
 from emu.scaling import Scale
 
@@ -55,12 +55,12 @@ class Row:
 
 
 WORKS: Final = (
-    Work("null system call", ("syscalls",), 1000, 31000, rivals.bareloop(bare.calls), ("qiling",)),
-    Work("zero-fill fault", ("touch",), 100, 8100, rivals.bareloop(bare.faults)),
-    Work("zero-fill, copy, remap", ("cow",), 100, 4100, rivals.bareloop(bare.copies)),
-    Work("sieve over 4 MB", ("sieve", "4000000"), 1, 5, rivals.plain, (QEMU,)),
-    Work("block of 16 instructions", ("blocks", "16"), 1000, 10_000_000, rivals.plain, (QEMU, "qiling")),
-    Work("block of 4 instructions", ("blocks", "4"), 1000, 10_000_000, rivals.plain, (QEMU, "qiling")),
+    Work("null system call", ("syscalls",), 1000, 31000, rivals.bareloop("calls"), ("qiling",)),
+    Work("zero-fill fault", ("touch",), 100, 8100, rivals.bareloop("faults")),
+    Work("zero-fill, copy, remap", ("cow",), 100, 4100, rivals.bareloop("copies")),
+    Work("sieve over 4 MB", ("sieve", "4000000"), 1, 5, rivals.bareprogram, (QEMU,)),
+    Work("block of 16 instructions", ("blocks", "16"), 1000, 10_000_000, rivals.bareprogram, (QEMU, "qiling")),
+    Work("block of 4 instructions", ("blocks", "4"), 1000, 10_000_000, rivals.bareprogram, (QEMU, "qiling")),
 )
 
 

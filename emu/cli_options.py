@@ -118,7 +118,7 @@ def machine_options(memory: str = "64M", notefp: bool = False) -> Callable[[Func
         click.option("--check", is_flag=True, help="Check the kernel's invariants all the time (slow)."),
         click.option(
             "--counter",
-            type=click.Choice(["auto", "native", "python"]),
+            type=click.Choice(["auto", "native", "inline", "hook", "python"]),
             default="auto",
             show_default=True,
             help="What counts executed blocks, and so drives virtual time.",

@@ -30,7 +30,7 @@ class Options:
     seed: int
     timeout: float | None
     check: bool
-    counter: Literal["auto", "native", "python"]
+    counter: Literal["auto", "native", "inline", "hook", "python"]
     stats: bool
     color: str
     verbose: bool

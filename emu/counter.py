@@ -1,26 +1,46 @@
 """Counting executed blocks: the clock's source, and the one place where a running guest may be stopped.
 
-The hook that Unicorn calls before each block is a C function, or, where the extension was not
-built, a Python one that does the same some forty times slower.
+There are three ways, which count alike:
+
+- ``inline``: a C function in place of the one of Unicorn's that each block calls (emu/_blockcount.c).
+- ``hook``: a C function that Unicorn's hook for blocks calls: one call more.
+- ``python``: such a hook in Python, some forty times slower, where the extension was not built.
 """
 
 import ctypes
-from ctypes import c_char, c_size_t, c_void_p
+import functools
+from collections.abc import Callable
+from ctypes import CFUNCTYPE, c_char, c_int, c_size_t, c_uint64, c_void_p
 from typing import Any, Final, Literal
 
-from emu.lib import BLOCKHOOK, HOOK_BLOCK, Lib
+from emu.lib import (
+    ARCH_X86,
+    BLOCKHOOK,
+    HOOK_BLOCK,
+    MODE_32,
+    PROT_ALL,
+    REG_ECX,
+    REG_EIP,
+    Lib,
+    blockcount,
+    lib,
+)
 
 NS_PER_BLOCK: Final = 10
 
-Kind = Literal["auto", "native", "python"]
+Kind = Literal["auto", "native", "inline", "hook", "python"]
 
 # struct counter of _blockcount.c:
 #
-#  | countdown int64 | stop int32 | stopped int32 | uc_emu_stop's address, 64 bits |
-SIZE: Final = 24
-STOP: Final = 2  # index as int32
-STOPPED: Final = 3
-EMUSTOP: Final = 2  # index as int64
+#  | countdown int64 | stop int32 | stopped int32 | uc_emu_stop's address, 64 bits | the engine's |
+SIZE: Final = 32
+STOP, STOPPED = 2, 3  # indices as int32
+EMUSTOP, ENGINE = 2, 3  # indices as int64
+LEAVING: Final = 1 << 62  # subtracted from the countdown while emulation is being left
+
+START: Final = CFUNCTYPE(c_int, c_void_p, c_void_p, c_uint64)
+PROBE: Final = b"\x41\x83\xf9\x05\x75\xfa\xf4"  # inc ecx; cmp ecx, 5; jne to the start; hlt
+PROBEPC: Final = 16
 
 
 class Counter:
@@ -31,38 +51,69 @@ class Counter:
         self._pin: Any = (c_char * SIZE).from_buffer(self._buf)
         self.blocks: memoryview[int] = memoryview(self._buf).cast("q")
         self._flags: memoryview[int] = memoryview(self._buf).cast("i")
-        self._native = None if kind == "python" else nativehook()
-        if kind == "native" and self._native is None:
-            raise ImportError("the extension emu._blockcount was not built")
         self._hook: Any = None
+        self.kind = choose(kind)
+        self.start: Callable[[int], int]
+        self.leave: Callable[[], None]
 
     @property
     def native(self) -> bool:
-        """The C hook counts."""
-        return self._native is not None
+        """A C function counts."""
+        return self.kind != "python"
 
     def install(self, lib: Lib, uc: c_void_p) -> None:
-        """Register the hook with a processor."""
-        data = None
-        if self._native is not None:
-            self.blocks[EMUSTOP] = lib.stopaddress
-            self._hook = c_void_p(self._native)
-            data = c_void_p(ctypes.addressof(self._pin))
-        else:
-            blocks, flags, stop = self.blocks, self._flags, lib.stop
+        """Have it count for a processor, which is from then on started by ``start(pc)`` and stopped by ``leave()``."""
+        blocks, flags, stop = self.blocks, self._flags, lib.stop
+        data = c_void_p(ctypes.addressof(self._pin))
+        blocks[EMUSTOP] = lib.stopaddress
+        blocks[ENGINE] = uc.value or 0
+        native = blockcount()
 
-            def block(_uc: int) -> None:
-                if blocks[0] > 0 and not flags[STOP]:
-                    blocks[0] -= 1
-                    return
-                flags[STOPPED] = 1
-                stop(uc)
+        def start(pc: int) -> int:
+            return lib.start(uc, pc, 0, 0, 0)
 
-            self._hook = BLOCKHOOK(block)
-        lib.check(lib.hook(uc, ctypes.byref(c_size_t()), HOOK_BLOCK, self._hook, data, 1, 0), "uc_hook_add")
+        def leave() -> None:
+            stop(uc)
+
+        def startinline(pc: int) -> int:
+            try:
+                return int(begin(data, uc, pc))
+            finally:
+                if blocks[0] < 0:
+                    blocks[0] += LEAVING
+
+        def leaveinline() -> None:
+            # Nothing looks for a stop but where the countdown is over.
+            if blocks[0] >= 0:
+                blocks[0] -= LEAVING
+            stop(uc)
+
+        self.start, self.leave = start, leave
+        if self.kind == "inline":
+            assert native is not None
+            begin = START(native.start)
+            self.start, self.leave = startinline, leaveinline
+
+        def block(_uc: int) -> None:
+            if blocks[0] > 0 and not flags[STOP]:
+                blocks[0] -= 1
+                return
+            flags[STOPPED] = 1
+            stop(uc)
+
+        if self.kind == "hook":
+            assert native is not None
+            self._hook = c_void_p(native.hook)
+        elif self.kind == "python":
+            self._hook, data = BLOCKHOOK(block), None
+        if self._hook is not None:
+            lib.check(lib.hook(uc, ctypes.byref(c_size_t()), HOOK_BLOCK, self._hook, data, 1, 0), "uc_hook_add")
 
     def request(self) -> None:
-        """Stop before the next block, now or when the processor runs next; a signal handler may call it."""
+        """Stop early, now or when the processor runs next; a signal handler or another thread may call it.
+
+        Before the next block, or (``inline``) when the countdown is over at the latest.
+        """
         self._flags[STOP] = 1
 
     def take(self) -> bool:
@@ -73,10 +124,39 @@ class Counter:
         return stopped
 
 
-def nativehook() -> int | None:
-    """Address of the C hook, or None if the extension was not built."""
+def choose(kind: Kind) -> Kind:
+    """The way that a kind comes to on this computer. Raises ImportError if there is none."""
+    if kind == "python" or (kind == "auto" and blockcount() is None):
+        return "python"
+    if blockcount() is None:
+        raise ImportError("the extension emu._blockcount was not built")
+    if kind == "hook" or works(lib()):
+        return "hook" if kind == "hook" else "inline"
+    if kind == "inline":
+        raise ImportError("this Unicorn does not let its check for a stop be replaced")
+    return "hook"
+
+
+@functools.cache
+def works(lib: Lib) -> bool:
+    """Whether the inline way does on this Unicorn: tried out on a scratch engine."""
+    ram = ctypes.create_string_buffer(2 * 4096)
+    address = ctypes.addressof(ram) + 4095 & ~4095
+    ctypes.memmove(address + PROBEPC, PROBE, len(PROBE))
+    counter = Counter("hook")
+    counter.kind = "inline"
+    uc = c_void_p()
+    lib.check(lib.open(ARCH_X86, MODE_32, ctypes.byref(uc)), "uc_open")
     try:
-        from emu import _blockcount
-    except ImportError:
-        return None
-    return _blockcount.hook
+        lib.check(lib.map(uc, 0, 4096, PROT_ALL, address), "uc_mem_map_ptr")
+        counter.install(lib, uc)
+        counter.blocks[0] = 3
+        lib.check(counter.start(PROBEPC), "uc_emu_start")
+        got = []
+        for reg in (REG_ECX, REG_EIP):
+            value = c_uint64()
+            lib.check(lib.regread(uc, reg, ctypes.byref(value)), "uc_reg_read")
+            got.append(value.value)
+        return got == [3, PROBEPC] and counter.take() and counter.blocks[0] == 0
+    finally:
+        lib.close(uc)

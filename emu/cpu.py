@@ -273,7 +273,7 @@ class Cpu:
         if self._flush:
             self._flushtlb()
         if self._fence is None:
-            err = self._lib.start(self._uc, words[layout.pc], 0, 0, 0)
+            err = self.counter.start(words[layout.pc])
         else:
             err = self._tofence(self._fence, words[layout.pc])
         if err and self._raised is None:
@@ -295,7 +295,7 @@ class Cpu:
         self._fenced = True
         stops = range(max(pc + 1, end - MAXINSN + 1), end + 1)
         self._lib.ctl(self._uc, CTL_EXITS, (c_uint64 * len(stops))(*stops), c_size_t(len(stops)))
-        err = self._lib.start(self._uc, pc, 0, 0, 0)  # drops the code in which the stops are built in
+        err = self.counter.start(pc)  # drops the code in which the stops are built in
         self._lib.ctl(self._uc, CTL_EXITS, None, c_size_t(0))
         return err
 
@@ -323,12 +323,12 @@ class Cpu:
             # Outside: the code in which the stops are built in can be dropped only in its own address space.
             self._trap = trapno, ecode
             self._held = True
-            self._lib.stop(self._uc)
+            self.counter.leave()
             return
         new = self.service(trapno, ecode)
         if new is None:
             self._left = True
-            self._lib.stop(self._uc)
+            self.counter.leave()
         else:
             self._resume(new)
 
@@ -408,12 +408,12 @@ class Cpu:
         self.current.settle()
         self._held = True
         svm.regwrite(self._lib, self._uc, REG_CR3, NOWHERE)
-        self._lib.stop(self._uc)
+        self.counter.leave()
 
     def _fail(self, e: BaseException) -> None:
         """In a hook: carry an exception out of emulation."""
         self._raised = e
-        self._lib.stop(self._uc)
+        self.counter.leave()
 
     # Traps
 
@@ -444,7 +444,7 @@ class Cpu:
         if not ecode & x86.PF_WRITE:
             if not addr & 0xFFF and addr - (pc & 0xFFFFF000) == 0x1000 and not self._fenced:
                 self._fence = addr
-                self._lib.stop(self._uc)
+                self.counter.leave()
                 return
             if ecode == x86.PF_USER and rmw.writes(self.memory.code(self._cr3, pc, MAXINSN), regs, addr):
                 ecode |= x86.PF_WRITE

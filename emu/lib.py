@@ -36,6 +36,7 @@ CTL_CPU_MODEL: Final = 7 | 1 << 26 | 1 << 30
 CTL_TB_REMOVE: Final = 9 | 2 << 26 | 1 << 30
 CTL_TB_FLUSH: Final = 10 | 1 << 30
 CTL_TLB_FLUSH: Final = 11 | 1 << 30
+CTL_CODE_BUFFER: Final = 13 | 1 << 26 | 1 << 30
 CTL_CONTEXT_MODE: Final = 14 | 1 << 26 | 1 << 30
 
 # Registers (unicorn/x86.h): importing the binding for these would take longer than starting a machine
@@ -48,6 +49,7 @@ REG_ECX: Final = 22
 REG_EDI: Final = 23
 REG_EDX: Final = 24
 REG_EFLAGS: Final = 25
+REG_EIP: Final = 26
 REG_ES: Final = 28
 REG_ESI: Final = 29
 REG_ESP: Final = 30
@@ -108,11 +110,23 @@ def _path() -> str:
     return str(uclib._name)
 
 
+@functools.cache
+def blockcount() -> Any:
+    """The extension emu._blockcount, loaded so that its symbols come before libunicorn's; None if it was not built."""
+    try:
+        from emu import _blockcount
+    except ImportError:
+        return None
+    ctypes.PyDLL(_blockcount.__file__, ctypes.RTLD_GLOBAL)
+    return _blockcount
+
+
 class Lib:
     """The functions used. Those of ``fast`` keep the GIL: they return at once."""
 
     def __init__(self) -> None:
         path = _path()
+        native = blockcount()  # before libunicorn: it replaces a function of that
         fast: Any = ctypes.PyDLL(path)
         slow: Any = ctypes.CDLL(path)
         self.open: Callable[..., int] = fast.uc_open
@@ -143,6 +157,11 @@ class Lib:
         version = int(fast.uc_version(None, None))  # major, minor, patch, extra: a byte each
         self.release: str = ".".join(str(version >> shift & 0xFF) for shift in (24, 16, 8))
         self.stopaddress: int = ctypes.cast(slow.uc_emu_stop, c_void_p).value or 0
+        if native is not None:
+            check = getattr(fast, "helper_check_exit_request_x86_64", None)
+            CFUNCTYPE(None, c_void_p, c_void_p)(native.bind)(
+                ctypes.cast(slow.uc_emu_start, c_void_p), ctypes.cast(check, c_void_p) if check else None
+            )
 
     def check(self, err: int, what: str) -> None:
         """Raise UnicornError if err, which a function returned, says so."""

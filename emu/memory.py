@@ -43,7 +43,7 @@ class Memory:
         if size % MIN or not MIN <= size <= MAX:
             raise ValueError(f"memory of {size} bytes is not a multiple of 4 MB up to 3 GB")
         self.size = size
-        self._map = svm.anonymous(size)
+        self._map = svm.ram(size)
         self.buf = memoryview(self._map)
         self.words: memoryview[int] = self.buf.cast("I")
         self.executed: dict[int, int] = {}  # frame -> set of processors that may execute it, as bits

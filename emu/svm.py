@@ -20,6 +20,7 @@ from emu import x86
 from emu.lib import (
     ARCH_X86,
     CPU_QEMU64,
+    CTL_CODE_BUFFER,
     CTL_CPU_MODEL,
     CTL_USE_EXITS,
     HOOK_INTR,
@@ -48,6 +49,8 @@ REGIONSIZE: Final = 8 * 1024 * 1024
 
 VMRUN: Final = b"\x0f\x01\xd8"
 LARGE: Final = 2 * 1024 * 1024
+CODEBUFFER: Final = 400 * 1024 * 1024  # for translated code, of each processor; dropped when it is full
+CODEROOM: Final = 1792 * 1024 * 1024  # four of them, less than 2 GB with the libraries
 PRESENT: Final = x86.NPT_PRESENT | x86.NPT_WRITE | x86.NPT_USER
 
 CR0: Final = x86.CR0_PG | x86.CR0_WP | x86.CR0_NE | x86.CR0_ET | x86.CR0_PE
@@ -57,6 +60,20 @@ CR4: Final = x86.CR4_PSE | x86.CR4_OSFXSR | x86.CR4_OSXMMEXCPT
 def anonymous(size: int) -> mmap.mmap:
     """size bytes of zeros that take memory only where they are touched."""
     return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000))
+
+
+def ram(size: int) -> mmap.mmap:
+    """The same for a machine's memory: in large pages where there are some, and not in the way of translated code.
+
+    Unicorn takes room for that right below what is mapped already. From there it calls the functions of the library
+    in one instruction if they are less than 2 GB away, and indirectly, which takes longer, if RAM lies in between.
+    """
+    gap = anonymous(CODEROOM)
+    m = anonymous(size)
+    gap.close()
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        m.madvise(mmap.MADV_HUGEPAGE)
+    return m
 
 
 def addressof(m: mmap.mmap) -> int:
@@ -172,6 +189,7 @@ def engine(lib: Lib) -> c_void_p:
     uc = c_void_p()
     lib.check(lib.open(ARCH_X86, MODE_32, ctypes.byref(uc)), "uc_open")
     lib.check(lib.ctl(uc, CTL_CPU_MODEL, c_int(CPU_QEMU64)), "uc_ctl cpu model")
+    lib.check(lib.ctl(uc, CTL_CODE_BUFFER, c_uint32(CODEBUFFER)), "uc_ctl code buffer")
     # Without an "until" address: every address must be the guest's own to run or fault on, 0 included.
     lib.check(lib.ctl(uc, CTL_USE_EXITS, c_int(1)), "uc_ctl use exits")
     return uc
