@@ -105,7 +105,7 @@ class Counter:
             assert native is not None
             self._hook = c_void_p(native.hook)
         elif self.kind == "python":
-            self._hook, data = BLOCKHOOK(block), None
+            self._hook, data = BLOCKHOOK(block), c_void_p()
         if self._hook is not None:
             lib.check(lib.hook(uc, ctypes.byref(c_size_t()), HOOK_BLOCK, self._hook, data, 1, 0), "uc_hook_add")
 
