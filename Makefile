@@ -2,6 +2,7 @@
 # make test    everything that CI checks
 # make guests  rebuild the guest programs (byte for byte the same)
 # make bench   the benchmarks, as ratios to a bare Unicorn
+# make bench-docs  all of them, into docs/performance.md and docs/pictures (some ten minutes)
 # make go-test Go's own tests, by go test (P9EMU_OPTS are p9emu's options)
 # make go-std  the whole standard library, into docs/go.md (an hour)
 # make soak    200 seeds of the exploring scheduler, every injected failure (many minutes)
@@ -13,7 +14,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint guests bench go-test go-std soak fuzz clean
+.PHONY: demo test lint guests bench bench-docs go-test go-std soak fuzz clean
 
 $(BIN)/p9emu: pyproject.toml setup.py emu/_blockcount.c
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -40,6 +41,11 @@ guests: $(VENV)/.test
 
 bench: $(BIN)/p9emu
 	$(BIN)/p9emu bench
+
+bench-docs: $(VENV)/.test
+	mkdir -p build
+	$(BIN)/p9emu bench --plot docs/pictures --go --format markdown > build/bench.md
+	$(BIN)/python -m tests.benchdocs build/bench.md
 
 go-test: $(VENV)/.test
 	$(BIN)/python -m tests.go.std

@@ -3,20 +3,23 @@
 Each row runs a guest on the whole machine and its rivals (:mod:`emu.rivals`) by turns, a few operations and many.
 The cost of one operation is the difference of the two, so start-up is not in it. Processor time counts, not the
 clock on the wall. A ratio is taken in each round; the median of the rounds is what to quote, with the lowest and the
-highest. The times are of this host, at this moment. A second table tells how costs grow (:mod:`emu.scaling`).
+highest. The times are of this host, at this moment.
+
+More tables tell how costs grow (:mod:`emu.scaling`, :mod:`emu.curves`), whether what the commit says of itself holds
+(:mod:`emu.claims`), what a start costs (:mod:`emu.startup`), and Go's tests (:mod:`emu.gotests`).
 """
 
 import gc
-import json
+import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from emu import rivals, scaling
+from emu import claims, curves, gotests, rivals, scaling, startup
+from emu.report import RENDERINGS, Report, Rival, Row
 from emu.rivals import QEMU, Run
-from emu.scaling import Scale
 
 ROUNDS: Final = 7
 QUICK: Final = 3
@@ -32,26 +35,6 @@ class Work:
     many: int
     bare: Run
     others: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Rival:
-    """One other's cost, and p9emu's as a multiple of it: median, lowest and highest of the rounds."""
-
-    us: float
-    ratio: float
-    lowest: float
-    highest: float
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measurement: host microseconds of processor time for one operation."""
-
-    name: str
-    guest: str
-    us: float
-    rivals: dict[str, Rival] = field(default_factory=dict)
 
 
 WORKS: Final = (
@@ -85,76 +68,45 @@ def _clean(run: Run, words: Sequence[str]) -> float:
     return run(words)
 
 
-def main(quick: bool, fmt: str) -> None:
-    """Print the table. The guests' own output is a line or two; it is swallowed."""
+def main(quick: bool, fmt: str, growth: bool = False, plot: str | None = None, go: bool = False) -> None:
+    """Print the tables; curves and Go's tests if asked. Pictures of the curves go into the directory ``plot``.
+
+    The guests' own output is a line or two; it is swallowed. Raises Failure.
+    """
     from emu.console import HostConsole
 
+    if plot is not None:
+        from emu import plot as pictures
+
+        pictures.require()
+        os.makedirs(plot, exist_ok=True)
+    if go:
+        gotests.gocommand()
+    rounds = QUICK if quick else ROUNDS
     saved = HostConsole.write
     HostConsole.write = lambda self, fd, data: None  # type: ignore[method-assign]
     try:
-        with rivals.linux(sorted({w.guest[0] for w in WORKS if w.others})) as installed:
-            rows = []
-            for w in WORKS:
-                contenders = {"p9emu": rivals.p9emu, "bare": w.bare}
-                contenders |= {name: installed[name] for name in w.others if name in installed}
-                rows.append(measure(w, contenders, QUICK if quick else ROUNDS))
-            scales = [scaling.measure(*case, QUICK if quick else ROUNDS) for case in scaling.CASES]
+        report = Report(
+            rows=beside(rounds),
+            scaling=[scaling.measure(*case, rounds) for case in scaling.CASES],
+            claims=claims.measure(),
+            starts=startup.measure(rounds),
+            curves=[curves.measure(case, rounds, quick) for case in curves.CASES] if growth or plot is not None else [],
+            go=gotests.measure(rounds) if go else [],
+        )
     finally:
         HostConsole.write = saved  # type: ignore[method-assign]
-    sys.stdout.write(RENDERINGS[fmt](rows, scales))
+    if plot is not None:
+        pictures.draw(report.curves, plot)
+    sys.stdout.write(RENDERINGS[fmt](report))
 
 
-def _json(rows: Sequence[Row], scales: Sequence[Scale]) -> str:
-    return json.dumps({"v": 2, "rows": [asdict(r) for r in rows], "scaling": [asdict(s) for s in scales]}) + "\n"
-
-
-def _scalecells(scales: Sequence[Scale]) -> list[list[str]]:
-    """The same of the second table."""
-    lines = [["", "small, us", "large, us", "ratio"]]
-    return lines + [[s.name, f"{s.small_us:.3f}", f"{s.large_us:.3f}", _spread(s)] for s in scales]
-
-
-def _spread(r: Rival | Scale) -> str:
-    return f"{r.ratio:.2f} ({r.lowest:.2f}-{r.highest:.2f})"
-
-
-def _cells(rows: Sequence[Row]) -> list[list[str]]:
-    """The first table's lines: a heading, then one for each row."""
-    names = [name for name in ("bare", "qiling", QEMU) if any(name in r.rivals for r in rows)]
-    head = ["", "guest", "p9emu, us"]
-    for name in names:
-        head += [f"{name}, us", "ratio"]
-    lines = [head]
-    for r in rows:
-        line = [r.name, r.guest, f"{r.us:.4f}"]
-        for name in names:
-            o = r.rivals.get(name)
-            line += ["", ""] if o is None else [f"{o.us:.4f}", _spread(o)]
-        lines.append(line)
-    return lines
-
-
-def _text(rows: Sequence[Row], scales: Sequence[Scale]) -> str:
-    return _table(_cells(rows), left=2) + "\n" + _table(_scalecells(scales), left=1)
-
-
-def _table(lines: Sequence[Sequence[str]], left: int) -> str:
-    """Aligned columns, the first ones to the left."""
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    out = ""
-    for line in lines:
-        cells = (c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
-        out += "  ".join(cells).rstrip() + "\n"
-    return out
-
-
-def _markdown(rows: Sequence[Row], scales: Sequence[Scale]) -> str:
-    return _pipes(_cells(rows), left=2) + "\n" + _pipes(_scalecells(scales), left=1)
-
-
-def _pipes(lines: list[list[str]], left: int) -> str:
-    rule = ["---" if i < left else "---:" for i in range(len(lines[0]))]
-    return "".join(f"| {' | '.join(line)} |\n" for line in (lines[0], rule, *lines[1:]))
-
-
-RENDERINGS: Final = {"text": _text, "json": _json, "markdown": _markdown}
+def beside(rounds: int) -> list[Row]:
+    """The first table."""
+    rows = []
+    with rivals.linux(sorted({w.guest[0] for w in WORKS if w.others})) as installed:
+        for w in WORKS:
+            contenders = {"p9emu": rivals.p9emu, "bare": w.bare}
+            contenders |= {name: installed[name] for name in w.others if name in installed}
+            rows.append(measure(w, contenders, rounds))
+    return rows

@@ -185,16 +185,23 @@ def guests(fmt: str, verbose: bool) -> None:
 @click.option("--quick", is_flag=True, help="Fewer measurements.")
 @click.option("--format", "fmt", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
 @click.option("--json", "fmt", flag_value="json", help="The same as --format json.")
-def bench(quick: bool, fmt: str) -> None:
+@click.option("--curves", is_flag=True, help="Also how costs grow, from place to place.")
+@click.option("--plot", type=click.Path(file_okay=False), metavar="DIR", help="Draw the curves, as SVG files in DIR.")
+@click.option("--go", is_flag=True, help="Also tests of Go's standard library.")
+def bench(quick: bool, fmt: str, curves: bool, plot: str | None, go: bool) -> None:
     """Measure the emulator on this computer, beside a bare Unicorn and, if installed, Qiling and qemu-i386.
 
     \b
     Example:
       p9emu bench --quick
+      p9emu bench --plot pictures
+
+    \b
+    Exit status: 1 if --plot finds no matplotlib, or --go no go command.
     """
     from emu.bench import main as command
 
-    command(quick, fmt)
+    command(quick, fmt, curves, plot, go)
 
 
 def main() -> NoReturn:

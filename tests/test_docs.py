@@ -25,9 +25,11 @@ from pathlib import Path
 import pytest
 
 from emu.cli import cli
+from emu.curves import CASES
 from guest.catalog import CATALOG
 from kernel.event import Event
 from kernel.systab import systab
+from tests import benchdocs
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -40,6 +42,7 @@ EXEMPT = {
     "make lint": "is a part of make test",
     "make guests": "writes into guest/bin; tests/guest rebuilds the programs and compares",
     "p9emu bench": "its figures are this host's; bench --quick is run",
+    "make bench-docs": "takes ten minutes, and writes docs/performance.md",
     "python3 -m venv p9": "belongs to the installation, which needs the network",
     "p9/bin/pip install .": "needs the network",
     "p9/bin/p9emu run hello": "runs what was installed, which needs the network",
@@ -56,6 +59,7 @@ SLOWER = "p9emu: the block counter is in Python"
 
 STATUS = re.compile(r"\s+# status (\d+)$")
 SYMBOL = re.compile(r"`((?:emu|guest|kernel|tests)/[\w/]+\.(?:py|c|h|S|ld))(?::([\w.]+))?`")
+IMAGE = re.compile(r"!\[[^\]]+\]\(([^)\s]+)\)")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 
@@ -325,6 +329,21 @@ def test_links_lead_somewhere(doc: Path) -> None:
         assert target.exists(), link
         if anchor:
             assert anchor in anchors(target), link
+
+
+def test_every_picture_is_shown_and_of_a_curve() -> None:
+    shown = [(doc.parent / name).resolve() for doc in DOCS for name in IMAGE.findall(prose(doc))]
+    assert sorted(shown) == sorted((ROOT / "docs" / "pictures").iterdir())
+    assert {p.stem for p in shown} == {c.picture for c in CASES}
+
+
+def test_tables_of_the_benchmark_are_renewed() -> None:
+    names = ["rows", "scaling", "starts", "claims", "go"]
+    page = (ROOT / "docs" / "performance.md").read_text()
+    assert list(benchdocs.tables(page)) == names
+    new = benchdocs.renewed(page, "<!-- go -->\n| a |\n\n<!-- curves -->\n| b |\n")
+    assert benchdocs.tables(new) == benchdocs.tables(page) | {"go": "| a |\n"}
+    assert new.splitlines()[-1] == page.splitlines()[-1]
 
 
 def test_every_document_is_linked_from_the_readme() -> None:

@@ -709,10 +709,25 @@ def test_plain_paging_is_for_one_processor() -> None:
 def test_bench_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     module: Any = types.ModuleType("emu.bench")
-    module.main = lambda quick, fmt: calls.append((quick, fmt))
+    module.main = lambda *args: calls.append(args)
     monkeypatch.setitem(sys.modules, "emu.bench", module)
     assert p9emu("bench", "--quick", "--format", "json").exit_code == 0
-    assert calls == [(True, "json")]
+    assert p9emu("bench", "--curves", "--plot", "d", "--go").exit_code == 0
+    assert calls == [(True, "json", False, None, False), (False, "text", True, "d", True)]
+
+
+def test_bench_without_an_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("emu.plot.find_spec", lambda name: None)
+    monkeypatch.setattr("emu.gotests.shutil.which", lambda name: None)
+    monkeypatch.setattr("emu.gotests.os.access", lambda path, mode: False)
+    assert "install p9emu[plots]" in oneline(p9emu("bench", "--plot", str(tmp_path / "d")), 1)
+    assert "install p9emu[go]" in oneline(p9emu("bench", "--go"), 1)
+    assert list(tmp_path.iterdir()) == [], "nothing was begun"
+
+
+def test_bench_cannot_make_its_directory(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("")
+    oneline(p9emu("bench", "--plot", str(tmp_path / "f" / "d")), 125)
 
 
 # --help and --version
