@@ -79,6 +79,7 @@ class Config:
     inject: tuple[tuple[str, int, bool], ...] = ()  # operation, number, whether every such number fails
     notefp: bool = False  # note handlers may use floating point
     clock: str = "virtual"  # or "real": the host's
+    argv0: str | None = None  # what the program is called by; None: as a shell would call it
     root: Root | None = None  # a host directory as the root of the name space
 
 
