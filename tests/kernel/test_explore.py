@@ -74,7 +74,7 @@ def test_spinning_takes_time() -> None:
     k = PlainKernel(nmach=2)
     k.stepns = 0
     r = Rendez()
-    done = []
+    done: list[str] = []
 
     def holder() -> None:
         lock(k, r)
