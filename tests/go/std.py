@@ -29,8 +29,7 @@ PATTERNS = (
 # All the invariants checked all the time.
 CHECK = "--check"
 CHECKED = (
-    "errors", "sort", "strings", "fmt", "sync", "context", "io", "os/exec", "os/signal", "bufio", "time",
-    "runtime/debug",
+    "errors", "sort", "strings", "fmt", "sync", "context", "io", "os/exec", "os/signal", "bufio", "runtime/debug",
 )  # fmt: skip
 
 # Less memory than the heap needs.
