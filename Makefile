@@ -4,7 +4,8 @@
 # make bench   the benchmarks, as ratios to a bare Unicorn
 # make bench-docs  all of them, into docs/performance.md and docs/pictures (some ten minutes)
 # make go-test Go's own tests, by go test (P9EMU_OPTS are p9emu's options)
-# make go-std  the whole standard library, into docs/go.md (an hour)
+# make go-soak some of them with --check, with little memory and swap, and many times over (many minutes)
+# make go-std  the whole standard library, into docs/go.md (an hour; a run that was ended goes on where it was)
 # make soak    200 seeds of the exploring scheduler, every injected failure (many minutes)
 # make fuzz    random system calls for ten minutes
 #
@@ -14,11 +15,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint guests bench bench-docs go-test go-std soak fuzz clean
+.PHONY: demo test lint guests bench bench-docs go-test go-soak go-std soak fuzz clean
 
 $(BIN)/p9emu: pyproject.toml setup.py emu/_blockcount.c
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python -m compileall -q emu kernel guest
 	touch $@
 
 $(VENV)/.test: $(BIN)/p9emu pyproject.toml
@@ -49,6 +51,11 @@ bench-docs: $(VENV)/.test
 
 go-test: $(VENV)/.test
 	$(BIN)/python -m tests.go.std
+
+go-soak: $(VENV)/.test
+	$(BIN)/python -m tests.go.std --checked
+	$(BIN)/python -m tests.go.std --paged
+	$(BIN)/python -m tests.go.flakes
 
 go-std: $(VENV)/.test
 	$(BIN)/python -m tests.go.report

@@ -104,7 +104,9 @@ def boot(machine: Machine, program: str, args: list[bytes]) -> First:
         if first.loaderror is not None:
             k.halted = True
             k.procs.pexit(None, True)
-        child = first.noteid = _child(k, up, first, args, machine.config.cwd)
+        # as a shell does: what it finds in its path goes by its name, another by a name that leads to it
+        argv0 = machine.config.argv0 or (first.name if _bundled(path) else f"/bin/{first.name}")
+        child = first.noteid = _child(k, up, first, [k.encode(argv0), *args], machine.config.cwd)
         while True:
             w = k.procs.pwait()
             if w.pid == child:
@@ -138,6 +140,13 @@ def _bind(k: Kernel, new: Chan, old: str, flag: int) -> None:
     cmount(k, new, namec(k, old, Amount, 0), flag, None)
 
 
+def _bundled(path: str) -> bool:
+    """Whether a host file is one of the programs that come with p9emu."""
+    import guest
+
+    return os.path.dirname(os.path.abspath(path)) == str(guest.path("true").parent)
+
+
 def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> Exception | None:
     """What the program sees: devices, the bundled guests and itself in /bin, and the host's directories.
 
@@ -165,7 +174,7 @@ def _namespace(k: Kernel, machine: Machine, path: str, name: str) -> Exception |
                 raise
             return LoadError(f"--root {machine.config.root.host}: {at}: {e}", 2)
     guests = str(guest.path("true").parent)
-    if machine.config.root is not None or os.path.dirname(os.path.abspath(path)) != guests:
+    if machine.config.root is not None or not _bundled(path):
         root.addhost(f"/bin/{name}", path)
     _bind(k, host.bind(guests, False), "/bin", MAFTER)
     for b in machine.config.binds:
@@ -227,7 +236,7 @@ def _mountpoint(k: Kernel, root: Rootdev, path: str) -> None:
             _bind(k, namec(k, "#/" + above, Abind, 0), above, MAFTER)
 
 
-def _child(k: Kernel, up: Proc, first: First, args: list[bytes], cwd: str) -> int:
+def _child(k: Kernel, up: Proc, first: First, argv: list[bytes], cwd: str) -> int:
     """Fork off the program's process; its pid."""
     p = k.procs.newproc()
     p.user = k.eve
@@ -256,7 +265,7 @@ def _child(k: Kernel, up: Proc, first: First, args: list[bytes], cwd: str) -> in
             _chdir(k, p, first, cwd)
             path = f"/bin/{first.name}"
             p.regs.clear()
-            p.regs.ax = exec_(k, k.encode(path), [k.encode(first.name), *args])
+            p.regs.ax = exec_(k, k.encode(path), argv)
         except Error as e:
             first.loaderror = first.loaderror or LoadError(f"{first.name}: {e}", 126)
             k.procs.pexit(str(e), True)

@@ -477,7 +477,8 @@ class Cpu:
         self._resume(regs)
 
     def _rdtsc(self, regs: Regs) -> None:
-        now = self.now()
+        # one counter for all: what is read later, by whatever processor, is more
+        now = self.memory.stamp = max(self.now(), self.memory.stamp + 1)
         regs.ax, regs.dx = now, now >> 32
         regs.pc += self._prefixes(regs) + 2
 

@@ -8,6 +8,7 @@ they take turns, and what happens depends on when it happens.
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from kernel.dat import Broken, Dead, Mach
 from kernel.error import Panic
 from kernel.explore import LEAD, Explore
 from kernel.inject import Inject
-from kernel.kernel import Kernel, confinit
+from kernel.kernel import NSPERSEC, Kernel, confinit
 from kernel.mem import BY2PG, MB, ROUND
 from kernel.pgrp import hostnote
 from kernel.proc import Never
@@ -78,6 +79,7 @@ class Config:
     inject: tuple[tuple[str, int, bool], ...] = ()  # operation, number, whether every such number fails
     notefp: bool = False  # note handlers may use floating point
     clock: str = "virtual"  # or "real": the host's
+    argv0: str | None = None  # what the program is called by; None: as a shell would call it
     root: Root | None = None  # a host directory as the root of the name space
 
 
@@ -170,6 +172,9 @@ class Machine:
         k.sink = sink
         k.checking = config.check
         k.rng.seed(config.seed)
+        if config.seed and clock is None:
+            # programs that seed their own chance by the time of day, as Go's do, go different ways too
+            k.epoch += random.Random(config.seed).randrange(NSPERSEC)
         if config.sched == "random":
             k.explore = explore = Explore(k, config.seed)
             k.procs.rng = explore.rng

@@ -203,7 +203,7 @@ class Consdev(Dev):
         Source: port/devcons.c:readbintime.
         """
         k = self.k
-        b = b"".join(v.to_bytes(8, "big") for v in (k.nsec(), k.m.cpu.now(), k.files.fasthz))
+        b = b"".join(v.to_bytes(8, "big") for v in (k.nsec(), k.fastticks(), k.files.fasthz))
         return b[: min(n // 8, 3) * 8]
 
     def _text(self, q: int) -> bytes:
@@ -223,7 +223,7 @@ class Consdev(Dev):
             return readnum(up.parentpid)
         if q == Qtime:
             ns = k.nsec()
-            return b"%11d %21d %21d %21d " % (ns // 1_000_000_000, ns, k.m.cpu.now(), k.files.fasthz)
+            return b"%11d %21d %21d %21d " % (ns // 1_000_000_000, ns, k.fastticks(), k.files.fasthz)
         if q == Qhostowner:
             return kbytes(k.eve)
         if q == Qhostdomain:

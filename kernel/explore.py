@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SWITCH: Final = 0.05  # chance of a switch at one point
 LEAD: Final = 10_000_000  # ns of virtual time a processor may be ahead of the slowest
+SPINNS: Final = 1000  # virtual time one round on a lock takes
 MAXSPIN: Final = 100_000  # rounds on one lock before it counts as a deadlock
 
 
@@ -44,6 +45,8 @@ class Explore:
             self.spins += 1
             if len(k.machs) == 1 or self.spins > MAXSPIN:
                 raise Panic(f"lock loop: {up!r}")
+            # or the holder, on a processor that is ahead, would wait for this one's clock
+            k.m.cpu.spend(SPINNS)
             k.procs.pause()
             return
         self.spins = 0

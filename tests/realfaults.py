@@ -72,7 +72,8 @@ class Recorder:
 def replay(doc: dict[str, Any], run: dict[str, Any], guests: Path) -> Faults:
     """The faults of one run on our machine."""
     recorder = Recorder()
-    config = Config(cpus=doc["cpus"], binds=(Bind(str(guests), "/boot"),))
+    # the real ones were started by their names
+    config = Config(cpus=doc["cpus"], argv0=run["guest"], binds=(Bind(str(guests), "/boot"),))
     with closing(Machine(config, recorder)) as machine:
         machine.kernel.copymode = doc["copymode"]
         machine.kernel.console = Quiet()

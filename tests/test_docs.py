@@ -47,6 +47,7 @@ EXEMPT = {
     "p9/bin/pip install .": "needs the network",
     "p9/bin/p9emu run hello": "runs what was installed, which needs the network",
     "make go-test": "takes a quarter of an hour; tests/go runs a part of it",
+    "make go-soak": "takes half an hour; tests/go runs a part of it",
     "make go-std": "takes an hour, and writes docs/go.md",
     "python -m guest.build": "writes into guest/bin; tests/guest rebuilds the programs and compares",
     "python -m guest.build --check": "compiles all programs; tests/guest does the same",

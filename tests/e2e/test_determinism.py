@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from emu.machine import Config, Machine
-from tests.e2e.harness import Console, jsontrace
+from tests.e2e.harness import Console, jsontrace, run
 
 GUESTS = ("cow 20", "forkbomb 8", "pingpong 30", "sema 8", "pipe 20", "selfmod", "spin 25")
 
@@ -39,3 +39,12 @@ def test_seed_is_what_dev_random_gives() -> None:
             return machine.kernel.random(8)
 
     assert random(1) == random(1) != random(2)
+
+
+def test_seed_is_the_moment_at_which_time_starts() -> None:
+    def nsec(seed: int) -> int:
+        return int(run("cat", "/dev/time", seed=seed).stdout.split()[1])
+
+    assert nsec(0) // 1000 == 1_402_963_200_000_003
+    assert nsec(1) == nsec(1) != nsec(2)
+    assert 0 <= nsec(2) - nsec(0) < 1_000_000_000

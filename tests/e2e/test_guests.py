@@ -1,10 +1,12 @@
 """Guests on the whole machine: what they print, how they end, and the exact number of faults they cost."""
 
+import shutil
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+import guest
 from emu.lib import EDGEHOOK, HOOK_EDGE_GENERATED
 from emu.machine import Config, Machine
 from kernel.event import ProcEvent
@@ -82,6 +84,13 @@ def test_second_exec_finds_its_text_in_the_cache() -> None:
     second = [e.cls for e in r.faults() if r.events.index(e) > execs[1]]
     assert "text-load" not in second
     assert second.count("cache-hit") >= n
+
+
+def test_program_is_called_by_a_name_that_leads_to_it(tmp_path: Path) -> None:
+    own = tmp_path / "mycat"
+    shutil.copy(guest.path("cat"), own)
+    assert run("cat", "/proc/2/args").stdout == "cat /proc/2/args"  # as rc(1) finds it in its path
+    assert run(str(own), "/proc/2/args").stdout == "/bin/mycat /proc/2/args"
 
 
 def test_a_script_runs_its_interpreter(tmp_path: Path) -> None:

@@ -322,6 +322,18 @@ def test_rdtsc_is_virtual_time(counter: Kind) -> None:
         assert bare.cpu.now() - (1 << 32) == 60
 
 
+def test_rdtsc_never_tells_less_than_another_processor_was_told() -> None:
+    with Bare(ncpu=2) as bare:
+        bare.load(CODE, b"\x0f\x31\xcd\x40" * 3)
+        seen = []
+        for cpu, ahead in ((1, 500_000), (0, 0), (0, 0), (1, 0), (0, 600_000)):
+            bare.cpus[cpu].spend(ahead)
+            regs = bare.regs(CODE)
+            bare.run(regs, cpu=cpu)
+            seen.append(regs.ax)
+        assert seen == [500_010, 500_011, 500_012, 500_030, 600_050]
+
+
 def test_cpuid_is_a_plain_processor(bare: Bare) -> None:
     bare.load(CODE, b"\x0f\xa2\xcd\x40" * 4)
     regs = bare.regs(CODE)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.go import tool
+from tests.go.std import CHECK, PAGING, swapins
 
 SOURCE = tool.ROOT / "guest" / "go"
 QUICK = (
@@ -27,11 +28,23 @@ def test_packages_of_the_standard_library() -> None:
     assert sum(r.count("pass") for r in results.values()) > 700
 
 
+def test_package_with_less_memory_than_its_heap() -> None:
+    results, bad = tool.judge(["strings"], opts=PAGING)
+    assert not bad, "\n".join(bad)
+    assert swapins(results["strings"]) > 100
+
+
+def test_package_with_all_invariants_checked() -> None:
+    _, bad = tool.judge(["errors"], opts=CHECK)
+    assert not bad, "\n".join(bad)
+
+
 def test_known_failures_are_few_and_explained() -> None:
     entries = tool.known()
     assert len(entries) <= 20
     assert not [k for k in entries if k.package.startswith("sync") or len(k.reason) < 20]
     assert len({(k.package, k.test) for k in entries}) == len(entries)
+    assert not {k.package for k in entries} & set(tool.hopeless())
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 
 from kernel.dat import Rendez
 from kernel.error import Panic
-from kernel.explore import Explore
+from kernel.explore import LEAD, Explore
 from kernel.taslock import lock, unlock
 from tests.kernel.plain import PlainKernel
 
@@ -67,3 +67,33 @@ def test_lock_nobody_will_release_is_a_panic() -> None:
 
     k.spawn(body)
     k.run()
+
+
+def test_spinning_takes_time() -> None:
+    """Else a holder whose processor is ahead of the spinning ones would never have its turn."""
+    k = PlainKernel(nmach=2)
+    k.stepns = 0
+    r = Rendez()
+    done: list[str] = []
+
+    def holder() -> None:
+        lock(k, r)
+        k.spawn(spinner)
+        while not done:
+            k.procs.pause()
+        k.m.cpu.spend(LEAD + 1_000_000)
+        k.procs.pause()
+        unlock(k, r)
+        done.append("holder")
+
+    def spinner() -> None:
+        done.append("starts")
+        lock(k, r)
+        unlock(k, r)
+        done.append("spinner")
+
+    k.spawn(holder)
+    k.explore = explore = Explore(k, 0)
+    k.procs.rng = explore.rng
+    k.run()
+    assert done == ["starts", "holder", "spinner"]

@@ -168,3 +168,14 @@ def test_canlock_does_not_wait_for_who_came_first() -> None:
 
     k.explore = other
     assert not canlock(k, held)
+
+
+def test_time_of_day_does_not_go_back_between_processors() -> None:
+    k = PlainKernel(nmach=2)
+    k.m = k.machs[1]
+    k.m.cpu.spend(400_000)
+    ahead = k.nsec(), k.fastticks()
+    k.m = k.machs[0]
+    assert (k.nsec(), k.fastticks()) == ahead
+    k.m.cpu.spend(400_010)
+    assert (k.nsec(), k.fastticks()) == (ahead[0] + 10, ahead[1] + 10)
