@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -44,3 +44,21 @@ def test_a_package_is_built_and_run(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_package_that_does_not_build() -> None:
     with pytest.raises(Failure, match="no/such"):
         gotests.measure(1, ("no/such",))
+
+
+def test_a_run_that_fails_is_tried_again() -> None:
+    results: Iterator[RuntimeError | float] = iter([RuntimeError("killed"), RuntimeError("killed"), 1.5])
+
+    def run() -> float:
+        r = next(results)
+        if isinstance(r, RuntimeError):
+            raise r
+        return r
+
+    assert gotests.retried(run)() == 1.5
+
+    def never() -> float:
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        gotests.retried(never)()

@@ -129,7 +129,7 @@ def table(rows: Sequence[Row], missing: Sequence[str]) -> str:
     )
     return (
         f"{version}, CPython {platform.python_version()}, one run; seconds of the host. The last line's ratio is the\n"
-        f"geometric mean. {len(rows)} packages have tests, {len(good)} pass, but for tests that are known to fail."
+        f"geometric mean. Of {len(rows)} packages {len(good)} pass, but for tests that are known to fail."
         "\n\n"
         "| package | passed | failed | skipped | here, s | linux/386, s | ratio | |\n"
         "|---|--:|--:|--:|--:|--:|--:|---|\n"
