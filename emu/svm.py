@@ -63,7 +63,7 @@ def anonymous(size: int) -> mmap.mmap:
 
 
 def ram(size: int) -> mmap.mmap:
-    """The same for a machine's memory: in large pages where there are some, and not in the way of translated code.
+    """The same for a machine's memory, not in the way of translated code.
 
     Unicorn takes room for that right below what is mapped already. From there it calls the functions of the library
     in one instruction if they are less than 2 GB away, and indirectly, which takes longer, if RAM lies in between.
@@ -71,8 +71,6 @@ def ram(size: int) -> mmap.mmap:
     gap = anonymous(CODEROOM)
     m = anonymous(size)
     gap.close()
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        m.madvise(mmap.MADV_HUGEPAGE)
     return m
 
 
