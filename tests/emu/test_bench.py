@@ -209,7 +209,7 @@ def test_each_row_is_measured(work: Work) -> None:
 
 def test_a_guest_that_fails_is_no_measurement() -> None:
     with pytest.raises(RuntimeError, match="usage"):
-        rivals.p9emu(("blocks", "5", "2"))
+        rivals.machine(("blocks", "5", "2"))
 
 
 def test_bare_pages_are_filled_copied_and_mapped_again() -> None:
