@@ -54,21 +54,20 @@ block(void *uc, uint64_t address, uint32_t size, void *data)
 	c->emustop(uc);
 }
 
-/* The countdown is over, or emulation is to be left. */
+/* The countdown is over, or emulation is to be left: a block may still be counted, but the original looks. */
 static __attribute__((noinline)) void
 over(void *uc)
 {
 	struct counter *c = current;
+	int64_t leaving;
 
 	if(c->uc != uc)
 		return;
 	c->countdown++;
-	if(c->countdown < 0){
-		c->countdown += LEAVING;
-		block(uc, 0, 0, c);
-		c->countdown -= LEAVING;
-	}else
-		block(uc, 0, 0, c);
+	leaving = c->countdown < 0 ? LEAVING : 0;
+	c->countdown += leaving;
+	block(uc, 0, 0, c);
+	c->countdown -= leaving;
 }
 
 /*

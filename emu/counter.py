@@ -54,7 +54,7 @@ class Counter:
         self._hook: Any = None
         self.kind = choose(kind)
         self.start: Callable[[int], int]
-        self.leave: Callable[[], None]
+        self.leave: Callable[[], object]
 
     @property
     def native(self) -> bool:
@@ -68,31 +68,24 @@ class Counter:
         blocks[EMUSTOP] = lib.stopaddress
         blocks[ENGINE] = uc.value or 0
         native = blockcount()
-
-        def start(pc: int) -> int:
-            return lib.start(uc, pc, 0, 0, 0)
-
-        def leave() -> None:
-            stop(uc)
-
-        def startinline(pc: int) -> int:
-            try:
-                return int(begin(data, uc, pc))
-            finally:
-                if blocks[0] < 0:
-                    blocks[0] += LEAVING
-
-        def leaveinline() -> None:
-            # Nothing looks for a stop but where the countdown is over.
-            if blocks[0] >= 0:
-                blocks[0] -= LEAVING
-            stop(uc)
-
-        self.start, self.leave = start, leave
         if self.kind == "inline":
-            assert native is not None
             begin = START(native.start)
-            self.start, self.leave = startinline, leaveinline
+
+            def start(pc: int) -> int:
+                try:
+                    return int(begin(data, uc, pc))
+                finally:
+                    if blocks[0] < 0:
+                        blocks[0] += LEAVING
+
+            def leave() -> None:
+                # Nothing looks for a stop but where the countdown is over.
+                if blocks[0] >= 0:
+                    blocks[0] -= LEAVING
+                stop(uc)
+
+            self.start, self.leave = start, leave
+            return
 
         def block(_uc: int) -> None:
             if blocks[0] > 0 and not flags[STOP]:
@@ -101,13 +94,10 @@ class Counter:
             flags[STOPPED] = 1
             stop(uc)
 
-        if self.kind == "hook":
-            assert native is not None
-            self._hook = c_void_p(native.hook)
-        elif self.kind == "python":
-            self._hook, data = BLOCKHOOK(block), c_void_p()
-        if self._hook is not None:
-            lib.check(lib.hook(uc, ctypes.byref(c_size_t()), HOOK_BLOCK, self._hook, data, 1, 0), "uc_hook_add")
+        self._hook = BLOCKHOOK(block) if self.kind == "python" else c_void_p(native.hook)
+        lib.check(lib.hook(uc, ctypes.byref(c_size_t()), HOOK_BLOCK, self._hook, data, 1, 0), "uc_hook_add")
+        self.start = lambda pc: lib.start(uc, pc, 0, 0, 0)
+        self.leave = functools.partial(stop, uc)
 
     def request(self) -> None:
         """Stop early, now or when the processor runs next; a signal handler or another thread may call it.
@@ -126,12 +116,16 @@ class Counter:
 
 def choose(kind: Kind) -> Kind:
     """The way that a kind comes to on this computer. Raises ImportError if there is none."""
-    if kind == "python" or (kind == "auto" and blockcount() is None):
-        return "python"
+    if kind == "python":
+        return kind
     if blockcount() is None:
+        if kind == "auto":
+            return "python"
         raise ImportError("the extension emu._blockcount was not built")
-    if kind == "hook" or works(lib()):
-        return "hook" if kind == "hook" else "inline"
+    if kind == "hook":
+        return kind
+    if works(lib()):
+        return "inline"
     if kind == "inline":
         raise ImportError("this Unicorn does not let its check for a stop be replaced")
     return "hook"
@@ -144,7 +138,7 @@ def works(lib: Lib) -> bool:
     address = ctypes.addressof(ram) + 4095 & ~4095
     ctypes.memmove(address + PROBEPC, PROBE, len(PROBE))
     counter = Counter("hook")
-    counter.kind = "inline"
+    counter.kind = "inline"  # which is what is in question
     uc = c_void_p()
     lib.check(lib.open(ARCH_X86, MODE_32, ctypes.byref(uc)), "uc_open")
     try:

@@ -48,7 +48,7 @@ class Memory:
         self.words: memoryview[int] = self.buf.cast("I")
         self.executed: dict[int, int] = {}  # frame -> set of processors that may execute it, as bits
         self.tables: set[int] = set()
-        self.stamp = -1  # what RDTSC gave last, on any processor
+        self.stamp = -1  # what RDTSC gave last on any processor; it is here as processors share nothing else
         self._cpus: list[Processor] = []
 
     @property
