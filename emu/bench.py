@@ -9,7 +9,6 @@ More tables tell how costs grow (:mod:`emu.scaling`, :mod:`emu.curves`), whether
 (:mod:`emu.claims`), what a start costs (:mod:`emu.startup`), and Go's tests (:mod:`emu.gotests`).
 """
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from statistics import median
 from typing import Final
 
 from emu import claims, curves, gotests, rivals, scaling, startup
+from emu.ratio import ratios
 from emu.report import RENDERINGS, Report, Rival, Row
 from emu.rivals import QEMU, Run
 
@@ -52,20 +52,13 @@ def measure(work: Work, contenders: dict[str, Run], rounds: int) -> Row:
     costs: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, run in contenders.items():
-            few, many = (_clean(run, (*work.guest, str(n))) for n in (work.few, work.many))
+            few, many = (run((*work.guest, str(n))) for n in (work.few, work.many))
             costs[name].append(max(many - few, 1e-9) * 1e6 / (work.many - work.few))
     ours = costs.pop("p9emu")
     others = {}
     for name, theirs in costs.items():
-        ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
-        others[name] = Rival(median(theirs), median(ratios), ratios[0], ratios[-1])
+        others[name] = Rival(median(theirs), *ratios(ours, theirs))
     return Row(work.name, " ".join(work.guest), median(ours), others)
-
-
-def _clean(run: Run, words: Sequence[str]) -> float:
-    """Run without what the runs before have left: each Unicorn holds a gigabyte of address space."""
-    gc.collect()
-    return run(words)
 
 
 def main(quick: bool, fmt: str, growth: bool = False, plot: str | None = None, go: bool = False) -> None:

@@ -14,6 +14,8 @@ from typing import Final
 
 from emu import claims, scaling
 from emu.machine import Config, Machine
+from emu.ratio import ratios
+from emu.scaling import each
 from kernel.chandat import Chan
 from kernel.dat import SG_RONLY, SG_TEXT, Image
 from kernel.kernel import Kernel
@@ -75,29 +77,16 @@ def measure(case: Case, rounds: int, quick: bool = False) -> Curve:
     xs = some(case.xs) if quick else case.xs
     case.measure(xs[0])  # the first time is not like the others
     table = [[case.measure(x) for x in xs] for _ in range(rounds)]
+    first = [row[0] for row in table]
     points = []
     for n, x in enumerate(xs):
-        ratios = sorted(row[n] / row[0] if row[0] else 1.0 for row in table)
-        points.append(Point(x, median(row[n] for row in table), median(ratios), ratios[0], ratios[-1]))
+        column = [row[n] for row in table]
+        # a count may be 0 at the first place
+        points.append(Point(x, median(column), *(ratios(column, first) if all(first) else (1.0, 1.0, 1.0))))
     return Curve(case.picture, case.series, case.x, case.unit, points)
 
 
 # What is measured
-
-
-def _seconds(config: Config, guest: str, n: int) -> float:
-    gc.collect()
-    started = time.process_time()
-    with closing(Machine(config)) as machine:
-        outcome = machine.run(guest, [str(n)])
-    if outcome.status:
-        raise RuntimeError(f"{guest} {n}: {outcome.exits}")
-    return time.process_time() - started
-
-
-def each(config: Config, guest: str, n: int, more: int) -> float:
-    """Microseconds for one operation of a guest after n of them, over so many more."""
-    return max(_seconds(config, guest, n + more) - _seconds(config, guest, n), 1e-9) * 1e6 / more
 
 
 def memoryfault(megabytes: int) -> float:
@@ -127,7 +116,7 @@ def rendezvous(cpus: int) -> float:
 
 def lookup(pages: int) -> float:
     """Finding a page in the cache of an image that has so many."""
-    return scaling.lookups(pages)() * 1e6
+    return scaling.lookups(pages)()
 
 
 def _cached(k: Kernel, pages: int) -> Image:

@@ -16,6 +16,7 @@ from statistics import median
 from typing import Final
 
 from emu.cli_error import Failure
+from emu.ratio import ratios
 from emu.rivals import QEMU
 from emu.startup import compiling, used
 
@@ -23,6 +24,7 @@ PACKAGES: Final = ("sort", "strings", "bytes", "strconv", "fmt")
 EXEC: Final = (sys.executable, "-c", "from emu.cli_go import main; main()")
 PLAN9: Final = {"GOOS": "plan9", "GOARCH": "386"}
 LINUX: Final = {"GOOS": "linux", "GOARCH": "386", "CGO_ENABLED": "0"}
+OWN: Final = {"GOTOOLCHAIN": "local", "GOPROXY": "off", "GOFLAGS": ""}  # the go command that is there, no other
 # The signals by which Go preempts crash qemu-i386; p9emu has one processor too.
 NOSIGNALS: Final = {"GODEBUG": "asyncpreemptoff=1", "GOMAXPROCS": "1"}
 LIMITED: Final = ("timeout", "-s", "KILL", "120", QEMU)  # now and then it hangs, threads waiting for each other
@@ -53,7 +55,7 @@ def gocommand() -> str:
 
 def environ(more: Mapping[str, str], base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment for the go command and for what it has built."""
-    env = {**base, "GOTOOLCHAIN": "local", "GOPROXY": "off", "GOFLAGS": "", **more}
+    env = {**base, **OWN, **more}
     return {k: v for k, v in env.items() if k != "P9EMU_OPTS"}
 
 
@@ -135,5 +137,4 @@ def row(name: str, here: Sequence[float], there: Sequence[float] | None) -> Gote
     """Medians, and the ratios of the rounds."""
     if there is None:
         return Gotest(name, median(here), None, None, None, None)
-    ratios = sorted(a / b for a, b in zip(here, there, strict=True))
-    return Gotest(name, median(here), median(there), median(ratios), ratios[0], ratios[-1])
+    return Gotest(name, median(here), median(there), *ratios(here, there))

@@ -1,14 +1,14 @@
 """What a fault and a look-up in the page cache cost in a small machine and in a large one."""
 
-import gc
 import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from statistics import median
 from typing import Final
 
+from emu import rivals
 from emu.machine import Config, Machine
+from emu.ratio import pairs
 from kernel.dat import PGHSIZE, Image, Page
 from kernel.mem import BY2PG, MB
 from kernel.page import cachepage, lookpage
@@ -28,21 +28,19 @@ class Scale:
     highest: float
 
 
+def each(config: Config, guest: str, n: int, more: int) -> float:
+    """Microseconds for one operation of a guest after n of them, over so many more."""
+    most, least = (rivals.machine((guest, str(i)), config) for i in (n + more, n))
+    return max(most - least, 1e-9) * 1e6 / more
+
+
 def faults(memory: int, resident: int, some: int = 1500) -> Callable[[], float]:
-    """Seconds for a zero-fill fault while so many pages are there already."""
-
-    def run(n: int) -> float:
-        gc.collect()
-        started = time.process_time()
-        with closing(Machine(Config(memory=memory))) as machine:
-            machine.run("touch", [str(n)])
-        return time.process_time() - started
-
-    return lambda: (run(resident + some) - run(resident)) / some
+    """Microseconds for a zero-fill fault while so many pages are there already."""
+    return lambda: each(Config(memory=memory), "touch", resident, some)
 
 
 def lookups(pages: int) -> Callable[[], float]:
-    """Seconds for a look-up in the cache of an image with so many pages, each found as often as the others."""
+    """Microseconds for a look-up in the cache of an image with so many pages, each found as often as the others."""
 
     def run() -> float:
         with closing(Machine(Config())) as machine:
@@ -56,7 +54,7 @@ def lookups(pages: int) -> Callable[[], float]:
             started = time.process_time()
             for daddr in daddrs:
                 lookpage(k, image, daddr)
-            return (time.process_time() - started) / LOOKUPS
+            return (time.process_time() - started) * 1e6 / LOOKUPS
 
     return run
 
@@ -74,7 +72,6 @@ CASES: Final = (
 
 
 def measure(name: str, small: Callable[[], float], large: Callable[[], float], rounds: int) -> Scale:
-    """Both cases by turns."""
-    pairs = [(small() * 1e6, large() * 1e6) for _ in range(rounds)]
-    ratios = sorted(b / a for a, b in pairs)
-    return Scale(name, median(a for a, _ in pairs), median(b for _, b in pairs), median(ratios), ratios[0], ratios[-1])
+    """Both cases by turns, in microseconds."""
+    many, few, ratio, lowest, highest = pairs(large, small, rounds)
+    return Scale(name, few, many, ratio, lowest, highest)

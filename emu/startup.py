@@ -9,8 +9,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Final
+
+from emu.ratio import pairs
 
 # Runs its arguments; writes processor seconds, kilobytes resident at the most, exit status.
 LAUNCH: Final = """
@@ -68,13 +69,6 @@ def used(command: Sequence[str], env: Mapping[str, str] | None = None, cwd: str 
     return Used(float(seconds), int(kilobytes) / 1024)
 
 
-def pairs(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) -> tuple[float, ...]:
-    """Both by turns: the median of each, and of the ratios with the lowest and the highest."""
-    both = [(ours(), theirs()) for _ in range(rounds)]
-    ratios = sorted(a / b for a, b in both)
-    return median(a for a, _ in both), median(b for _, b in both), median(ratios), ratios[0], ratios[-1]
-
-
 # Name, arguments of p9emu, what Python runs beside it, limit.
 CASES: Final = (
     ("p9emu run true", ("run", "true"), "import unicorn, click", 2.0),
@@ -86,6 +80,20 @@ LARGE: Final = ("run", "-m", "3G", "hello")
 def compiling(cache: str) -> dict[str, str]:
     """An environment in which Python keeps its bytecode in that directory, as an installation would have it."""
     return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | {"PYTHONPYCACHEPREFIX": cache}
+
+
+def start(
+    name: str,
+    unit: str,
+    ours: Callable[[], float],
+    beside: str,
+    theirs: Callable[[], float],
+    limit: float,
+    rounds: int,
+) -> Start:
+    """One row."""
+    mine, other, ratio, lowest, highest = pairs(ours, theirs, rounds)
+    return Start(name, unit, mine, beside, other, ratio, lowest, highest, limit)
 
 
 def measure(rounds: int) -> list[Start]:
@@ -100,13 +108,8 @@ def measure(rounds: int) -> list[Start]:
         for name, words, code, limit in CASES:
             ours, theirs = ms(*P9EMU, *words), ms(sys.executable, "-c", code)
             pairs(ours, theirs, 1)
-            starts.append(Start(name, "ms", *_beside(pairs(ours, theirs, rounds), f'python -c "{code}"'), limit))
+            starts.append(start(name, "ms", ours, f'python -c "{code}"', theirs, limit, rounds))
         command = (*P9EMU, *LARGE)
-        large = pairs(lambda: used(command, env).megabytes, lambda: MEGABYTES, rounds)
-    starts.append(Start(f"p9emu {' '.join(LARGE)}", "MB", *_beside(large, f"{MEGABYTES} MB"), 1.0))
+        name, beside = f"p9emu {' '.join(LARGE)}", f"{MEGABYTES} MB"
+        starts.append(start(name, "MB", lambda: used(command, env).megabytes, beside, lambda: MEGABYTES, 1.0, rounds))
     return starts
-
-
-def _beside(figures: tuple[float, ...], who: str) -> tuple[float, str, float, float, float, float]:
-    ours, theirs, ratio, lowest, highest = figures
-    return ours, who, theirs, ratio, lowest, highest

@@ -232,8 +232,8 @@ def test_without_other_emulators_there_is_the_bare_one(monkeypatch: pytest.Monke
 
 
 def test_scaling_compares_pairs() -> None:
-    large = iter([2e-6, 3e-6, 4e-6])
-    s = scaling.measure("n", lambda: 1e-6, lambda: next(large), 3)
+    large = iter([2.0, 3.0, 4.0])
+    s = scaling.measure("n", lambda: 1.0, lambda: next(large), 3)
     assert [s.small_us, s.large_us, s.ratio, s.lowest, s.highest] == pytest.approx([1, 3, 3, 2, 4])
 
 

@@ -7,6 +7,7 @@ import pytest
 from emu import curves
 from emu.curves import CASES, US, Case, measure
 from emu.machine import Config
+from emu.scaling import each
 
 
 def test_each_place_is_compared_with_the_first_of_its_round() -> None:
@@ -53,4 +54,4 @@ def test_more_is_measured_where_there_is_more() -> None:
 
 def test_a_guest_that_fails_is_no_measurement() -> None:
     with pytest.raises(RuntimeError, match="touch 999999: "):
-        curves.each(Config(), "touch", 999999, 0)
+        each(Config(), "touch", 999999, 0)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from emu import startup
+from emu.ratio import pairs
 from emu.startup import used
 
 
@@ -27,7 +28,7 @@ def test_a_command_that_fails_is_no_measurement() -> None:
 
 def test_pairs_are_compared() -> None:
     ours = iter([2.0, 3.0, 4.0])
-    assert startup.pairs(lambda: next(ours), lambda: 2.0, 3) == (3, 2, 1.5, 1, 2)
+    assert pairs(lambda: next(ours), lambda: 2.0, 3) == (3, 2, 1.5, 1, 2)
 
 
 def test_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from emu.gotests import LINUX as LINUX
+from emu.gotests import OWN
+from emu.gotests import PLAN9 as PLAN9
+
 ROOT = Path(__file__).parents[2]
 KNOWN = Path(__file__).parent.parent / "go_known_failures.toml"
-PLAN9 = {"GOOS": "plan9", "GOARCH": "386"}
-LINUX = {"GOOS": "linux", "GOARCH": "386", "CGO_ENABLED": "0"}
 
 
 def scripts() -> str:
@@ -26,7 +28,7 @@ def scripts() -> str:
 
 def environ(target: Mapping[str, str] = PLAN9, opts: str | None = None) -> dict[str, str]:
     """The environment to run the go command in, with P9EMU_OPTS if ``opts`` is given."""
-    env = {**os.environ, "GOTOOLCHAIN": "local", "GOPROXY": "off", "GOFLAGS": "", **target}
+    env = {**os.environ, **OWN, **target}
     env["PATH"] = scripts() + os.pathsep + env["PATH"]
     if opts is not None:
         env["P9EMU_OPTS"] = opts

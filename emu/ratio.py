@@ -1,0 +1,19 @@
+"""Measurements by turns: medians, and the ratios of the rounds with their spread."""
+
+from collections.abc import Callable, Sequence
+from statistics import median
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
+    """How many times theirs ours is, round by round: the median, the lowest and the highest."""
+    found = sorted(a / b for a, b in zip(ours, theirs, strict=True))
+    return median(found), found[0], found[-1]
+
+
+def pairs(
+    ours: Callable[[], float], theirs: Callable[[], float], rounds: int
+) -> tuple[float, float, float, float, float]:
+    """Both by turns: the median of each, and the three figures of their ratio."""
+    both = [(ours(), theirs()) for _ in range(rounds)]
+    a, b = [x for x, _ in both], [y for _, y in both]
+    return median(a), median(b), *ratios(a, b)
