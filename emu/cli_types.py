@@ -6,9 +6,12 @@ Each function takes the word that was typed and returns its value, or raises cli
 import math
 import os
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from click import BadParameter
+
+if TYPE_CHECKING:
+    from emu.counter import Kind
 
 UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 MINMEM: Final = 4 << 20
@@ -30,7 +33,7 @@ class Options:
     seed: int
     timeout: float | None
     check: bool
-    counter: Literal["auto", "native", "inline", "hook", "python"]
+    counter: "Kind"
     stats: bool
     color: str
     verbose: bool

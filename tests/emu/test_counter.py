@@ -3,13 +3,15 @@
 import struct
 import subprocess
 import sys
-from typing import Any
+from typing import Any, get_args
 
+import click
 import pytest
 import unicorn
 from unicorn.x86_const import UC_X86_REG_ECX
 
 from emu import counter
+from emu.cli import cli
 from emu.counter import NS_PER_BLOCK, Counter
 from emu.regs import Regs
 from tests.emu.bare import Bare, Trap
@@ -231,3 +233,9 @@ def test_the_bare_unicorn_of_the_benchmarks_is_as_it_comes() -> None:
     code = "import emu.bare; from emu.counter import works; from emu.lib import lib; print(works(lib()))"
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert out == "False\n"
+
+
+def test_the_command_offers_all_of_them() -> None:
+    (option,) = (p for p in cli.commands["run"].params if p.name == "counter")
+    assert isinstance(option.type, click.Choice)
+    assert tuple(option.type.choices) == get_args(counter.Kind)
