@@ -3,6 +3,8 @@
 import struct
 import subprocess
 import sys
+import sysconfig
+from pathlib import Path
 from typing import Any, get_args
 
 import click
@@ -198,6 +200,26 @@ def test_the_hook_is_chosen_where_unicorn_keeps_its_own_check(monkeypatch: pytes
     assert Counter().kind == Counter("native").kind == "hook"
     with pytest.raises(ImportError, match="does not let its check"):
         Counter("inline")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("level", "works"), [("-O0", "False"), ("-O2", "True")])
+def test_a_library_that_does_not_find_its_way_back_is_refused(tmp_path: Path, level: str, works: str) -> None:
+    """Without optimization the original is called, not jumped to, and cannot tell in which block it is."""
+    library = str(tmp_path / "_blockcount.so")
+    source = Path(counter.__file__).with_name("_blockcount.c")
+    flags = [level, "-shared", "-fPIC", "-fno-sanitize=undefined", "-I", sysconfig.get_path("include")]
+    subprocess.run([sys.executable, "-m", "ziglang", "cc", *flags, "-o", library, str(source)], check=True)
+    code = (
+        "import importlib.util as u, emu\n"
+        f"spec = u.spec_from_file_location('emu._blockcount', {library!r})\n"
+        "emu._blockcount = u.module_from_spec(spec)\n"
+        "from emu.counter import works\n"
+        "from emu.lib import blockcount, lib\n"
+        "print(works(lib()), blockcount().__file__)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert out == f"{works} {library}\n"
 
 
 def test_an_engine_that_is_not_ours_counts_nothing_and_stops_as_ever() -> None:
