@@ -42,8 +42,8 @@ WORKS: Final = (
     Work("zero-fill fault", ("touch",), 100, 8100, rivals.bareloop("faults")),
     Work("zero-fill, copy, remap", ("cow",), 100, 4100, rivals.bareloop("copies")),
     Work("sieve over 4 MB", ("sieve", "4000000"), 1, 5, rivals.bareprogram, (QEMU,)),
-    Work("block of 16 instructions", ("blocks", "16"), 1000, 10_000_000, rivals.bareprogram, (QEMU, "qiling")),
-    Work("block of 4 instructions", ("blocks", "4"), 1000, 10_000_000, rivals.bareprogram, (QEMU, "qiling")),
+    Work("block of 16 instructions", ("blocks", "16"), 1000, 100_000_000, rivals.bareprogram, (QEMU, "qiling")),
+    Work("block of 4 instructions", ("blocks", "4"), 1000, 100_000_000, rivals.bareprogram, (QEMU, "qiling")),
 )
 
 
