@@ -128,9 +128,9 @@ def table(rows: Sequence[Row], missing: Sequence[str]) -> str:
         f"{mean:.1f}",
     )
     return (
-        f"{version}, CPython {platform.python_version()}; seconds, each package here and then on the host. The last\n"
-        f"line's ratio is the geometric mean. Of {len(rows)} packages {len(good)} pass, but for tests that are known to\n"
-        "fail.\n\n"
+        f"{version}, CPython {platform.python_version()}; seconds, each package here, then on the host. The last\n"
+        f"line's ratio is the geometric mean. Of {len(rows)} packages {len(good)} pass, but for tests that are known\n"
+        "to fail.\n\n"
         "| package | passed | failed | skipped | here, s | linux/386, s | ratio | |\n"
         "|---|--:|--:|--:|--:|--:|--:|---|\n"
         + "".join(line(row) + "\n" for row in rows)
