@@ -1,4 +1,4 @@
-"""The one part of the build that pyproject.toml cannot say: an extension that may be left out."""
+"""The one part of the build that pyproject.toml cannot say: extensions that may be left out."""
 
 from setuptools import Extension, setup
 
@@ -6,5 +6,7 @@ setup(
     ext_modules=[
         # -O2: the jump that _blockcount.c speaks of
         Extension("emu._blockcount", ["emu/_blockcount.c"], optional=True, extra_compile_args=["-O2"]),
+        Extension("emu._traphook", ["emu/_traphook.c"], optional=True),
+        Extension("emu._mmu", ["emu/_mmu.c"], optional=True),
     ]
 )

@@ -26,7 +26,6 @@ from emu.lib import (
     INS_OUT,
     INS_SYSCALL,
     INS_SYSENTER,
-    INTRHOOK,
     INVALIDHOOK,
     OUTHOOK,
     REG_CR3,
@@ -34,7 +33,8 @@ from emu.lib import (
     lib,
 )
 from emu.memory import Memory
-from emu.regs import NONE, Context, Regs, header, regsclass
+from emu.regs import Context, Regs, header, regsclass
+from emu.traphook import traphook
 from kernel.mem import CPU0GDT, IDTADDR, NGDT
 
 Service = Callable[[int, int], Regs | None]
@@ -56,8 +56,6 @@ class Cpu:
     code, or 0. Frames below lowmem are the kernel's own and are never mapped for users.
     """
 
-    current: Regs
-
     def __init__(
         self, machno: int, memory: Memory, service: Service, *, counter: Kind = "auto", lowmem: int = LOWMEM
     ) -> None:
@@ -69,16 +67,12 @@ class Cpu:
         self._zero = 0  # virtual time when the counter will be at 0
         self._until = 0
         self._cr2 = 0
-        self._cr3 = 0
-        self._flush = True  # the TLB must be flushed before the guest goes on
         self._missed = 0  # page faults since Unicorn's TLB was last made to grow
         self._room = FIRSTGROWTH
         self._raised: BaseException | None = None
         self._left = False  # the service returned None
         self._trap: tuple[int, int] | None = None  # to be served once emulation has stopped
-        self._held = False  # about to stop with the state saved; what happens until then does not count
         self._fence: int | None = None  # stop at the instruction that runs into this page
-        self._fenced = False
         self._low = lowmem >> 12
         self._stale: set[int] = set()
 
@@ -89,10 +83,16 @@ class Cpu:
         self._uc = self._open()
         self._closer = weakref.finalize(self, self._lib.close, self._uc)
         exitcheck.leaveout(self._lib, self._uc)
+        self.hook = traphook(counter, self, self._lib, self._uc, self._layout)
         self._blank = self._boot()
         self._hooks: list[Any] = []  # kept alive: Unicorn holds their addresses
         self._install()
         memory.attach(self)
+
+    @property
+    def current(self) -> Regs:
+        """The registers of what runs."""
+        return self.hook.current
 
     def close(self) -> None:
         """Give back what the processor holds; not to be called from the service. It cannot be used any more."""
@@ -107,12 +107,12 @@ class Cpu:
         frame = pa >> 12
         if frame >= self._low and frame not in self.memory.tables:
             self.memory.table(pa)
-        self._cr3 = pa
-        self._flush = True
+        self.hook.cr3 = pa
+        self.hook.flush = True
 
     def getcr3(self) -> int:
         """Physical address of the loaded page directory."""
-        return self._cr3
+        return self.hook.cr3
 
     def getcr2(self) -> int:
         """Address of the last page fault."""
@@ -120,7 +120,7 @@ class Cpu:
 
     def invlpg(self, va: int) -> None:
         """Forget the translation of one page; Unicorn can only forget all."""
-        self._flush = True
+        self.hook.flush = True
 
     def forget(self, pa: int) -> None:
         """Forget what this processor decoded from the frame at pa."""
@@ -134,14 +134,18 @@ class Cpu:
         """Virtual time of this processor, ns since boot, exact to the block, in a trap too."""
         return self._zero - self._blocks[0] * NS_PER_BLOCK
 
-    def spend(self, ns: int) -> None:
-        """Let ns of virtual time pass on this processor."""
-        left = self._blocks[0] - ns // NS_PER_BLOCK
+    def spend(self, ns: int) -> int:
+        """Let ns of virtual time pass on this processor; now() as it was before."""
+        blocks = self._blocks
+        n = blocks[0]
+        was = self._zero - n * NS_PER_BLOCK
+        left = n - ns // NS_PER_BLOCK
         if left >= 0 and not ns % NS_PER_BLOCK:
-            self._blocks[0] = left
+            blocks[0] = left
         else:
             self._zero += ns
             self.setuntil(self._until)
+        return was
 
     # The machine's side
 
@@ -168,8 +172,8 @@ class Cpu:
         True: the time is up (or a stop was requested), and ``current`` is where user mode was left.
         False: the service returned None.
         """
-        self.current = regs
-        self._flush = True  # Unicorn's TLB grows only when it is flushed
+        self.hook.current = regs
+        self.hook.flush = True  # Unicorn's TLB grows only when it is flushed
         self.setuntil(until)
         self._taketrap()  # left by an exception, if any
         self._fence = None
@@ -179,9 +183,9 @@ class Cpu:
                 new = self.service(*trap)
                 if new is None:
                     return False
-                self.current = new
+                self.hook.current = new
             self._emulate()
-            fenced, self._fenced = self._fenced, False
+            fenced, self.hook.apart = self.hook.apart, False
             if self._raised is not None:
                 raised, self._raised = self._raised, None
                 raise raised
@@ -189,19 +193,19 @@ class Cpu:
                 self._left = False
                 return False
             if not self._deferred():
-                self._lib.save(self._uc, self.current.handle)
-                self.current.settle()
+                self._lib.save(self._uc, self.hook.current.handle)
+                self.hook.current.settle()
                 if self.counter.take():
                     return True
                 if not fenced:
-                    raise UnicornError(f"emulation ended by itself at pc 0x{self.current.pc:x}")
+                    raise UnicornError(f"emulation ended by itself at pc 0x{self.hook.current.pc:x}")
 
     # emu.memory.Processor
 
     def grant(self, frame: int, execute: bool, write: bool) -> None:
         """From the next instruction on, let the frame be used like this."""
         self.settable(frame, execute, write)
-        self._flush = True
+        self.hook.flush = True
 
     def settable(self, frame: int, execute: bool, write: bool = True) -> None:
         """The same for a frame that no user address is mapped to: no TLB entry is involved."""
@@ -238,9 +242,9 @@ class Cpu:
         self._lib.check(self._lib.hook(self._uc, ctypes.byref(c_size_t()), *args), "uc_hook_add")
         self._hooks.append(hook)
 
-    def _hook(self, hook: Any, kind: int) -> None:
+    def _hook(self, hook: Any, kind: int, data: int | None = None) -> None:
         """Register a hook of another kind."""
-        args = kind, hook, None, 1, 0
+        args = kind, hook, data, 1, 0
         self._lib.check(self._lib.hook(self._uc, ctypes.byref(c_size_t()), *args), "uc_hook_add")
         self._hooks.append(hook)
 
@@ -253,7 +257,7 @@ class Cpu:
         def undefined(_uc: int) -> None:
             self._divert(x86.UNDEFINED)
 
-        self._hook(INTRHOOK(self._interrupthook()), HOOK_INTR)
+        self._hook(self.hook.callback, HOOK_INTR, self.hook.data)
         self._hook(INVALIDHOOK(self._invalid), HOOK_INSN_INVALID)
         self._insnhook(INHOOK(protection), INS_IN)
         self._insnhook(OUTHOOK(protection), INS_OUT)
@@ -265,24 +269,16 @@ class Cpu:
 
     def _emulate(self) -> None:
         """Run ``current`` until something stops emulation."""
-        regs, words, layout = self.current, self.current.words, self._layout
-        words[layout.cr3] = self._cr3
+        regs, words, layout = self.hook.current, self.hook.current.words, self._layout
         # uc_emu_start takes the arithmetic flags and D from this word, not from where they are kept.
         words[layout.flags] = regs.flags
-        self._lib.restore(self._uc, regs.handle)
-        if self._flush:
-            self._flushtlb()
+        self.hook.resume(regs)
         if self._fence is None:
             err = self.counter.start(words[layout.pc])
         else:
             err = self._tofence(self._fence, words[layout.pc])
         if err and self._raised is None:
             self._lib.check(err, f"uc_emu_start at pc 0x{words[layout.pc]:x}")
-
-    def _flushtlb(self) -> None:
-        """Forget every translation of an address."""
-        self._flush = False
-        self._lib.ctl(self._uc, CTL_TLB_FLUSH)
 
     def _tofence(self, end: int, pc: int) -> int:
         """Run, but stop at an instruction boundary close before the page at end.
@@ -292,7 +288,7 @@ class Cpu:
         instruction that really needs the next page is the one at pc.
         """
         self._fence = None
-        self._fenced = True
+        self.hook.apart = True
         stops = range(max(pc + 1, end - MAXINSN + 1), end + 1)
         self._lib.ctl(self._uc, CTL_EXITS, (c_uint64 * len(stops))(*stops), c_size_t(len(stops)))
         err = self.counter.start(pc)  # drops the code in which the stops are built in
@@ -302,90 +298,74 @@ class Cpu:
     def _taketrap(self) -> tuple[int, int] | None:
         """The trap that is to be served outside emulation, once."""
         trap, self._trap = self._trap, None
-        self._held = False
+        self.hook.held = False
         return trap
 
     def _deferred(self) -> bool:
         """Emulation was stopped, with the state saved, to go on differently."""
-        return self._held or self._fence is not None
+        return self.hook.held or self._fence is not None
 
-    def _resume(self, regs: Regs) -> None:
-        """In a hook: go on with regs."""
-        self.current = regs
-        regs.words[self._layout.cr3] = self._cr3
-        self._lib.restore(self._uc, regs.handle)
-        if self._flush:
-            self._flushtlb()
+    # What the interrupt hook leads to (emu.traphook.Handlers)
 
-    def _serve(self, trapno: int, ecode: int) -> None:
-        """In a hook, with the state saved: have the trap served and act on the answer."""
-        if self._fenced:
+    def ended(self, raised: BaseException | None) -> None:
+        """In a hook: leave emulation. run() raises what was raised, or returns False."""
+        self._raised = raised
+        self._left = raised is None
+        self.counter.leave()
+
+    def flushtlb(self) -> None:
+        """Forget every translation of an address."""
+        self.hook.flush = False
+        self._lib.ctl(self._uc, CTL_TLB_FLUSH)
+
+    def trapped(self, intno: int, isint: bool) -> Regs | None:
+        """In a hook, with the state saved: see to anything but a system call that is to be served at once."""
+        regs = self.hook.current
+        if intno == x86.PAGEFAULT and not isint:
+            return self._pagefault(regs)
+        if intno >= x86.EXIT:
+            return self._exit(regs, intno - x86.EXIT)
+        if not isint:
+            return self._exception(regs, intno)
+        if intno == x86.SYSCALL:
+            return self._serve(intno, 0)
+        return self._softint(regs, intno)
+
+    def _serve(self, trapno: int, ecode: int) -> Regs | None:
+        """In a hook, with the state saved: have the trap served; None if emulation is being left."""
+        if self.hook.apart:
             # Outside: the code in which the stops are built in can be dropped only in its own address space.
             self._trap = trapno, ecode
-            self._held = True
+            self.hook.held = True
             self.counter.leave()
-            return
+            return None
         new = self.service(trapno, ecode)
         if new is None:
-            self._left = True
-            self.counter.leave()
-        else:
-            self._resume(new)
+            self.ended(None)
+        return new
 
-    def _interrupthook(self) -> Callable[[int, int], None]:
-        """Unicorn's interrupt hook: INT n, most exceptions, and exits of the nested guest.
-
-        A closure, as every trap goes through it: what it needs each time is at hand.
-        """
-        save, uc, layout = self._lib.save, self._uc, self._layout
-        isintat, oldexception, serve, pagefault = layout.isint, layout.oldexception, self._serve, self._pagefault
-
-        def interrupt(_uc: int, intno: int) -> None:
-            try:
-                if self._held:
-                    return
-                regs = self.current
-                save(uc, regs.handle)
-                words = regs.words
-                isint = words[isintat]
-                words[isintat] = 0
-                words[oldexception] = NONE
-                if intno == x86.SYSCALL and isint:
-                    serve(x86.SYSCALL, 0)
-                elif intno == x86.PAGEFAULT and not isint:
-                    pagefault(regs)
-                elif intno >= x86.EXIT:
-                    self._exit(regs, intno - x86.EXIT)
-                elif isint:
-                    self._softint(regs, intno)
-                else:
-                    self._exception(regs, intno)
-            except BaseException as e:  # noqa: BLE001 run() raises it
-                self._fail(e)
-
-        return interrupt
-
-    def _exception(self, regs: Regs, no: int) -> None:
+    def _exception(self, regs: Regs, no: int) -> Regs | None:
         """A processor exception other than a page fault."""
         if no == x86.PROTECTION and self._opcode(regs).startswith(b"\x0f\x35"):  # SYSEXIT
-            self._serve(x86.UNDEFINED, 0)
-        else:
-            self._serve(no, regs.words[self._layout.errorcode])
+            return self._serve(x86.UNDEFINED, 0)
+        return self._serve(no, regs.words[self._layout.errorcode])
 
     def _invalid(self, _uc: int) -> bool:
         """Unicorn's hook for undefined instructions; the exception is dealt with."""
         try:
-            if not self._held:
-                regs = self.current
+            if not self.hook.held:
+                regs = self.hook.current
                 self._lib.save(self._uc, regs.handle)
                 regs.settle()
                 trapno = x86.UNDEFINED
                 if self._opcode(regs).startswith(b"\xf1"):  # INT1, which Unicorn does not know
                     regs.pc += self._prefixes(regs) + 1
                     trapno = x86.DEBUG
-                self._serve(trapno, 0)
+                new = self._serve(trapno, 0)
+                if new is not None:
+                    self.hook.resume(new)
         except BaseException as e:  # noqa: BLE001 run() raises it
-            self._fail(e)
+            self.ended(e)
         return True
 
     def _divert(self, trapno: int) -> int:
@@ -395,75 +375,68 @@ class Cpu:
         it cannot change memory; its registers are not used.
         """
         try:
-            if not self._held:
+            if not self.hook.held:
                 self._hold()
                 self._trap = trapno, 0
         except BaseException as e:  # noqa: BLE001 run() raises it
-            self._fail(e)
+            self.ended(e)
         return 0
 
     def _hold(self) -> None:
         """In the middle of a block: save the state and let nothing that still runs count."""
-        self._lib.save(self._uc, self.current.handle)
-        self.current.settle()
-        self._held = True
+        self._lib.save(self._uc, self.hook.current.handle)
+        self.hook.current.settle()
+        self.hook.held = True
         svm.regwrite(self._lib, self._uc, REG_CR3, NOWHERE)
-        self.counter.leave()
-
-    def _fail(self, e: BaseException) -> None:
-        """In a hook: carry an exception out of emulation."""
-        self._raised = e
         self.counter.leave()
 
     # Traps
 
     def _prefixes(self, regs: Regs) -> int:
         """How many prefixes the instruction at pc has."""
-        code = self.memory.code(self._cr3, regs.pc, MAXINSN)
+        code = self.memory.code(self.hook.cr3, regs.pc, MAXINSN)
         return len(code) - len(code.lstrip(rmw.PREFIXES))
 
     def _opcode(self, regs: Regs) -> bytes:
         """The instruction at pc without its prefixes, as far as it can be read."""
-        return self.memory.code(self._cr3, regs.pc, MAXINSN).lstrip(rmw.PREFIXES)
+        return self.memory.code(self.hook.cr3, regs.pc, MAXINSN).lstrip(rmw.PREFIXES)
 
-    def _softint(self, regs: Regs, n: int) -> None:
+    def _softint(self, regs: Regs, n: int) -> Regs | None:
         """INT3, or an INT n or INTO through a gate that ring 3 may not use. Source: pc/trap.c:trapinit0."""
         if n == x86.BREAKPOINT:
-            self._serve(n, 0)
-        else:
-            into = n == x86.OVERFLOW and self.memory.code(self._cr3, regs.pc - 1, 1) == b"\xce"
-            regs.pc -= 1 if into else 2
-            self._serve(x86.PROTECTION, n << x86.EC_VECTOR | x86.EC_IDT)
+            return self._serve(n, 0)
+        into = n == x86.OVERFLOW and self.memory.code(self.hook.cr3, regs.pc - 1, 1) == b"\xce"
+        regs.pc -= 1 if into else 2
+        return self._serve(x86.PROTECTION, n << x86.EC_VECTOR | x86.EC_IDT)
 
-    def _pagefault(self, regs: Regs) -> None:
+    def _pagefault(self, regs: Regs) -> Regs | None:
         """A page fault, with the address and error code of a 386."""
         words, layout = regs.words, self._layout
         ecode = words[layout.errorcode]
         addr = self._cr2 = words[layout.cr2]
         pc = words[layout.pc]
         if not ecode & x86.PF_WRITE:
-            if not addr & 0xFFF and addr - (pc & 0xFFFFF000) == 0x1000 and not self._fenced:
+            if not addr & 0xFFF and addr - (pc & 0xFFFFF000) == 0x1000 and not self.hook.apart:
                 self._fence = addr
                 self.counter.leave()
-                return
-            if ecode == x86.PF_USER and rmw.writes(self.memory.code(self._cr3, pc, MAXINSN), regs, addr):
+                return None
+            if ecode == x86.PF_USER and rmw.writes(self.memory.code(self.hook.cr3, pc, MAXINSN), regs, addr):
                 ecode |= x86.PF_WRITE
             elif not ecode & x86.PF_USER and self._opcode(regs).startswith(b"\xcf"):
                 # IRET with NT set reads the back link of a task that does not exist.
-                self._serve(x86.TASK, 0)
-                return
+                return self._serve(x86.TASK, 0)
         self._missed += 1
         if self._missed >= self._room:
             self._grow()
-        self._serve(x86.PAGEFAULT, ecode)
+        return self._serve(x86.PAGEFAULT, ecode)
 
     def _grow(self) -> None:
         """Let the TLB grow at once: the next tick, which flushes it too, may be a million blocks away."""
         self._missed = 0
         self._room = min(2 * self._room, LASTGROWTH)
-        self._flush = True
+        self.hook.flush = True
 
-    def _exit(self, regs: Regs, code: int) -> None:
+    def _exit(self, regs: Regs, code: int) -> Regs:
         """An exit of the nested guest: things that the user never sees."""
         if code == x86.EXIT_NPF:
             self._nestedfault(regs)
@@ -474,7 +447,7 @@ class Cpu:
             regs.pc += self._prefixes(regs) + 2
         else:
             raise UnicornError(f"exit 0x{code:x} of the nested guest at pc 0x{regs.pc:x}")
-        self._resume(regs)
+        return regs
 
     def _rdtsc(self, regs: Regs) -> None:
         # one counter for all: what is read later, by whatever processor, is more
@@ -498,7 +471,7 @@ class Cpu:
                 self.memory.store(self, frame)
                 return
         raise UnicornError(
-            f"processor {self.machno}: page tables at 0x{self._cr3:x} lead to physical address 0x{pa:x} "
+            f"processor {self.machno}: page tables at 0x{self.hook.cr3:x} lead to physical address 0x{pa:x} "
             f"(pc 0x{regs.pc:x}, nested fault 0x{why:x})"
         )
 
@@ -506,7 +479,7 @@ class Cpu:
         """Drop what was translated from the frame, which the instructions at pc are about to execute."""
         self._stale.discard(frame)
         for va in (regs.pc & 0xFFFFF000, (regs.pc & 0xFFFFF000) + 0x1000):
-            pa = self.memory.walk(self._cr3, va & 0xFFFFFFFF)
+            pa = self.memory.walk(self.hook.cr3, va & 0xFFFFFFFF)
             if pa is not None and pa >> 12 == frame:
                 self._lib.ctl(self._uc, CTL_TB_REMOVE, c_uint64(va), c_uint64(va + 0x1000))
                 return

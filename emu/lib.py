@@ -156,7 +156,8 @@ class Lib:
         self._strerror.restype = ctypes.c_char_p
         version = int(fast.uc_version(None, None))  # major, minor, patch, extra: a byte each
         self.release: str = ".".join(str(version >> shift & 0xFF) for shift in (24, 16, 8))
-        self.stopaddress: int = ctypes.cast(slow.uc_emu_stop, c_void_p).value or 0
+        called = fast.uc_emu_stop, fast.uc_context_save, fast.uc_context_restore
+        self.stopaddress, self.saveaddress, self.restoreaddress = (ctypes.cast(f, c_void_p).value or 0 for f in called)
         if native is not None:
             check = getattr(fast, "helper_check_exit_request_x86_64", None)
             CFUNCTYPE(None, c_void_p, c_void_p)(native.bind)(

@@ -214,12 +214,12 @@ class Machine:
             raise MachineError(f"{what}: {e.strerror}") from None
 
     def _service(self, n: int) -> Service:
-        k = self.kernel
-        dispatch = k.procs.dispatch
+        machs = self.kernel.machs
+        dispatch = self.kernel.procs.dispatch
 
         def service(no: int, ecode: int) -> Regs | None:
             # the kernel's Regs are those that newregs() made
-            return dispatch(k.machs[n], (no, ecode))
+            return dispatch(machs[n], no, ecode)
 
         return service  # type: ignore[return-value]
 

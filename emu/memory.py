@@ -10,10 +10,10 @@ no-execute everywhere, the first execution on a processor is a nested fault, and
 A processor's stores to code of its own Unicorn sees itself.
 """
 
-from struct import Struct
 from typing import Final, Protocol
 
 from emu import svm
+from emu.mmu import mmu
 
 MIN: Final = 4 * 1024 * 1024
 MAX: Final = svm.MAXRAM
@@ -46,6 +46,7 @@ class Memory:
         self._map = svm.ram(size)
         self.buf = memoryview(self._map)
         self.words: memoryview[int] = self.buf.cast("I")
+        self.translate = mmu(self._map).translate
         self.executed: dict[int, int] = {}  # frame -> set of processors that may execute it, as bits
         self.tables: set[int] = set()
         self.stamp = -1  # what RDTSC gave last on any processor; it is here as processors share nothing else
@@ -78,15 +79,10 @@ class Memory:
             self.forget(pa >> 12)
         self.buf[pa : pa + len(data)] = data
 
-    def unpack(self, fmt: Struct, pa: int) -> tuple[int, ...]:
-        """The numbers that fmt finds at pa, within a frame."""
-        return fmt.unpack_from(self.buf, pa)
-
-    def pack(self, fmt: Struct, pa: int, *values: int) -> None:
-        """Store numbers as fmt lays them out at pa, within a frame."""
+    def changing(self, pa: int) -> None:
+        """The frame at pa is about to be changed in buf."""
         if pa >> 12 in self.executed:
             self.forget(pa >> 12)
-        fmt.pack_into(self.buf, pa, *values)
 
     def table(self, pa: int) -> None:
         """The frame at pa is about to serve as a page directory or page table.

@@ -65,7 +65,7 @@ class PlainCpu(Cpu):
     def stale(self, frame: int) -> None:
         """What was translated from the frame must be dropped before the guest goes on."""
         super().stale(frame)
-        self._flush = True
+        self.hook.flush = True
 
     # Setting up
 
@@ -128,21 +128,21 @@ class PlainCpu(Cpu):
             try:
                 pc, size = block.contents.pc, block.contents.size
                 for va in {pc & 0xFFFFF000, pc + size - 1 & 0xFFFFF000}:
-                    pa = self.memory.walk(self._cr3, va)
+                    pa = self.memory.walk(self.hook.cr3, va)
                     if pa is not None and not self.memory.executed.get(pa >> 12, 0) >> self.machno & 1:
                         self.memory.execute(self, pa >> 12)
             except BaseException as e:  # noqa: BLE001 run() raises it
-                self._fail(e)
+                self.ended(e)
 
         def identify(_uc: int) -> int:
             try:
-                if not self._held:
+                if not self.hook.held:
                     self._hold()
-                    regs = self.current
+                    regs = self.hook.current
                     regs.ax, regs.bx, regs.cx, regs.dx = cpuid(regs.ax)
                     regs.pc += self._prefixes(regs) + 2
             except BaseException as e:  # noqa: BLE001 run() raises it
-                self._fail(e)
+                self.ended(e)
             return 1
 
         self._hook(EDGEHOOK(generated), HOOK_EDGE_GENERATED)
@@ -150,16 +150,16 @@ class PlainCpu(Cpu):
 
     # Traps
 
-    def _flushtlb(self) -> None:
+    def flushtlb(self) -> None:
+        """Forget every translation of an address, and of a frame that has become stale."""
         if self._stale:
             self._stale.clear()
             self._lib.ctl(self._uc, CTL_TB_FLUSH)
-        super()._flushtlb()
+        super().flushtlb()
 
-    def _exception(self, regs: Regs, no: int) -> None:
+    def _exception(self, regs: Regs, no: int) -> Regs | None:
         """As of every Cpu, but RDTSC comes as a protection violation."""
         if no == x86.PROTECTION and self._opcode(regs).startswith(b"\x0f\x31"):
             self._rdtsc(regs)
-            self._resume(regs)
-        else:
-            super()._exception(regs, no)
+            return regs
+        return super()._exception(regs, no)

@@ -3,7 +3,6 @@
 :mod:`emu` implements these on Unicorn; the tests implement them on plain memory.
 """
 
-from struct import Struct
 from typing import Protocol
 
 
@@ -11,8 +10,9 @@ class Memory(Protocol):
     """Physical memory: one buffer, shared by all processors.
 
     ``words`` is the same memory as 32-bit words and is for page directories and tables only.
-    Frames that may hold code are changed through the methods alone: a 386 keeps its
-    instruction fetch coherent with such writes, the emulated one has to be told.
+    ``buf`` is the same as bytes. Frames that may hold code are changed through the methods, or
+    after changing(): a 386 keeps its instruction fetch coherent with such writes, the emulated
+    one has to be told.
     """
 
     @property
@@ -22,6 +22,10 @@ class Memory(Protocol):
     @property
     def words(self) -> "memoryview[int]":
         """All of memory as 32-bit words (format "I"); index is physical address / 4."""
+
+    @property
+    def buf(self) -> "memoryview[int]":
+        """All of memory as bytes."""
 
     def zero(self, pa: int) -> None:
         """Clear the frame at pa."""
@@ -35,11 +39,14 @@ class Memory(Protocol):
     def write(self, pa: int, data: "bytes | bytearray | memoryview[int]") -> None:
         """Store data at pa; it does not cross a frame boundary."""
 
-    def unpack(self, fmt: Struct, pa: int) -> tuple[int, ...]:
-        """The numbers that fmt finds at pa, within a frame."""
+    def changing(self, pa: int) -> None:
+        """The frame at pa is about to be changed in buf."""
 
-    def pack(self, fmt: Struct, pa: int, *values: int) -> None:
-        """Store numbers as fmt lays them out at pa, within a frame."""
+    def translate(self, pdb: int, va: int, write: bool) -> int:
+        """Physical address of va by the page directory at pdb, for the kernel to read or write there.
+
+        -1 if the access would fault, or if there is an A or D bit to set first.
+        """
 
     def table(self, pa: int) -> None:
         """The frame at pa is about to serve as a page directory or page table."""
@@ -128,5 +135,5 @@ class Cpu(Protocol):
     def now(self) -> int:
         """Virtual time of this processor, ns since boot."""
 
-    def spend(self, ns: int) -> None:
-        """Let ns of virtual time pass on this processor."""
+    def spend(self, ns: int) -> int:
+        """Let ns of virtual time pass on this processor; now() as it was before."""

@@ -128,6 +128,7 @@ class Kernel:
         self.procs = Procs(self)
         self.traps = trap.Traps(self, systab())
         self.procs.trap = self.traps.trap
+        self.procs.syscall = self.traps.syscall
 
     # Observation
 

@@ -77,7 +77,9 @@ SDead, SUser = 10, 13
 
 PROFNS = 113_000_000  # period of the profiling clock, prime to the tick (port/devproc.c:procinit)
 
-CLOCK = -1  # trap number of the clock interrupt, as dispatch() delivers it
+# Trap numbers as dispatch() delivers them
+CLOCK = -1  # the clock interrupt
+VectorSYSCALL = 64
 
 
 class Procs:
@@ -103,7 +105,9 @@ class Procs:
         self.proctrace: Callable[[Proc, int], None] | None = None  # who listens to /proc/trace
         self.paused = False
         self.rng: random.Random | None = None  # draws the next process, instead of the queues' order
-        self.trap: Callable[[int, int], None]  # serves a trap of the current process (kernel.trap)
+        # What serve a trap of the current process and a system call (kernel.trap)
+        self.trap: Callable[[int, int], None]
+        self.syscall: Callable[[], None]
 
     # The table
 
@@ -195,11 +199,14 @@ class Procs:
         up = self.k.up
         assert up is not None
         hub = self.hub
-        trap = self.trap
+        trap, syscall = self.trap, self.syscall
         while True:
             up.inkernel = False
             no, ecode = hub.switch()
-            trap(no, ecode)
+            if no == VectorSYSCALL:  # its gate leads past trap()
+                syscall()
+            else:
+                trap(no, ecode)
 
     def kproc(self, name: str, func: Callable[[], None]) -> Proc:
         """Make a kernel process. Source: port/proc.c:kproc."""
@@ -223,10 +230,10 @@ class Procs:
         self.ready(p)
         return p
 
-    def dispatch(self, m: Mach, trap: tuple[int, int] | None = None) -> Regs | None:
+    def dispatch(self, m: Mach, trapno: int | None = None, ecode: int = 0) -> Regs | None:
         """Run the kernel on processor m until a process goes to user mode: its registers.
 
-        None if there is nothing to run, or m has used up its turn inside the kernel. ``trap`` is what
+        None if there is nothing to run, or m has used up its turn inside the kernel. The trap is what
         brought m's process out of user mode. Runs on the hub. Source: port/proc.c:schedinit, sched.
         """
         k = self.k
@@ -258,19 +265,19 @@ class Procs:
                 m.proc = k.up = p
                 k.mmu.mmuswitch(p)
             if not p.inkernel:
-                if trap is None:
+                if trapno is None:
                     if cpu.now() < m.nexttick:
                         return p.regs
-                    trap = (CLOCK, 0)
+                    trapno, ecode = CLOCK, 0
                 p.inkernel = True
             elif cpu.now() >= m.until:
                 return None
             g = p.greenlet
             assert g is not None
             m.splhi = False
-            if trap is not None:
-                g.switch(trap)
-                trap = None
+            if trapno is not None:
+                g.switch(trapno, ecode)
+                trapno = None
             else:
                 g.switch()
             if self.paused:

@@ -21,7 +21,7 @@ from kernel.error import ERRMAX, Ebadarg, Error, Panic
 from kernel.event import FaultEvent, NoteEvent, SyscallEvent
 from kernel.fault import checkpages, fault, okaddr, seg, validaddr
 from kernel.mem import BY2PG, BY2WD, MS2HZ, USTKTOP
-from kernel.proc import CLOCK
+from kernel.proc import CLOCK, VectorSYSCALL
 from kernel.qlock import qlock, qunlock
 from kernel.segment import segclock, segname
 from kernel.syscallfmt import syscallfmt, sysretfmt
@@ -38,7 +38,6 @@ VectorPF = 14
 VectorCERR = 16
 VectorSIMD = 19
 VectorPIC = 32  # the clock's
-VectorSYSCALL = 64
 
 MASK64 = (1 << 64) - 1
 
@@ -93,7 +92,10 @@ UFLAGSAT = 16  # flags among the words
 UDSEL, UESEL = 0x1B, 0x23
 
 SYSARGS = struct.Struct(f"<{MAXSYSARG}I")
+LASTPAGE = USTKTOP - BY2PG  # of the stack
+LASTARGS = USTKTOP - MAXSYSARG * BY2WD - BY2WD
 TOSTIMES = struct.Struct("<QqI")  # kcycles, pcycles, pid
+CYCLES = struct.Struct("<Q")
 
 
 def packureg(up: Proc) -> bytes:
@@ -131,17 +133,13 @@ class Traps:
         self.systab = systab
 
     def trap(self, no: int, ecode: int) -> None:
-        """Serve a trap of the current process from user mode. Source: pc/trap.c:trap."""
-        if no == VectorSYSCALL:
-            self.syscall()
-            return
+        """Serve a trap of the current process from user mode, not a system call. Source: pc/trap.c:trap."""
         k = self.k
         up = k.up
         assert up is not None and up.regs is not None
         cpu = k.m.cpu
         up.trapno, up.ecode = VectorPIC if no == CLOCK else no, ecode
-        up.kentry = cpu.now()
-        cpu.spend(TRAPNS)
+        up.kentry = cpu.spend(TRAPNS)
         clockintr = False
         if no == VectorPF:
             self.fault386(up, ecode)
@@ -269,8 +267,7 @@ class Traps:
         up = k.up
         assert up is not None and up.regs is not None
         m = k.m
-        up.kentry = m.cpu.now()
-        m.cpu.spend(TRAPNS)
+        up.kentry = m.cpu.spend(TRAPNS)
         m.syscall += 1
         k.nsyscall += 1
         up.insyscall = 1
@@ -286,7 +283,7 @@ class Traps:
         start = 0
         call = self.systab.get(nr)
         try:
-            if sp < USTKTOP - BY2PG or sp > USTKTOP - MAXSYSARG * BY2WD - BY2WD:
+            if sp < LASTPAGE or sp > LASTARGS:
                 validaddr(k, sp, MAXSYSARG * BY2WD + BY2WD, False)
             args = up.s = uunpack(k, SYSARGS, sp + BY2WD, "syscall")
             if up.procctl == Proc_tracesyscall:
@@ -354,8 +351,10 @@ class Traps:
         pa = uframe(k, KCYCLES, True, "kexit")  # one read-modify-write: a missing page is a write fault
         t = k.m.cpu.now()
         mem = k.mem
-        kcycles = mem.words[pa >> 2] | mem.words[(pa >> 2) + 1] << 32
-        mem.pack(TOSTIMES, pa, kcycles + t - up.kentry & MASK64, t + up.pcycles, up.pid)
+        mem.changing(pa)
+        buf = mem.buf
+        (kcycles,) = CYCLES.unpack_from(buf, pa)
+        TOSTIMES.pack_into(buf, pa, kcycles + t - up.kentry & MASK64, t + up.pcycles, up.pid)
         if k.checking:
             k.checkchanged()
 

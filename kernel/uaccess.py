@@ -20,22 +20,15 @@ if TYPE_CHECKING:
 
 WORD = Struct("<I")
 
-READABLE = PTEVALID | PTEACCESSED
-WRITABLE = PTEVALID | PTEWRITE | PTEACCESSED | PTEDIRTY
-
 
 def uframe(k: Kernel, addr: int, write: bool, fn: str) -> int:
     """Physical address of user address addr, faulted in for the access; sets the A and D bits as the 386 does."""
     up = k.up
     assert up is not None
     if up.mmupdb is not None and addr < USTKTOP:
-        w = k.mem.words
-        pde = w[(up.mmupdb.pa >> 2) + (addr >> 22)]
-        if pde & READABLE == READABLE:
-            pte = w[(pde >> 12 << 10) + (addr >> 12 & 0x3FF)]
-            want = WRITABLE if write else READABLE
-            if pte & want == want:
-                return (pte & ~0xFFF) + (addr & 0xFFF)
+        pa = k.mem.translate(up.mmupdb.pa, addr, write)
+        if pa >= 0:
+            return pa
     return uwalk(k, addr, write, fn)
 
 
@@ -96,7 +89,7 @@ def ufetch(k: Kernel, addr: int, n: int, fn: str = "memmove") -> bytes:
 def uunpack(k: Kernel, fmt: Struct, addr: int, fn: str) -> tuple[int, ...]:
     """The numbers that fmt finds at user address addr."""
     if (addr & PGMASK) + fmt.size <= BY2PG:
-        return k.mem.unpack(fmt, uframe(k, addr, False, fn))
+        return fmt.unpack_from(k.mem.buf, uframe(k, addr, False, fn))
     return fmt.unpack(ufetch(k, addr, fmt.size, fn))
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from struct import Struct
 from typing import ClassVar
 
+from emu.mmu import PythonMmu
 from kernel.chan import Chan
 from kernel.chandat import Data, Path
 from kernel.dat import Conf, Image, Mach, Page, Proc, Qid, Ready, Running, Segment
@@ -36,8 +36,10 @@ class PlainMemory:
     def __init__(self, size: int) -> None:
         self._map = mmap.mmap(-1, size)
         self._bytes = memoryview(self._map)
+        self.buf = self._bytes
         self._words = self._bytes.cast("I")
         self._size = size
+        self.translate = PythonMmu(self._words).translate
         self.dirty: set[int] = set()
         self.tables: set[int] = set()
 
@@ -66,11 +68,8 @@ class PlainMemory:
         self._bytes[pa : pa + n] = data
         self.dirty.add(pa & -BY2PG)
 
-    def unpack(self, fmt: Struct, pa: int) -> tuple[int, ...]:
-        return fmt.unpack(self.read(pa, fmt.size))
-
-    def pack(self, fmt: Struct, pa: int, *values: int) -> None:
-        self.write(pa, fmt.pack(*values))
+    def changing(self, pa: int) -> None:
+        self.dirty.add(pa & -BY2PG)
 
     def table(self, pa: int) -> None:
         self.tables.add(pa)
@@ -166,8 +165,10 @@ class PlainCpu:
     def now(self) -> int:
         return self.ns
 
-    def spend(self, ns: int) -> None:
+    def spend(self, ns: int) -> int:
+        was = self.ns
         self.ns += ns * self.scale if ns < SMALL else ns
+        return was
 
 
 class PlainDev(Dev):

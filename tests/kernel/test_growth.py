@@ -99,7 +99,7 @@ def links(rig: ProcRig, n: int) -> None:
 def objects() -> Counter[str]:
     """The kernel's objects by class, but what is kept of files that others removed: one for each inode number."""
     gc.collect()
-    names = Counter(type(o).__name__ for o in gc.get_objects() if type(o).__module__.startswith("kernel."))
+    names = Counter(type(o).__name__ for o in gc.get_objects() if str(type(o).__module__).startswith("kernel."))
     del names["Ident"]
     return names
 

@@ -377,11 +377,11 @@ class Workload(PlainKernel):
             todo = program.next
             cpu.spend(ACCESSNS)
             if callable(todo):
-                self.procs.dispatch(m, (KCALL, 0))
+                self.procs.dispatch(m, KCALL)
                 continue
             err = self.access(m, program, *todo)
             if err is not None:
-                self.procs.dispatch(m, (VectorPF, err))
+                self.procs.dispatch(m, VectorPF, err)
 
     def access(self, m: Mach, program: Program, va: int, v: int | None) -> int | None:
         """One load or store; the error code if it faults. A forbidding TLB entry is looked up again, as on a 386."""
