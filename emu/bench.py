@@ -38,7 +38,7 @@ class Work:
 
 
 WORKS: Final = (
-    Work("null system call", ("syscalls",), 1000, 31000, rivals.bareloop("calls"), ("qiling",)),
+    Work("null system call", ("syscalls",), 1000, 101_000, rivals.bareloop("calls"), ("qiling",)),
     Work("zero-fill fault", ("touch",), 100, 8100, rivals.bareloop("faults")),
     Work("zero-fill, copy, remap", ("cow",), 100, 4100, rivals.bareloop("copies")),
     Work("sieve over 4 MB", ("sieve", "4000000"), 1, 5, rivals.bareprogram, (QEMU,)),
