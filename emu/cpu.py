@@ -186,11 +186,11 @@ class Cpu:
                 self.hook.current = new
             self._emulate()
             fenced, self.hook.apart = self.hook.apart, False
+            left, self._left = self._left, False
             if self._raised is not None:
                 raised, self._raised = self._raised, None
                 raise raised
-            if self._left:
-                self._left = False
+            if left:
                 return False
             if not self._deferred():
                 self._lib.save(self._uc, self.hook.current.handle)
@@ -309,8 +309,10 @@ class Cpu:
 
     def ended(self, raised: BaseException | None) -> None:
         """In a hook: leave emulation. run() raises what was raised, or returns False."""
-        self._raised = raised
-        self._left = raised is None
+        if raised is None:
+            self._left = True
+        else:
+            self._raised = raised
         self.counter.leave()
 
     def flushtlb(self) -> None:

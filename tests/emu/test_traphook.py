@@ -101,6 +101,23 @@ def test_what_the_service_raises_run_raises(kind: counter.Kind, what: type[BaseE
 
 
 @both
+def test_an_exception_is_not_forgotten_when_emulation_ends_for_another_reason_too(kind: counter.Kind) -> None:
+    """Of another hook, before the system call that ends emulation."""
+    with bare(kind) as b:
+
+        def policy(b: Bare, _trap: Trap) -> Regs | None:
+            b.cpu.ended(ValueError("first"))
+            return None
+
+        b.policy = policy
+        with pytest.raises(ValueError, match="first"):
+            b.run(b.regs(CODE))
+        b.policy = lambda b, trap: b.cpu.current if trap.trapno == x86.SYSCALL else None
+        assert not b.run(b.regs(CODE))
+        assert [t.trapno for t in b.traps] == [x86.SYSCALL, x86.SYSCALL, x86.PAGEFAULT]
+
+
+@both
 def test_what_is_no_regs_is_told(kind: counter.Kind) -> None:
     with bare(kind) as b:
         b.policy = lambda _b, _trap: "nothing to run"  # type: ignore[return-value,assignment]
