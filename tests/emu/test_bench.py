@@ -48,6 +48,18 @@ def test_ratio_is_the_median_of_the_rounds_with_its_spread() -> None:
     assert [other.lowest, other.ratio, other.highest] == pytest.approx([1, 2, 3])
 
 
+def test_of_several_tries_in_a_round_the_lowest_counts() -> None:
+    slow = iter([3.0, 1.0, 2.0, 2.0, 8.0, 4.0])
+
+    def ours(words: Sequence[str]) -> float:
+        return 1.0 if words[-1] == "0" else 1.0 + next(slow) * int(words[-1])
+
+    work = Work("w", ("g",), 0, 100, steady(1), tries=3)
+    row = bench.measure(work, {"p9emu": ours, "bare": steady(1)}, rounds=2, tries=work.tries)
+    other = row.rivals["bare"]
+    assert [other.lowest, other.highest] == pytest.approx([1, 2])
+
+
 REPORT = Report(
     rows=[
         Row("null system call", "syscalls", 4.5, {"bare": Rival(0.5, 9, 8, 10)}),
