@@ -3,7 +3,7 @@
 Each row runs a guest on the whole machine and its rivals (:mod:`emu.rivals`) by turns, a few operations and many.
 The cost of one operation is the difference of the two, so start-up is not in it. Processor time counts, not the
 clock on the wall. A ratio is taken in each round; the median of the rounds is what to quote, with the lowest and the
-highest. The times are of this host, at this moment.
+highest. Where the host is uneven it is the ratio of the means. The times are of this host, at this moment.
 
 More tables tell how costs grow (:mod:`emu.scaling`, :mod:`emu.curves`), whether what the commit says of itself holds
 (:mod:`emu.claims`), what a start costs (:mod:`emu.startup`), and Go's tests (:mod:`emu.gotests`).
@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 from typing import Final
 
 from emu import claims, curves, gotests, rivals, scaling, startup
@@ -23,6 +23,7 @@ from emu.rivals import QEMU, Run
 
 ROUNDS: Final = 7
 QUICK: Final = 3
+UNEVEN: Final = 4  # times as many rounds where the host is uneven
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Work:
     many: int
     bare: Run
     others: Sequence[str] = ()
-    lowest: bool = False  # compare the lowest costs, as the host's processor has slow and fast times for such code
+    uneven: bool = False  # the host's processor has slow and fast times for such code: means are compared, not medians
 
 
 WORKS: Final = (
@@ -57,11 +58,11 @@ def measure(work: Work, contenders: dict[str, Run], rounds: int) -> Row:
             costs[name].append(max(many - few, 1e-9) * 1e6 / (work.many - work.few))
     ours = costs.pop("p9emu")
     others = {}
-    typical = min if work.lowest else median
+    typical = fmean if work.uneven else median
     for name, theirs in costs.items():
         ratio, lowest, highest = ratios(ours, theirs)
-        if work.lowest:
-            ratio = min(ours) / min(theirs)
+        if work.uneven:
+            ratio = sum(ours) / sum(theirs)
         others[name] = Rival(typical(theirs), ratio, lowest, highest)
     return Row(work.name, " ".join(work.guest), typical(ours), others)
 
@@ -106,5 +107,5 @@ def beside(rounds: int) -> list[Row]:
         for w in WORKS:
             contenders = {"p9emu": rivals.p9emu, "bare": w.bare}
             contenders |= {name: installed[name] for name in w.others if name in installed}
-            rows.append(measure(w, contenders, rounds))
+            rows.append(measure(w, contenders, rounds * UNEVEN if w.uneven else rounds))
     return rows
