@@ -7,7 +7,6 @@ root and the current directory at their own paths, and /tmp, a directory of its 
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -136,6 +135,8 @@ def goroot() -> str | None:
     """The Go root: GOROOT, which go test sets, else what the go command says."""
     root = os.environ.get("GOROOT")
     if not root and shutil.which("go"):
+        import subprocess  # takes longer than all else here; go test sets GOROOT
+
         try:
             root = subprocess.run(["go", "env", "GOROOT"], capture_output=True, text=True, timeout=10).stdout.strip()
         except (OSError, subprocess.TimeoutExpired):
