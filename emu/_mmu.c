@@ -101,13 +101,10 @@ static int
 exec(PyObject *m)
 {
 	PyObject *type = PyType_FromSpec(&spec);
+	int err = type == NULL ? -1 : PyModule_AddType(m, (PyTypeObject *)type);
 
-	if(type == NULL || PyModule_AddObjectRef(m, "Mmu", type) < 0){
-		Py_XDECREF(type);
-		return -1;
-	}
-	Py_DECREF(type);
-	return 0;
+	Py_XDECREF(type);
+	return err;
 }
 
 static PyModuleDef_Slot moduleslots[] = {

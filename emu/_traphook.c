@@ -23,7 +23,6 @@ typedef struct {
 	uint32_t pdb;
 	char flush, held, apart;	/* cr3, flush, held, apart of emu/traphook.py */
 	PyObject *service, *trapped, *ended, *flushtlb;
-	PyObject *number, *zero;	/* SYSCALL and 0 */
 	void *uc;
 	Copy *save, *restore;
 	Py_ssize_t isint, oldexception, cr3;	/* indices of words in the state */
@@ -91,28 +90,25 @@ end(Hook *h)
 	Py_XDECREF(traceback);
 }
 
-/* Serve a trap whose state was saved. */
+/*
+ * Serve a trap whose state was saved. A system call goes straight to the service: by way of trapped() it
+ * would take 6 % longer.
+ */
 static void
 serve(Hook *h, uint32_t intno, uint32_t isint)
 {
-	PyObject *new, *no, *args[2];
-	int call;
+	PyObject *new = NULL, *args[2];
+	int call = intno == SYSCALL && isint && !h->apart;
 
-	call = intno == SYSCALL && isint && !h->apart;
-	if(call){
-		args[0] = h->number;
-		args[1] = h->zero;
-		new = PyObject_Vectorcall(h->service, args, 2, NULL);
-	}else{
-		no = PyLong_FromUnsignedLong(intno);
-		args[0] = no;
-		args[1] = isint ? Py_True : Py_False;
-		new = no == NULL ? NULL : PyObject_Vectorcall(h->trapped, args, 2, NULL);
-		Py_XDECREF(no);
-	}
+	args[0] = PyLong_FromUnsignedLong(intno);
+	args[1] = call ? PyLong_FromLong(0) : PyBool_FromLong(isint);
+	if(args[0] != NULL && args[1] != NULL)
+		new = PyObject_Vectorcall(call ? h->service : h->trapped, args, 2, NULL);
 	if(new == NULL || (new == Py_None ? call : resume(h, new) < 0))
 		end(h);
 	Py_XDECREF(new);
+	Py_XDECREF(args[0]);
+	Py_XDECREF(args[1]);
 }
 
 static void
@@ -207,8 +203,6 @@ hook_clear(PyObject *self)
 	Py_CLEAR(h->trapped);
 	Py_CLEAR(h->ended);
 	Py_CLEAR(h->flushtlb);
-	Py_CLEAR(h->number);
-	Py_CLEAR(h->zero);
 	return 0;
 }
 
@@ -248,9 +242,7 @@ hook_init(PyObject *self, PyObject *args, PyObject *kwds)
 	h->uc = (void *)(uintptr_t)uc;
 	h->save = (Copy *)(uintptr_t)save;
 	h->restore = (Copy *)(uintptr_t)restore;
-	h->number = PyLong_FromLong(SYSCALL);
-	h->zero = PyLong_FromLong(0);
-	return h->number == NULL || h->zero == NULL ? -1 : 0;
+	return 0;
 }
 
 static PyMethodDef methods[] = {
@@ -293,13 +285,10 @@ static int
 exec(PyObject *m)
 {
 	PyObject *type = PyType_FromSpec(&spec);
+	int err = type == NULL ? -1 : PyModule_AddType(m, (PyTypeObject *)type);
 
-	if(type == NULL || PyModule_AddObjectRef(m, "Hook", type) < 0){
-		Py_XDECREF(type);
-		return -1;
-	}
-	Py_DECREF(type);
-	return 0;
+	Py_XDECREF(type);
+	return err;
 }
 
 static PyModuleDef_Slot moduleslots[] = {
