@@ -1,6 +1,6 @@
 /*
- * The kernel's way through a process's page tables, for emu/memory.py, which says what it does and has
- * the same in Python.
+ * The way through a process's page tables that kernel/uaccess.py:uwalk goes too, as far as there is nothing
+ * to do on it, for emu/memory.py: each system call and each trap needs it.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>

@@ -10,10 +10,11 @@ no-execute everywhere, the first execution on a processor is a nested fault, and
 A processor's stores to code of its own Unicorn sees itself.
 """
 
+from collections.abc import Callable
+from mmap import mmap
 from typing import Final, Protocol
 
 from emu import svm
-from emu.mmu import mmu
 
 MIN: Final = 4 * 1024 * 1024
 MAX: Final = svm.MAXRAM
@@ -36,6 +37,15 @@ class Processor(Protocol):
         """What was translated from the frame must be dropped before it is executed again."""
 
 
+def _translate(ram: mmap) -> Callable[[int, int, bool], int]:
+    """As of kernel.hw.Memory: in C, or none where the extension was not built."""
+    try:
+        from emu._mmu import Mmu
+    except ImportError:
+        return lambda pdb, va, write: -1
+    return Mmu(ram).translate
+
+
 class Memory:
     """Implements kernel.hw.Memory on one mapping of size bytes, a multiple of 4 MB up to 3 GB."""
 
@@ -46,7 +56,7 @@ class Memory:
         self._map = svm.ram(size)
         self.buf = memoryview(self._map)
         self.words: memoryview[int] = self.buf.cast("I")
-        self.translate = mmu(self._map).translate
+        self.translate = _translate(self._map)
         self.executed: dict[int, int] = {}  # frame -> set of processors that may execute it, as bits
         self.tables: set[int] = set()
         self.stamp = -1  # what RDTSC gave last on any processor; it is here as processors share nothing else

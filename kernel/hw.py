@@ -45,7 +45,8 @@ class Memory(Protocol):
     def translate(self, pdb: int, va: int, write: bool) -> int:
         """Physical address of va by the page directory at pdb, for the kernel to read or write there.
 
-        -1 if the access would fault, or if there is an A or D bit to set first.
+        -1 if the access would fault, if there is an A or D bit to set first, or if the memory cannot tell: the kernel
+        walks the tables itself then.
         """
 
     def table(self, pa: int) -> None:

@@ -1,7 +1,8 @@
-"""Translation for the kernel's own accesses, in C and in Python."""
+"""Translation for the kernel's own accesses: what the one in C does, and the kernel without it."""
 
 import mmap
 import struct
+from contextlib import closing
 from typing import Any, Final
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emu._mmu import Mmu as Native
-from emu.mmu import PythonMmu, mmu
+from emu.machine import Config, Machine
+from emu.memory import Memory
 from kernel.mem import PTEACCESSED, PTEDIRTY, PTEUSER, PTEVALID, PTEWRITE
 
 SIZE: Final = 64 * 1024
@@ -21,12 +23,27 @@ SEEN: Final = PTEVALID | PTEACCESSED
 FULL: Final = SEEN | PTEWRITE | PTEDIRTY | PTEUSER
 
 
+def expected(words: "memoryview[int]", pdb: int, va: int, write: bool) -> int:
+    """The same in Python."""
+    at, want = (pdb >> 2) + (va >> 22), SEEN
+    if at >= len(words) or words[at] & want != want:
+        return -1
+    at = (words[at] >> 12 << 10) + (va >> 12 & 0x3FF)
+    want |= (PTEWRITE | PTEDIRTY) if write else 0
+    if at >= len(words) or words[at] & want != want:
+        return -1
+    return words[at] & ~0xFFF | va & 0xFFF
+
+
 def both(pde: int, pte: int, pdb: int = PDB, va: int = VA) -> list[Any]:
     ram = mmap.mmap(-1, SIZE)
     struct.pack_into("<I", ram, PDB + (VA >> 22) * 4, pde)
     struct.pack_into("<I", ram, TABLE + (VA >> 12 & 0x3FF) * 4, pte)
-    either: list[Any] = [Native(ram), PythonMmu(memoryview(ram).cast("I"))]
-    return [[m.translate(pdb, va, write) for write in (False, True)] for m in either]
+    native, words = Native(ram), memoryview(ram).cast("I")
+    return [
+        [native.translate(pdb, va, write) for write in (False, True)],
+        [expected(words, pdb, va, write) for write in (False, True)],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -61,9 +78,10 @@ def test_both_say_the_same_of_any_tables(pde: int, pte: int, va: int) -> None:
 
 
 def test_the_one_in_c_is_taken() -> None:
+    translate: Any = Memory(4 << 20).translate
+    assert isinstance(translate.__self__, Native)
     ram = mmap.mmap(-1, SIZE)
-    m = mmu(ram)
-    assert isinstance(m, Native)
+    m = Native(ram)
     with pytest.raises(BufferError):
         ram.close()
     del m
@@ -80,3 +98,16 @@ def test_the_memory_cannot_be_exchanged() -> None:
     m = Native(mmap.mmap(-1, SIZE))
     with pytest.raises(TypeError, match="already"):
         m.__init__(mmap.mmap(-1, SIZE))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("guest", "args"), [("cow", ["4"]), ("notes", [])])
+def test_the_kernel_does_the_same_without_it(guest: str, args: list[str]) -> None:
+    def trace(native: bool) -> list[str]:
+        events: list[str] = []
+        with closing(Machine(Config(check=True), sink=lambda e: events.append(repr(e)))) as m:
+            if not native:
+                m.memory.translate = lambda pdb, va, write: -1
+            assert m.run(guest, args).status == 0
+        return events
+
+    assert trace(native=True) == trace(native=False)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
-from emu.mmu import PythonMmu
 from kernel.chan import Chan
 from kernel.chandat import Data, Path
 from kernel.dat import Conf, Image, Mach, Page, Proc, Qid, Ready, Running, Segment
@@ -39,7 +38,6 @@ class PlainMemory:
         self.buf = self._bytes
         self._words = self._bytes.cast("I")
         self._size = size
-        self.translate = PythonMmu(self._words).translate
         self.dirty: set[int] = set()
         self.tables: set[int] = set()
 
@@ -70,6 +68,9 @@ class PlainMemory:
 
     def changing(self, pa: int) -> None:
         self.dirty.add(pa & -BY2PG)
+
+    def translate(self, pdb: int, va: int, write: bool) -> int:
+        return -1
 
     def table(self, pa: int) -> None:
         self.tables.add(pa)
