@@ -1,7 +1,7 @@
 """Alarms: a queue of processes by the tick at which each wants the note "alarm". Source: port/alarm.c.
 
-A kernel process posts the notes; the clock of processor 0 wakes it. It is made with the first alarm, as the pager
-is with the first shortage, so that a machine without alarms has no process more.
+A kernel process posts the notes; the clock of processor 0 wakes it. It is made with the first alarm, so that a machine
+without alarms has no process more; the original makes it at boot.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Alarms(QLock):
         when = (ms2tk(ms) + ticks & MASK32) or 1
         if not self.started:
             self.started = True
-            k.procs.kproc("alarm", self.kproc)
+            k.procs.kproc("alarm", self.kproc, atboot=True)
 
         qlock(k, self)
         self._unlink(up)

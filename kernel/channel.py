@@ -263,14 +263,7 @@ def startcloseproc(k: Kernel) -> None:
     cq = k.files.clunkq
     if not cq.started:
         cq.started = True
-        _closekproc(k)
-
-
-def _closekproc(k: Kernel) -> None:
-    p = k.procs.kproc("closeproc", lambda: closeproc(k))
-    if p.dot is not None:  # our directory must not be kept open by it
-        decref(k, p.dot)
-        p.dot = None
+        k.procs.kproc("closeproc", lambda: closeproc(k), atboot=True)
 
 
 def closeproc(k: Kernel) -> None:
@@ -295,7 +288,7 @@ def closeproc(k: Kernel) -> None:
                 qunlock(k, cq.q)
                 continue
             if cq.q.head is None:
-                _closekproc(k)
+                k.procs.kproc("closeproc", lambda: closeproc(k))
             qunlock(k, cq.q)
         _devclose(k, c)
         c = _closechandeq(k)

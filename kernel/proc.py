@@ -55,12 +55,13 @@ from kernel.dat import (
 from kernel.error import ERRMAX, Eintr, Einuse, Enochild, Error, Exited, Panic
 from kernel.event import NoteEvent, ProcEvent
 from kernel.mem import BY2PG, HZ
-from kernel.pgrp import closeegrp, closefgrp, closepgrp, closergrp, forceclosefgrp
+from kernel.pgrp import closeegrp, closefgrp, closepgrp, closergrp, forceclosefgrp, newpgrp
 from kernel.qlock import canqlock, qlock, qunlock
 from kernel.segment import mcountseg, mfreeseg, putseg
 from kernel.taslock import canlock, lock, unlock
 
 if TYPE_CHECKING:
+    from kernel.chandat import Pgrp
     from kernel.hw import Regs
     from kernel.kernel import Kernel
 
@@ -97,6 +98,7 @@ class Procs:
         self.nrun = 0
         self.balancetime = 0
         self.pidgen = 0
+        self.kpgrp: Pgrp | None = None  # kproc's static name space, empty
         self.timers: list[tuple[int, int, Proc, int]] = []  # when, order, process, its timer's number
         self.timerno = 0
         self.broken: list[Proc] = []
@@ -116,15 +118,18 @@ class Procs:
         yield from self.proctab
         yield from self.others
 
-    def newproc(self) -> Proc:
-        """A process in state Scheding with a pid; waits while the table is full. Source: port/proc.c:newproc."""
+    def newproc(self, atboot: bool = False) -> Proc:
+        """A process in state Scheding with a pid; waits while the table is full, but for one made at boot.
+
+        Source: port/proc.c:newproc.
+        """
         k = self.k
         while True:
             if self.freeprocs:
                 p = self.freeprocs.pop()
                 self._renew(p)
                 break
-            if len(self.proctab) < k.conf.nproc:
+            if atboot or len(self.proctab) < k.conf.nproc:
                 p = Proc(len(self.proctab))
                 self.proctab.append(p)
                 break
@@ -208,10 +213,14 @@ class Procs:
             else:
                 trap(no, ecode)
 
-    def kproc(self, name: str, func: Callable[[], None]) -> Proc:
-        """Make a kernel process. Source: port/proc.c:kproc."""
+    def kproc(self, name: str, func: Callable[[], None], atboot: bool = False) -> Proc:
+        """Make a kernel process, in the directory of who needs it.
+
+        With atboot it is one that the original makes at boot, and we with the first need, so that a machine without
+        has no process more: its directory is the root, and there is always room for it. Source: port/proc.c:kproc.
+        """
         k = self.k
-        p = self.newproc()
+        p = self.newproc(atboot)
         p.psstate = None
         p.kp = True
         p.noswap = True
@@ -219,9 +228,13 @@ class Procs:
         up = k.up
         if up is not None:
             p.slash = up.slash
-            p.dot = up.dot
+            p.dot = up.slash if atboot else up.dot
             if p.dot is not None:
                 incref(k, p.dot)
+            if self.kpgrp is None:
+                self.kpgrp = newpgrp(k)
+            p.pgrp = self.kpgrp
+            incref(k, p.pgrp)
         p.basepri = p.priority = PriKproc
         p.user = k.eve
         p.text = name
