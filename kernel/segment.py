@@ -43,6 +43,7 @@ from kernel.mem import BY2PG, MASK32, PGMASK, PGROUND, PTEMAPMEM, PTEPERTAB, SEG
 from kernel.page import freepte, pagereclaim, ptecpy, putpage
 from kernel.qlock import eqlock, qlock, qunlock
 from kernel.taslock import lock, unlock
+from kernel.uaccess import ustreq
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
@@ -465,11 +466,11 @@ def isphysseg(k: Kernel, name: str) -> bool:
     return any(ps.name == name for ps in k.physseg)
 
 
-def segattach(k: Kernel, p: Proc, attr: int, name: str, va: int, len: int) -> int:
+def segattach(k: Kernel, p: Proc, attr: int, name: str | int, va: int, len: int) -> int:
     """Attach len bytes of the named kind of segment to p at va, or below the stack if va is 0; its address.
 
-    The caller has fetched the name from user memory, after the test of va that the original makes
-    first. Errors: Ebadarg, Enovmem, Esoverlap. Source: port/segment.c:segattach.
+    The name may be the address of a string of the user's, which the caller has looked at, after the test of va
+    that the original makes first. Errors: Ebadarg, Enovmem, Esoverlap. Source: port/segment.c:segattach.
     """
     if va != 0 and va >= USTKTOP:
         raise Error(Ebadarg)
@@ -502,7 +503,7 @@ def segattach(k: Kernel, p: Proc, attr: int, name: str, va: int, len: int) -> in
         raise Error(Esoverlap)
 
     for ps in k.physseg:
-        if ps.name == name:
+        if name == ps.name or (isinstance(name, int) and ustreq(k, name, k.encode(ps.name))):
             break
     else:
         raise Error(Ebadarg)

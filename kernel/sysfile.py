@@ -424,39 +424,44 @@ def sysremove(k: Kernel, args: Args) -> int:
     return 0
 
 
-def _wstat(k: Kernel, c: Chan, b: bytes) -> int:
-    """Source: port/sysfile.c:wstat."""
+def _wstat(k: Kernel, c: Chan, s: int, n: int) -> int:
+    """The n bytes at s have been looked at once; others may have changed them since. Source: port/sysfile.c:wstat.
+
+    What now is there goes to a file server as it is. Our own devices get only what still is well-formed.
+    """
     try:
+        b = ufetch(k, s, n)
+        if c.type != devno(k, "M", True):
+            validstat(k, b)
         if c.ismtpt and dirname(b):
             # which side of a mount point would be renamed?
             nameerror(k, chanpath(c), Eismtpt)
-        n = k.devtab[c.type].wstat(c, b)
+        r = k.devtab[c.type].wstat(c, b)
     except Error:
         cclose(k, c)
         raise
     cclose(k, c)
-    return n
+    return r
 
 
-def _fetchstat(k: Kernel, s: int, n: int) -> bytes:
+def _checkstat(k: Kernel, s: int, n: int) -> None:
+    """First look at a wstat's entry. Source: port/sysfile.c:syswstat."""
     validaddr(k, s, n, False)
     if n < STATFIXLEN or n > 0x10000 + BIT16SZ:
         raise Error(Ebadstat)
-    b = ufetch(k, s, n, "statcheck")
-    validstat(k, b)
-    return b
+    validstat(k, ufetch(k, s, n, "statcheck"))
 
 
 def syswstat(k: Kernel, args: Args) -> int:
     """Source: port/sysfile.c:syswstat."""
     name, s, n = args[:3]
-    b = _fetchstat(k, s, n)
+    _checkstat(k, s, n)
     validaddr(k, name, 1, False)
-    return _wstat(k, namec(k, name, Aaccess), b)
+    return _wstat(k, namec(k, name, Aaccess), s, n)
 
 
 def sysfwstat(k: Kernel, args: Args) -> int:
     """Source: port/sysfile.c:sysfwstat."""
     fd, s, n = args[:3]
-    b = _fetchstat(k, s, n)
-    return _wstat(k, fdtochan(k, s32(fd), -1, True, True), b)
+    _checkstat(k, s, n)
+    return _wstat(k, fdtochan(k, s32(fd), -1, True, True), s, n)

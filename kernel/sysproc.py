@@ -76,7 +76,7 @@ from kernel.segment import (
 )
 from kernel.segment import segattach as attach
 from kernel.taslock import lock, unlock
-from kernel.uaccess import ufetch, uframe, usetword, ustore, ustr, uword, vmemchr
+from kernel.uaccess import ufetch, uframe, umove, usetword, ustore, ustr, uword, vmemchr
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
@@ -329,20 +329,25 @@ def _header(k: Kernel, file: bytes) -> tuple[Chan, list[bytes], str, tuple[int, 
         cclose(k, tc)
 
 
-def _countargs(k: Kernel, argv: int | list[bytes], script: bool) -> list[bytes]:
-    """The argument strings, each page of them checked; a script's own name is left out."""
-    if isinstance(argv, list):
-        return argv[1:] if script else list(argv)
-    argp = (argv + BY2WD) & MASK32 if script else argv
-    out = []
+def _countargs(k: Kernel, argp: int | list[bytes]) -> tuple[int, int]:
+    """First look at the arguments: how many, and the bytes they take with their NULs; each page is checked."""
+    if isinstance(argp, list):
+        return len(argp), sum(len(a) + 1 for a in argp)
+    nargs = nbytes = 0
     validaddr(k, argp, BY2WD, False)
     while a := uword(k, argp, "sysexec"):
         argp = (argp + BY2WD) & MASK32
         if argp & PGMASK < BY2WD:
             validaddr(k, argp, BY2WD, False)
-        validaddr(k, a, 1, False)
-        out.append(ustr(k, a, "memchr"))
-    return out
+        nbytes += _arglen(k, a)
+        nargs += 1
+    return nargs, nbytes
+
+
+def _arglen(k: Kernel, a: int) -> int:
+    """Bytes of the argument at user address a, with its NUL; each page is checked."""
+    validaddr(k, a, 1, False)
+    return vmemchr(k, a, 0, 0x7FFFFFFF) - a + 1
 
 
 def _exec(k: Kernel, file: bytes, argv: int | list[bytes]) -> int:
@@ -358,9 +363,13 @@ def _exec(k: Kernel, file: bytes, argv: int | list[bytes]) -> int:
         if max(t, d, b, bssend, t + data) >= USTKTOP - USTKSIZE:
             raise Error(Ebadexec)
 
-        strings = progarg + _countargs(k, argv, bool(progarg))
-        nbytes = TOSSIZE + sum(len(a) + 1 for a in strings)
-        ssize = BY2WD * (len(strings) + 1) + (nbytes + BY2WD - 1 & ~(BY2WD - 1))
+        argp: int | list[bytes] = argv
+        if progarg:  # a script's own name is left out
+            argp = argv[1:] if isinstance(argv, list) else (argv + BY2WD) & MASK32
+        nargs, nbytes = _countargs(k, argp)
+        nargs += len(progarg)
+        nbytes += TOSSIZE + sum(len(a) + 1 for a in progarg)
+        ssize = BY2WD * (nargs + 1) + (nbytes + BY2WD - 1 & ~(BY2WD - 1))
         if ssize + 4 & 7:  # 8-byte aligned; execregs takes 4 more for argc
             ssize += 4
         if PGROUND(ssize) >= USTKSIZE:
@@ -376,9 +385,13 @@ def _exec(k: Kernel, file: bytes, argv: int | list[bytes]) -> int:
                     raise Error(Enovmem)
                 s = isoverlap(k, up, tstk - USTKSIZE, USTKSIZE)
             up.seg[ESEG] = newseg(k, SG_STACK, tstk - USTKSIZE, USTKSIZE // BY2PG)
-            _fillstack(k, up, tstk, ssize, nbytes, strings)
+            kept = _fillstack(k, tstk, ssize, nbytes, nargs, progarg, argp)
             _commit(k, up, tc, t, d, b, text, data, tstk)
         except Error:
+            if up.seg[SSEG] is not None:  # the original keeps it, and loses it with the next exec
+                s, up.seg[ESEG] = up.seg[ESEG], None
+                putseg(k, s)
+                k.mmu.flushmmu()
             qunlock(k, up.seglock)
             raise
         qunlock(k, up.seglock)
@@ -390,7 +403,7 @@ def _exec(k: Kernel, file: bytes, argv: int | list[bytes]) -> int:
 
     qlock(k, up.debug)
     up.text = elem
-    up.args = procargs(strings)
+    up.args = kept
     up.setargs = False
     up.note.clear()
     up.notify = 0
@@ -407,15 +420,14 @@ def _exec(k: Kernel, file: bytes, argv: int | list[bytes]) -> int:
     k.mmu.flushmmu()
     if up.hang:
         up.procctl = Proc_stopme
-    return execregs(k, up, entry, ssize, len(strings))
+    return execregs(k, up, entry, ssize, nargs)
 
 
-def procargs(strings: list[bytes]) -> bytes:
-    """What /proc keeps of the arguments, each with a NUL behind it: 128 bytes, ending with a whole character.
+def keepargs(args: bytes) -> bytes:
+    """What /proc keeps of the first 128 bytes of arguments: up to a whole character and a NUL.
 
     Source: port/sysproc.c:sysexec.
     """
-    args = b"".join(a + b"\0" for a in strings)[:128]
     if args and args[-1] != 0:
         i = len(args) - 1
         while i > 0 and not fullrune(args[i:]):
@@ -430,17 +442,33 @@ def fullrune(b: bytes) -> bool:
     return len(b) >= need
 
 
-def _fillstack(k: Kernel, up: Proc, tstk: int, ssize: int, nbytes: int, strings: list[bytes]) -> None:
-    """Store Tos, argument pointers and strings in the temporary stack that ends at tstk."""
+def _fillstack(
+    k: Kernel, tstk: int, ssize: int, nbytes: int, nargs: int, progarg: list[bytes], argp: int | list[bytes]
+) -> bytes:
+    """Store Tos, argument pointers and strings in the temporary stack that ends at tstk; what /proc keeps of them.
+
+    Second look at the arguments, whose memory others may share: a string that has grown runs over the Tos and what
+    lies above. Where the original then has a fault of its own, it is a bad address here, as at the first look.
+    """
     tos = tstk - TOSSIZE
     ustore(k, tos + 24, struct.pack("<QqqII", k.cyclefreq, 0, 0, 0, 0), "sysexec")
-    argp = tstk - ssize
-    charp = tstk - nbytes
-    for a in strings:
-        usetword(k, argp, charp + (USTKTOP - tstk), "sysexec")
-        argp += BY2WD
-        ustore(k, charp, a + b"\0", "memmove")
-        charp += len(a) + 1
+    strings = [*progarg, *argp] if isinstance(argp, list) else progarg
+    at = tstk - ssize
+    start = charp = tstk - nbytes
+    for i in range(nargs):
+        usetword(k, at, charp + (USTKTOP - tstk), "sysexec")
+        at += BY2WD
+        if i < len(strings):
+            ustore(k, charp, strings[i] + b"\0", "memmove")
+            charp += len(strings[i]) + 1
+            continue
+        assert isinstance(argp, int)
+        a = uword(k, argp + BY2WD * (i - len(strings)) & MASK32, "sysexec")
+        n = _arglen(k, a)
+        validaddr(k, charp, n, True)
+        umove(k, charp, a, n)
+        charp += n
+    return keepargs(ufetch(k, start, min(charp - start, 128)))
 
 
 def _commit(k: Kernel, up: Proc, tc: Chan, t: int, d: int, b: int, text: int, data: int, tstk: int) -> None:
@@ -624,7 +652,8 @@ def syssegattach(k: Kernel, args: Args) -> int:
     if va != 0 and va >= USTKTOP:
         raise Error(Ebadarg)
     validaddr(k, name, 1, False)
-    return attach(k, _up(k), attr, k.decode(ustr(k, name)), va, len)
+    vmemchr(k, name, 0, 0x7FFFFFFF)
+    return attach(k, _up(k), attr, name, va, len)
 
 
 def syssegdetach(k: Kernel, args: Args) -> int:

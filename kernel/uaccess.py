@@ -143,6 +143,25 @@ def ustr(k: Kernel, addr: int, fn: str = "memchr") -> bytes:
     return ufetch(k, addr, end - addr, fn)
 
 
+def ustreq(k: Kernel, addr: int, s: bytes) -> bool:
+    """Whether the string at user address addr is s; looked at, and checked, as far as they are equal."""
+    for i, c in enumerate(s + b"\0"):
+        k.validaddr(addr + i, 1, False)
+        if ufetch(k, addr + i, 1, "strcmp")[0] != c:
+            return False
+    return True
+
+
+def umove(k: Kernel, dst: int, src: int, n: int) -> None:
+    """Copy n bytes between user addresses, lowest first, no more than a page at a time."""
+    while n > 0:
+        c = min(n, BY2PG - (src & PGMASK))
+        ustore(k, dst, ufetch(k, src, c))
+        dst += c
+        src += c
+        n -= c
+
+
 def peek(k: Kernel, addr: int, n: int) -> bytes:
     """Up to n bytes at user address addr without a fault, for observers; shorter where no page is mapped."""
     up = k.up

@@ -72,7 +72,7 @@ def test_all_have_one_empty_name_space(rig: Rig) -> None:
         rig.call(sysalarm, 1000)
         rig.k.kickpager()
         (a,), (b,) = named(rig.k, "alarm"), named(rig.k, "pager")
-        assert a.pgrp is b.pgrp is rig.k.procs.kpgrp is not None
+        assert a.pgrp is not None and a.pgrp is b.pgrp is rig.k.procs.kpgrp
         assert not any(a.pgrp.mnthash)
 
 

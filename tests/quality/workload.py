@@ -361,9 +361,9 @@ class Workload(PlainKernel):
             self.programs[p.pid] = Program(self, p, memory, self.seed * 1000 + p.pid)
         return self.programs[p.pid]
 
-    def newproc(self) -> Proc:
+    def newproc(self, atboot: bool = False) -> Proc:
         """A new process, which begins with what its parent has in memory now."""
-        p = type(self.procs).newproc(self.procs)
+        p = type(self.procs).newproc(self.procs, atboot)
         parent = self.programs.get(self.up.pid) if self.up is not None else None
         if parent is not None:
             self.inherited[p.pid] = parent.inherited()

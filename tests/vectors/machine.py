@@ -202,7 +202,7 @@ class VectorProcs(Procs):
         k.explore = None
         k.up = up
 
-    def kproc(self, name: str, func: Callable[[], None]) -> Proc:
+    def kproc(self, name: str, func: Callable[[], None], atboot: bool = False) -> Proc:
         self.k.tell("kproc", name)
         self.pagerstack = greenlet(func)
         self.runnable = True
