@@ -120,7 +120,10 @@ class Stats:
 
 @dataclass
 class Outcome:
-    """How the program ended: the exit status for the host, Plan 9's exit string, and figures."""
+    """How the program ended: the exit status for the host, Plan 9's exit string, and figures.
+
+    ``exits`` is as a parent has it, ``NAME PID: STRING``; ``name`` that of the program last executed.
+    """
 
     status: int
     exits: str
@@ -249,8 +252,8 @@ class Machine:
         if first.loaderror is not None:
             raise first.loaderror
         assert w is not None
-        string = w.msg.removeprefix(f"{first.name} {w.pid}: ")
-        return Outcome(hoststatus(string), w.msg, w.pid, first.name, self._stats(time.perf_counter() - started))
+        # the name is that of the program which it was at the end, after any exec
+        return Outcome(hoststatus(w.exits), w.msg, w.pid, w.text, self._stats(time.perf_counter() - started))
 
     # The loop
 

@@ -321,11 +321,13 @@ class Note:
 
 @dataclass(slots=True)
 class Waitmsg:
-    """What await() tells of a dead child; times in ms."""
+    """What await() tells of a dead child; times in ms. For us: what msg is made of, before it is cut."""
 
     pid: int
     time: tuple[int, int, int]
     msg: str
+    text: str = ""  # its name at the end
+    exits: str = ""
 
 
 class Rgrp(Lock):

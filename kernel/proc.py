@@ -948,7 +948,8 @@ class Procs:
                 p.time[TCUser] += utime
                 p.time[TCSys] += stime
                 if len(p.waitq) < 128:
-                    p.waitq.insert(0, Waitmsg(up.pid, (utime * ms, stime * ms, real * ms), text))
+                    times = utime * ms, stime * ms, real * ms
+                    p.waitq.insert(0, Waitmsg(up.pid, times, text, up.text, exitstr or ""))
                     self.wakeup(p.waitr)
             unlock(k, p.exl)
 

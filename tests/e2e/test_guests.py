@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import guest
+from emu.cli_run import complaint_of
 from emu.lib import EDGEHOOK, HOOK_EDGE_GENERATED
-from emu.machine import Config, Machine
+from emu.machine import Bind, Config, Machine
 from kernel.event import ProcEvent
 from tests.e2e.harness import run
 
@@ -63,6 +64,22 @@ def test_exit_string_is_the_status() -> None:
     assert run("false", "no luck").outcome.exits == "false 2: no luck"
     assert run("false", "no luck").outcome.status == 1
     assert run("false", "7").outcome.status == 7
+
+
+def test_the_status_of_a_program_that_became_another() -> None:
+    r = run("exec", "exec", "false", "42").outcome
+    assert (r.status, r.exits, r.name) == (42, "false 2: 42", "false")
+    assert run("exec", "true").outcome.status == 0
+    r = run("exec", "false", "no luck").outcome
+    assert (r.status, complaint_of(r)) == (1, "false 2: no luck")
+
+
+def test_the_status_of_a_program_whose_name_leaves_no_room_for_it(tmp_path: Path) -> None:
+    for n in (120, 123, 124, 126):  # 128 bytes hold "NAME 2: 142" and its NUL up to 119
+        name = "x" * n
+        shutil.copy(guest.path("false"), tmp_path / name)
+        r = run("exec", f"/n/d/{name}", "142", binds=(Bind(str(tmp_path), "/n/d"),)).outcome
+        assert r.status == 142
 
 
 def test_stdin_to_stdout() -> None:
