@@ -167,11 +167,13 @@ def _execute(
 
 
 def _broken(e: Exception, verbose: bool) -> Failure:
-    """The emulator's failure; its dump only when asked for, as errors are one line."""
+    """The emulator's failure; its dump only when asked for, and how to repeat what should never happen."""
     dump = str(getattr(e, "dump", "") or "")
+    repeat = str(getattr(e, "repeat", "") or "")
+    more = f"p9emu: again: {plain(repeat)}" if repeat else ""
     if dump and not verbose:
-        return Failure(f"{e} (-v shows a dump)", BROKEN)
-    return Failure(str(e), BROKEN, dump)
+        return Failure(f"{e} (-v shows a dump)", BROKEN, more)
+    return Failure(str(e), BROKEN, "\n".join(filter(None, (more, dump))))
 
 
 def _report(options: Options, outcome: "Outcome") -> int:

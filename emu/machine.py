@@ -20,10 +20,11 @@ from emu.console import HostConsole, warn
 from emu.cpu import Cpu
 from emu.disk import FileDisk
 from emu.memory import Memory
+from emu.repeat import commandline
 from emu.signals import Signals
 from emu.signals import TimeLimit as TimeLimit
 from kernel.dat import Broken, Dead, Mach
-from kernel.error import Panic
+from kernel.error import Panic, Wrong
 from kernel.explore import LEAD, Explore
 from kernel.inject import Inject
 from kernel.kernel import NSPERSEC, Kernel, confinit
@@ -92,11 +93,15 @@ class LoadError(Exception):
 
 
 class MachineError(Exception):
-    """The emulator or its kernel failed (status 125). ``dump`` has the processes, one a line."""
+    """The emulator or its kernel failed (status 125). ``dump`` has the processes, one a line.
 
-    def __init__(self, message: str, dump: str = "") -> None:
+    ``repeat`` is the command line that does it again, where an invariant is broken.
+    """
+
+    def __init__(self, message: str, dump: str = "", repeat: str = "") -> None:
         super().__init__(message)
         self.dump = dump
+        self.repeat = repeat
 
 
 @dataclass
@@ -187,6 +192,7 @@ class Machine:
         self.turns = list(range(config.cpus))  # with a clock: when each processor had its last turn
         self.signals = Signals(self._stop, config.timeout)
         self.console = k.console = HostConsole(k, self.signals, live=clock is not None)
+        k.onwarn = lambda text: warn(f"warning: {text}")
         if config.verbose:
             k.onprint = lambda text: warn(text.rstrip("\n"))
         if config.counter == "auto" and not self.cpus[0].counter.native:
@@ -242,9 +248,10 @@ class Machine:
                 if self.config.verbose:
                     self._leftovers(first)
                 self.kernel.up = None
-                self.kernel.check()
+                self._checkend()
         except Panic as e:
-            raise MachineError(f"panic: {e}", self.kernel.procs.dump()) from e
+            repeat = commandline(self.config, program, args) if isinstance(e, Wrong) else ""
+            raise MachineError(f"panic: {e}", self.kernel.procs.dump(), repeat) from e
         except RecursionError as e:
             # a file server mounted through itself, over and over: the original's stack is 4 kB
             raise MachineError("panic: kernel stack overflow", self.kernel.procs.dump()) from e
@@ -254,6 +261,12 @@ class Machine:
         assert w is not None
         # the name is that of the program which it was at the end, after any exec
         return Outcome(hoststatus(w.exits), w.msg, w.pid, w.text, self._stats(time.perf_counter() - started))
+
+    def _checkend(self) -> None:
+        try:
+            self.kernel.check()
+        except Wrong as e:
+            raise Wrong(f"{e}; seen at the end") from None
 
     # The loop
 

@@ -72,6 +72,10 @@ class Panic(Exception):
     """panic(): the kernel found itself broken. Ends the machine with a dump."""
 
 
+class Wrong(Panic):
+    """An invariant does not hold: ours, not the original's."""
+
+
 class Exited(BaseException):
     """The current process has ended: unwind its kernel stack and never come back.
 

@@ -28,12 +28,13 @@ from kernel.dat import (
     Swapalloc,
 )
 from kernel.devcons import kprint, writefd2
-from kernel.error import Panic
+from kernel.error import Wrong
 from kernel.inject import Inject
 from kernel.mem import BY2PG, KZERO, MASK32, MB
 from kernel.mmu import Mmu
 from kernel.proc import Procs
 from kernel.systab import systab
+from kernel.waits import lastlock, position
 
 if TYPE_CHECKING:
     from kernel.dev import Dev
@@ -111,12 +112,14 @@ class Kernel:
         self.epoch = EPOCH * NSPERSEC  # when time began, ns since 1970
         self.lastticks = 0  # what fastticks() told last
         self.onprint: Callable[[str], None] | None = None
+        self.onwarn: Callable[[str], None] | None = None
         self.sink: Sink | None = None
         self.explore: Callable[[str], None] | None = None
         self.inject: Inject | None = None
         self.checking = False
         self.checkmemo = check.Memo()
         self._checked = (0,) * 6
+        self._held = "the start"  # where the last check was
         self.halted = False  # the program has ended: run nothing more
         self.nfault = 0
         self.nsyscall = 0
@@ -147,18 +150,31 @@ class Kernel:
         if self.onprint is not None:
             self.onprint(text)
 
-    def checkchanged(self) -> None:
-        """check(), unless nothing that touches memory has happened since the last time."""
+    def warn(self, text: str) -> None:
+        """Tell whoever runs the machine, not the guest, of something that looks wrong there."""
+        if self.onwarn is not None:
+            self.onwarn(text)
+
+    def checkchanged(self, p: Proc, returning: bool) -> None:
+        """check(), unless nothing that touches memory has happened since the last time.
+
+        p returns to user mode, or was just switched away from.
+        """
         now = (self.nfault, self.nsyscall, self.npageout, self.nswapwrite, self.nswapin, self.nreclaim)
         if now != self._checked:
             self._checked = now
-            self.check()
+            at = position(self, p, returning)
+            try:
+                self.check()
+            except Wrong as e:
+                raise Wrong(f"{e}; seen at {at}{lastlock(self, p)}; all was well at {self._held}") from None
+            self._held = at
 
     def check(self) -> None:
-        """Raise Panic unless every invariant of the memory subsystem holds."""
+        """Raise Wrong unless every invariant of the memory subsystem holds."""
         wrong = check.check(self)
         if wrong:
-            raise Panic("check: " + "; ".join(wrong[:5]))
+            raise Wrong("check: " + "; ".join(wrong[:5]))
 
     # Time and chance
 

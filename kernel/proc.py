@@ -299,7 +299,7 @@ class Procs:
             if p.inkernel:
                 self.schedinit(m, p)
                 if k.checking:
-                    k.checkchanged()
+                    k.checkchanged(p, False)
 
     def schedinit(self, m: Mach, p: Proc) -> None:
         """p has given up processor m: queue it again if it could go on, bury it if it is done.
@@ -1091,16 +1091,19 @@ class Procs:
         return any(self.midway(p) for p in self.everyproc())
 
     def dump(self) -> str:
-        """One line for each process: pid, name, state. Source: port/proc.c:procdump."""
+        """One line for each process: pid, name, state, and what it waits for. Source: port/proc.c:procdump."""
         from kernel.dat import STATENAME
+        from kernel.waits import waitsfor
 
         lines = []
         for p in self.proctab:
             if p.state == Dead:
                 continue
             pc = p.regs.pc if p.regs is not None else 0
+            waits = waitsfor(self.k, p)
             lines.append(
                 f"{p.pid:3}:{p.text:>10} pc {pc:#010x} {p.psstate or STATENAME[p.state]:>8} ({STATENAME[p.state]}) "
                 f"ut {p.time[TUser]} st {p.time[TSys]} nl {p.nlocks} nd {p.delaysched} pri {p.priority}"
+                + (f" waits for {waits}" if waits else "")
             )
         return "\n".join(lines)

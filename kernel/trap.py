@@ -42,6 +42,7 @@ VectorPIC = 32  # the clock's
 MASK64 = (1 << 64) - 1
 
 TRAPNS = 1000  # virtual time a trap takes
+STUCKTICKS = 10  # as many, and some hundred thousand faults, make a livelock
 TOSSIZE = 56
 TOS = USTKTOP - TOSSIZE
 KCYCLES = TOS + 32  # kcycles, pcycles, pid follow each other
@@ -131,6 +132,7 @@ class Traps:
     def __init__(self, k: Kernel, systab: dict[int, Syscall]) -> None:
         self.k = k
         self.systab = systab
+        self.stucktold = False
 
     def trap(self, no: int, ecode: int) -> None:
         """Serve a trap of the current process from user mode, not a system call. Source: pc/trap.c:trap."""
@@ -138,6 +140,8 @@ class Traps:
         up = k.up
         assert up is not None and up.regs is not None
         cpu = k.m.cpu
+        if no == CLOCK and up.trapno == VectorPF:
+            self.stuck(up)
         up.trapno, up.ecode = VectorPIC if no == CLOCK else no, ecode
         up.kentry = cpu.spend(TRAPNS)
         clockintr = False
@@ -172,6 +176,35 @@ class Traps:
         if up.procctl or up.note:
             self.notify(up)
         self.kexit(up)
+
+    def stuck(self, up: Proc) -> None:
+        """Called at ticks that find up just back from a page fault: tell, once, if it takes one and the same for ever.
+
+        Registers, pc and address are then those of the tick before, for a tenth of a second.
+        """
+        assert up.regs is not None
+        r = up.regs
+        now = (r.pc, self.k.m.cpu.getcr2(), r.ax, r.bx, r.cx, r.dx, r.si, r.di, r.bp, r.sp)
+        up.stuckfor = up.stuckfor + 1 if up.stuckat == now else 0
+        up.stuckat = now
+        if up.stuckfor == STUCKTICKS:
+            self.livelock(up, f"pc {r.pc:#010x}", now[1])
+
+    def livelock(self, up: Proc, where: str, addr: int) -> None:
+        """Tell, for the first time, of a process that takes the same page fault for ever."""
+        if not self.stucktold:
+            self.stucktold = True
+            at = f"{where} address {addr:#010x}"
+            self.k.warn(f"livelock: {up.text} {up.pid} takes the same page fault for ever, {at}")
+
+    def trapname(self, p: Proc) -> str:
+        """What brought p into the kernel last."""
+        if p.trapno == VectorSYSCALL:
+            call = self.systab.get(p.scallnr)
+            return call.name if call is not None else f"system call {p.scallnr}"
+        if p.trapno == VectorPIC:
+            return "the clock"
+        return excname[p.trapno] if p.trapno < len(excname) else f"trap {p.trapno}"
 
     def profclock(self) -> None:
         """The profiling clock found the current process in user mode. Source: port/devproc.c:profclock."""
@@ -356,7 +389,7 @@ class Traps:
         (kcycles,) = CYCLES.unpack_from(buf, pa)
         TOSTIMES.pack_into(buf, pa, kcycles + t - up.kentry & MASK64, t + up.pcycles, up.pid)
         if k.checking:
-            k.checkchanged()
+            k.checkchanged(up, True)
 
     # Notes
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 WORD = Struct("<I")
+ROUNDS = 100  # faults for one access that are told as a livelock, when time has passed as often
 
 
 def uframe(k: Kernel, addr: int, write: bool, fn: str) -> int:
@@ -35,10 +36,16 @@ def uframe(k: Kernel, addr: int, write: bool, fn: str) -> int:
 def uwalk(k: Kernel, addr: int, write: bool, fn: str) -> int:
     """The same where a fault is to be taken or a bit to be set."""
     w = k.mem.words
+    rounds = 0
     while True:
         up = k.up
         assert up is not None
         present = 0
+        rounds += 1
+        if rounds > ROUNDS:  # the original is interrupted meanwhile
+            if rounds == 2 * ROUNDS:
+                k.traps.livelock(up, f"in {fn}", addr)
+            k.procs.preempted()
         if up.mmupdb is not None and addr < USTKTOP:
             x = (up.mmupdb.pa >> 2) + (addr >> 22)
             pde = w[x]

@@ -201,7 +201,7 @@ MUTANTS = (
         W,
     ),
     _m("fork does not flush the parent", "sysproc:sysrfork", [("    k.mmu.flushmmu()\n    p.b", "    p.b")], W),
-    _m("exec does not flush", "sysproc:_exec", [("    k.mmu.flushmmu()\n", "")], G),
+    _m("exec does not flush", "sysproc:_exec", [("    k.mmu.flushmmu()\n    if up.hang", "    if up.hang")], G),
     _m("segfree does not flush", "sysproc:syssegfree", [("    k.mmu.flushmmu()\n", "")], W),
     _m("canpage forgets newtlb", "proc:Procs.canpage", [("            p.newtlb = True\n", "")], W),
     _m("procflushseg does not wait", "proc:Procs.procflushseg", [("        self.flushmachs(wait)\n", "")], W),

@@ -1,0 +1,152 @@
+"""What a process is at and what it waits for, in words: for dumps, and for the panic of a broken invariant.
+
+All is read off the Python frames of its kernel stack and their variables, so running costs nothing for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from greenlet import getcurrent
+
+from kernel.dat import Broken, Dead, Proc, QLock, Queueing, Rendezvous, Segment, Sema, Stopped, Wakeme
+from kernel.qio import Queue
+from kernel.rwlock import RWlock
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from kernel.kernel import Kernel
+
+# The bottom of each kernel stack, and what only leads on
+PLUMBING = frozenset(("main", "user", "syscall", "traced", "trap", "<lambda>", "checkchanged", "position", "kexit"))
+KNOWN = 6  # parts of the kernel that are locks themselves
+MOST = 6  # functions told of one stack, the innermost
+
+
+def frames(p: Proc) -> Iterator[FrameType]:
+    """The frames of p's kernel stack in the kernel's own modules, innermost first."""
+    g = p.greenlet
+    f: FrameType | None = sys._getframe(1) if g is getcurrent() else g.gr_frame if g is not None else None
+    while f is not None:
+        module = f.f_globals.get("__name__", "")
+        if module.startswith("kernel.") and module != __name__:
+            yield f
+        f = f.f_back
+
+
+def functions(p: Proc) -> str:
+    """The kernel functions that p is in, outermost first; "" if it is not in the kernel."""
+    names = [f.f_code.co_name for f in frames(p) if f.f_code.co_name not in PLUMBING]
+    return " > ".join((["..."] if len(names) > MOST else []) + names[:MOST][::-1])
+
+
+def describe(o: object) -> str:
+    """A structure of the kernel's by what tells it from others."""
+    if isinstance(o, Proc):
+        return f"{o.text} {o.pid}"
+    if isinstance(o, Segment):
+        return repr(o).strip("<>")
+    return type(o).__name__.lower()
+
+
+def _attributes(o: object) -> Iterator[tuple[str, Any]]:
+    for cls in type(o).__mro__:
+        for name in getattr(cls, "__slots__", ()):
+            yield name, getattr(o, name, None)
+    yield from getattr(o, "__dict__", {}).items()
+
+
+def lockname(k: Kernel, p: Proc, l: object) -> str:
+    """What p calls the lock or rendez l: a part of the kernel, of a process, or of what it has in a variable."""
+    owners: list[tuple[str, object]] = [
+        ("palloc", k.palloc), ("swapalloc", k.swapalloc), ("imagealloc", k.imagealloc), ("mntalloc", k.mntalloc),
+        ("alarms", k.procs.alarms), ("clunkq", k.files.clunkq),
+    ]  # fmt: skip
+    owners += [(describe(q), q) for q in k.procs.everyproc() if q.state != Dead]
+    for f in frames(p):
+        owners += [(describe(v), v) for v in f.f_locals.values() if type(v).__module__.startswith("kernel.")]
+    for name, o in owners[:KNOWN]:
+        if o is l:
+            return name
+    for name, o in owners:
+        for attribute, v in _attributes(o) if o is not k else ():
+            if v is l:
+                return f"{attribute} of {name}"
+    return describe(l)
+
+
+def _variable(p: Proc, function: str, name: str) -> Any:
+    """A variable of the innermost call of a function, None if p is not in it."""
+    return next((f.f_locals.get(name) for f in frames(p) if f.f_code.co_name == function), None)
+
+
+def waitsfor(k: Kernel, p: Proc) -> str:
+    """What p, which does not run, waits for; "" if for nothing but the processor."""
+    what = ""
+    if p.state == Rendezvous:
+        what = f"a rendezvous at tag {p.rendtag:#x}"
+    elif p.state in (Broken, Stopped):
+        what = "a debugger"
+    elif p.state == Queueing:
+        what = _queueing(k, p)
+    elif p.state == Wakeme:
+        what = _sleeping(k, p)
+    if what and p.note:
+        what += f"; notes wait: {len(p.note)}"
+    at = functions(p)
+    return f"{what} in {at}" if what and at else what
+
+
+def _queueing(k: Kernel, p: Proc) -> str:
+    q = next((q for n in ("qlock", "eqlock", "_wait") if isinstance(q := _variable(p, n, "q"), (QLock, RWlock))), None)
+    if q is None:
+        return "a lock"
+    if isinstance(q, RWlock):
+        held = f"held by {describe(q.wproc)}" if q.wproc is not None else f"which {q.readers} read"
+    else:
+        held = f"held by {describe(q.holder)}" if q.holder is not None else "held"
+    return f"the lock {lockname(k, p, q)}, {held}"
+
+
+def _sleeping(k: Kernel, p: Proc) -> str:
+    r = p.r
+    if isinstance(r, Sema):
+        return f"the semaphore at {r.addr:#x}"
+    if r is p.waitr:
+        return f"the end of one of {p.nchild} children"
+    for f in frames(p):
+        q = f.f_locals.get("q")
+        if isinstance(q, Queue) and r in (q.rr, q.wr):
+            return f"a queue to {'fill' if r is q.rr else 'empty'}, {q.len} of {q.limit} bytes in it"
+    rpc = _variable(p, "_transact", "r")
+    if rpc is not None:
+        return f"the answer to message T{rpc.request.type} of a file server"
+    stopping = _variable(p, "procstopwait", "p")
+    if stopping is not None:
+        return f"{describe(stopping)} to stop"
+    if p.timer:
+        when = next((t for t, _, q, no in k.procs.timers if q is p and no == p.timer), 0)
+        return f"the time {when / 1e9:.9f}"
+    return "a note" if r is p.sleep else lockname(k, p, r)
+
+
+def position(k: Kernel, p: Proc, returning: bool) -> str:
+    """Where p, which runs or just ran, is: when, on which processor, and in which functions."""
+    m = k.m
+    at = f"{m.cpu.now() / 1e9:.9f} on processor {m.machno}, switch {sum(m.cs for m in k.machs)}: {describe(p)} "
+    if returning:
+        at += f"returns from {k.traps.trapname(p)}"
+    else:
+        at += f"is switched away from in {functions(p)}" if p.greenlet is not None else "has ended"
+    return at
+
+
+def lastlock(k: Kernel, p: Proc) -> str:
+    """The spin lock that p took last, and whether it has it, after a comma; "" if there is none."""
+    l = p.lastlock
+    if l is None:
+        return ""
+    return f", last lock {lockname(k, p, l)}, {'held' if l.key and l.p is p else 'free'}"
