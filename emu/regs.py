@@ -64,6 +64,7 @@ class Layout:
     di: int
     pc: int
     flags: int  # valid without the arithmetic flags and D only: Unicorn keeps them elsewhere
+    direction: int  # what a string instruction steps by: 1, or -1 if D is set
     cr0: int
     cr2: int
     cr3: int
@@ -119,7 +120,11 @@ class Regs(Context):
     @property
     def flags(self) -> int:
         """EFLAGS whole. Only the bits that ring 3 may change are changed by writing it."""
-        return self._read(REG_EFLAGS)
+        words, layout = self.words, self.layout
+        # Unicorn joins the two words with what it works out for the arithmetic flags, where more bits may be set.
+        arithmetic = self._read(REG_EFLAGS) & x86.FL_ARITHMETIC
+        others = words[layout.flags] & ~(x86.FL_ARITHMETIC | x86.FL_DIRECTION)
+        return arithmetic | others | words[layout.direction] & x86.FL_DIRECTION
 
     @flags.setter
     def flags(self, value: int) -> None:
@@ -316,6 +321,8 @@ def probe(lib: Lib) -> Layout:
         write = trap(b"\xa3" + struct.pack("<I", FAULTADDR))  # mov [FAULTADDR], eax
         select = trap(b"\x66\xb8" + struct.pack("<H", SELECTOR) + b"\x8e\xd8")  # mov ax, SELECTOR; mov ds, ax
         at["cr2"] = find("CR2", (first, 0), (read, FAULTADDR), (select, 0))
+        down = trap(b"\xfd\xcd\x77")  # std
+        at["direction"] = find("the direction", (first, 1), (int77, 1), (down, NONE))
         at["errorcode"] = find("the error code", (read, 4), (write, 6), (select, SELECTOR))
         at["isint"] = find("the INT mark", (first, 0), (int77, 1), (read, 0), (select, 0))
         at["oldexception"] = find(
