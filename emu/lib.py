@@ -132,7 +132,8 @@ class Lib:
 
     def __init__(self) -> None:
         path = _path()
-        native, cmpxchg8b = blockcount(), _ahead("emu._cmpxchg8b")  # before libunicorn: they replace functions of that
+        # before libunicorn: they replace functions of that
+        native, cmpxchg8b, lock = blockcount(), _ahead("emu._cmpxchg8b"), _ahead("emu._lock")
         fast: Any = ctypes.PyDLL(path)
         slow: Any = ctypes.CDLL(path)
         self._library = fast
@@ -169,8 +170,11 @@ class Lib:
             check = self._symbol("helper_check_exit_request_x86_64")
             CFUNCTYPE(None, c_void_p, c_void_p)(native.bind)(ctypes.cast(slow.uc_emu_start, c_void_p), check)
         if cmpxchg8b is not None:
-            names = "cpu_exec_x86_64", "cpu_restore_state_x86_64", "helper_cmpxchg8b_unlocked_x86_64"
+            names: tuple[str, ...] = "cpu_exec_x86_64", "cpu_restore_state_x86_64", "helper_cmpxchg8b_unlocked_x86_64"
             CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)(cmpxchg8b.bind)(*map(self._symbol, names))
+        if lock is not None:
+            names = "cpu_ldub_code_x86_64", "tcg_emit_op_x86_64"
+            CFUNCTYPE(None, c_void_p, c_void_p)(lock.bind)(*map(self._symbol, names))
 
     def _symbol(self, name: str) -> c_void_p | None:
         """The address of a function of the library that is not part of its interface, if there is one."""

@@ -45,6 +45,7 @@ HF_TS: Final = 1 << 11  # CR0.TS in Unicorn's digest of the control bits
 
 EMPTY: Final = 3  # an FPU register's tag
 FXSIZE: Final = 512
+ADDRESS: Final = 0xFFFFFFFF
 FXMASK: Final = 0xFFFF  # bits of MXCSR that there are
 FXHEAD: Final = struct.Struct("<HHBxHIxxxxIxxxxII")  # the segments of FIP and FDP are 0, as Unicorn's FXSAVE has them
 FPREGS: Final = (REG_FPCW, REG_FPSW, REG_FPTAG, REG_FOP, REG_FIP, REG_FDP, REG_MXCSR)
@@ -171,7 +172,8 @@ class Regs(Context):
         fcw, fsw, tag, fop, fip, fdp, mxcsr = (self._read(r) for r in FPREGS)
         ftw = sum(1 << i for i in range(8) if tag >> 2 * i & 3 != EMPTY)
         image = bytearray(FXSIZE)
-        FXHEAD.pack_into(image, 0, fcw, fsw, ftw, fop, fip, fdp, mxcsr, FXMASK)
+        # Unicorn keeps an operand's address as the sum of its parts, without carrying it over at 4 GB.
+        FXHEAD.pack_into(image, 0, fcw, fsw, ftw, fop, fip & ADDRESS, fdp & ADDRESS, mxcsr, FXMASK)
         room = ctypes.create_string_buffer(16)
         for i in range(8):
             for reg, at, n in ((REG_ST0, 32, 10), (REG_XMM0, 160, 16)):
