@@ -16,17 +16,20 @@
 #define INT1 0xF1
 
 typedef uint32_t Read(void *env, uint64_t address);
-typedef void *Emit(void *context, int opcode);
+typedef void Emit(void *context, int operation, uintptr_t a, uintptr_t b);
 
 static Read *read_;
 static Emit *emit;
 
-/* How far the instruction has been read. What is emitted says that another begins: each one's mark comes first. */
-enum state {PREFIXES, LOCKED, REST};
+/* How far an instruction has been read. */
+enum state {REST, PREFIXES, LOCKED};
 static __thread enum state state __attribute__((tls_model("initial-exec")));
 
+/* Where the next one begins: before it is read its address is emitted. Other operations start with a host address. */
+static __thread uint64_t start __attribute__((tls_model("initial-exec")));
+
 uint32_t cpu_ldub_code_x86_64(void *env, uint64_t address);
-void *tcg_emit_op_x86_64(void *context, int opcode);
+void tcg_gen_op2_x86_64(void *context, int operation, uintptr_t a, uintptr_t b);
 
 /* Whether LOCK may stand before the instruction whose opcode is b, at that address (Intel SDM vol. 2, LOCK). */
 static bool
@@ -77,6 +80,10 @@ cpu_ldub_code_x86_64(void *env, uint64_t address)
 	uint32_t b;
 
 	b = read_(env, address);
+	if(address == start){
+		start = UINT64_MAX;
+		state = PREFIXES;
+	}
 	if(state == REST)
 		return b;
 	if(prefix(b)){
@@ -90,12 +97,13 @@ cpu_ldub_code_x86_64(void *env, uint64_t address)
 	return b;
 }
 
-/* The translator emits an operation. */
-void *
-tcg_emit_op_x86_64(void *context, int opcode)
+/* The translator emits an operation with two operands. */
+void
+tcg_gen_op2_x86_64(void *context, int operation, uintptr_t a, uintptr_t b)
 {
-	state = PREFIXES;
-	return emit(context, opcode);
+	if(a <= UINT32_MAX)
+		start = a;
+	emit(context, operation, a, b);
 }
 
 static void

@@ -173,7 +173,7 @@ class Lib:
             names: tuple[str, ...] = "cpu_exec_x86_64", "cpu_restore_state_x86_64", "helper_cmpxchg8b_unlocked_x86_64"
             CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)(cmpxchg8b.bind)(*map(self._symbol, names))
         if lock is not None:
-            names = "cpu_ldub_code_x86_64", "tcg_emit_op_x86_64"
+            names = "cpu_ldub_code_x86_64", "tcg_gen_op2_x86_64"
             CFUNCTYPE(None, c_void_p, c_void_p)(lock.bind)(*map(self._symbol, names))
 
     def _symbol(self, name: str) -> c_void_p | None:

@@ -56,6 +56,17 @@ def test_a_byte_of_an_instruction_is_no_prefix_of_the_next(insns: tuple[str, ...
     assert (got.trapno, got.pc) == (64, CODE + 3 + len(code) // 2 + 2)
 
 
+def test_a_modrm_is_no_prefix() -> None:
+    """MOVQ DATA, M0; PSLLQ $2, M0; MOVQ M0, DATA: the translator emits something before it reads ModRM, f0."""
+    with Bare() as bare:
+        bare.memory.write(bare.map(DATA), b"\x11" * 8)
+        bare.load(CODE, bytes.fromhex("0f6f03 0f73f002 0f7f03 cd40"))
+        regs = bare.regs(CODE)
+        regs.bx = DATA
+        bare.run(regs)
+        assert (bare.traps[-1].trapno, bare.peek(DATA, 8)) == (64, 0x4444444444444444)
+
+
 def test_locks_at_the_end_of_a_page() -> None:
     """What follows is not there: the opcode alone says that LOCK is not allowed, or the fetch of ModRM faults."""
     undefined, absent = Trap(6, 0, 0x1FFE), Trap(14, 4, 0x1FFE, 0x2000)
