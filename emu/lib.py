@@ -8,6 +8,7 @@ import functools
 import os
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, POINTER, c_bool, c_int, c_size_t, c_uint16, c_uint32, c_uint64, c_void_p
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -112,13 +113,18 @@ def _path() -> str:
 
 @functools.cache
 def blockcount() -> Any:
-    """The extension emu._blockcount, loaded so that its symbols come before libunicorn's; None if it was not built."""
+    """The extension emu._blockcount, which replaces a function of libunicorn's; None if it was not built."""
+    return _ahead("emu._blockcount")
+
+
+def _ahead(name: str) -> Any:
+    """An extension, loaded so that its symbols come before libunicorn's; None if it was not built."""
     try:
-        from emu import _blockcount
+        extension: Any = import_module(name)
     except ImportError:
         return None
-    ctypes.PyDLL(_blockcount.__file__, ctypes.RTLD_GLOBAL)
-    return _blockcount
+    ctypes.PyDLL(extension.__file__, ctypes.RTLD_GLOBAL)
+    return extension
 
 
 class Lib:
@@ -126,9 +132,11 @@ class Lib:
 
     def __init__(self) -> None:
         path = _path()
-        native = blockcount()  # before libunicorn: it replaces a function of that
+        # before libunicorn: they replace functions of that
+        native, cmpxchg8b, lock = blockcount(), _ahead("emu._cmpxchg8b"), _ahead("emu._lock")
         fast: Any = ctypes.PyDLL(path)
         slow: Any = ctypes.CDLL(path)
+        self._library = fast
         self.open: Callable[..., int] = fast.uc_open
         self.close: Callable[..., int] = fast.uc_close
         self.ctl: Callable[..., int] = fast.uc_ctl
@@ -159,10 +167,19 @@ class Lib:
         called = fast.uc_emu_stop, fast.uc_context_save, fast.uc_context_restore
         self.stopaddress, self.saveaddress, self.restoreaddress = (ctypes.cast(f, c_void_p).value or 0 for f in called)
         if native is not None:
-            check = getattr(fast, "helper_check_exit_request_x86_64", None)
-            CFUNCTYPE(None, c_void_p, c_void_p)(native.bind)(
-                ctypes.cast(slow.uc_emu_start, c_void_p), ctypes.cast(check, c_void_p) if check else None
-            )
+            check = self._symbol("helper_check_exit_request_x86_64")
+            CFUNCTYPE(None, c_void_p, c_void_p)(native.bind)(ctypes.cast(slow.uc_emu_start, c_void_p), check)
+        if cmpxchg8b is not None:
+            names: tuple[str, ...] = "cpu_exec_x86_64", "cpu_restore_state_x86_64", "helper_cmpxchg8b_unlocked_x86_64"
+            CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)(cmpxchg8b.bind)(*map(self._symbol, names))
+        if lock is not None:
+            names = "cpu_ldub_code_x86_64", "tcg_gen_op2_x86_64"
+            CFUNCTYPE(None, c_void_p, c_void_p)(lock.bind)(*map(self._symbol, names))
+
+    def _symbol(self, name: str) -> c_void_p | None:
+        """The address of a function of the library that is not part of its interface, if there is one."""
+        symbol = getattr(self._library, name, None)
+        return ctypes.cast(symbol, c_void_p) if symbol else None
 
     def check(self, err: int, what: str) -> None:
         """Raise UnicornError if err, which a function returned, says so."""

@@ -45,6 +45,7 @@ HF_TS: Final = 1 << 11  # CR0.TS in Unicorn's digest of the control bits
 
 EMPTY: Final = 3  # an FPU register's tag
 FXSIZE: Final = 512
+ADDRESS: Final = 0xFFFFFFFF
 FXMASK: Final = 0xFFFF  # bits of MXCSR that there are
 FXHEAD: Final = struct.Struct("<HHBxHIxxxxIxxxxII")  # the segments of FIP and FDP are 0, as Unicorn's FXSAVE has them
 FPREGS: Final = (REG_FPCW, REG_FPSW, REG_FPTAG, REG_FOP, REG_FIP, REG_FDP, REG_MXCSR)
@@ -64,6 +65,7 @@ class Layout:
     di: int
     pc: int
     flags: int  # valid without the arithmetic flags and D only: Unicorn keeps them elsewhere
+    direction: int  # what a string instruction steps by: 1, or -1 if D is set
     cr0: int
     cr2: int
     cr3: int
@@ -119,7 +121,11 @@ class Regs(Context):
     @property
     def flags(self) -> int:
         """EFLAGS whole. Only the bits that ring 3 may change are changed by writing it."""
-        return self._read(REG_EFLAGS)
+        words, layout = self.words, self.layout
+        # Unicorn joins the two words with what it works out for the arithmetic flags, where more bits may be set.
+        arithmetic = self._read(REG_EFLAGS) & x86.FL_ARITHMETIC
+        others = words[layout.flags] & ~(x86.FL_ARITHMETIC | x86.FL_DIRECTION)
+        return arithmetic | others | words[layout.direction] & x86.FL_DIRECTION
 
     @flags.setter
     def flags(self, value: int) -> None:
@@ -166,7 +172,8 @@ class Regs(Context):
         fcw, fsw, tag, fop, fip, fdp, mxcsr = (self._read(r) for r in FPREGS)
         ftw = sum(1 << i for i in range(8) if tag >> 2 * i & 3 != EMPTY)
         image = bytearray(FXSIZE)
-        FXHEAD.pack_into(image, 0, fcw, fsw, ftw, fop, fip, fdp, mxcsr, FXMASK)
+        # Unicorn keeps an operand's address as the sum of its parts, without carrying it over at 4 GB.
+        FXHEAD.pack_into(image, 0, fcw, fsw, ftw, fop, fip & ADDRESS, fdp & ADDRESS, mxcsr, FXMASK)
         room = ctypes.create_string_buffer(16)
         for i in range(8):
             for reg, at, n in ((REG_ST0, 32, 10), (REG_XMM0, 160, 16)):
@@ -316,6 +323,8 @@ def probe(lib: Lib) -> Layout:
         write = trap(b"\xa3" + struct.pack("<I", FAULTADDR))  # mov [FAULTADDR], eax
         select = trap(b"\x66\xb8" + struct.pack("<H", SELECTOR) + b"\x8e\xd8")  # mov ax, SELECTOR; mov ds, ax
         at["cr2"] = find("CR2", (first, 0), (read, FAULTADDR), (select, 0))
+        down = trap(b"\xfd\xcd\x77")  # std
+        at["direction"] = find("the direction", (first, 1), (int77, 1), (down, NONE))
         at["errorcode"] = find("the error code", (read, 4), (write, 6), (select, SELECTOR))
         at["isint"] = find("the INT mark", (first, 0), (int77, 1), (read, 0), (select, 0))
         at["oldexception"] = find(

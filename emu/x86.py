@@ -39,7 +39,9 @@ EC_VECTOR: Final = 3
 #  21 20  19  18 17 16 15 14 13 12 11 10 9 8 7 6 5 4 3 2 1 0
 #  |ID|VIP|VIF|AC|VM|RF|0 |NT|IOPL|O |D |I|T|S|Z|0|A|0|P|1|C|
 FL_ALWAYS: Final = 1 << 1
+FL_ARITHMETIC: Final = 0x8D5  # O S Z A P C
 FL_INTERRUPT: Final = 1 << 9
+FL_DIRECTION: Final = 1 << 10
 FL_USER: Final = 0x244DD5  # what POPF changes in ring 3: ID AC NT O D T S Z A P C
 
 # CR0 (Intel SDM vol. 3, 2.5): |PG 31| ... |WP 16| ... |NE 5|ET 4|TS 3|EM 2|MP 1|PE 0|

@@ -14,6 +14,7 @@ from typing import Final
 from emu.counter import Kind
 from emu.cpu import Cpu
 from emu.memory import Memory
+from emu.plaincpu import PlainCpu
 from emu.regs import Regs
 from kernel.mem import CPU0GDT, KZERO, PTESIZE, PTEUSER, PTEVALID, PTEWRITE
 
@@ -41,11 +42,12 @@ Policy = Callable[["Bare", Trap], Regs | None]
 class Bare:
     """Processors, memory, address spaces, and the list of traps. By default each trap ends the run."""
 
-    def __init__(self, size: int = 16 << 20, ncpu: int = 1, counter: Kind = "auto") -> None:
+    def __init__(self, size: int = 16 << 20, ncpu: int = 1, counter: Kind = "auto", plain: bool = False) -> None:
         self.memory = Memory(size)
         self.traps: list[Trap] = []
         self.policy: Policy = lambda bare, trap: None
-        self.cpus = [Cpu(i, self.memory, self._service(i), counter=counter) for i in range(ncpu)]
+        cpu = PlainCpu if plain else Cpu
+        self.cpus = [cpu(i, self.memory, self._service(i), counter=counter) for i in range(ncpu)]
         self.cpu = self.cpus[0]
         self.running = self.cpu
         self._next = FIRSTFRAME

@@ -1,5 +1,7 @@
 """Registers in a saved state, and finding where they are."""
 
+import struct
+
 import pytest
 
 from emu import regs as regsmodule
@@ -73,3 +75,15 @@ def test_they_are_the_kernels() -> None:
         memory: hw.Memory = bare.memory
         regs: hw.Regs = cpu.newregs()
         assert isinstance(regs, Regs) and memory.size == 16 << 20
+
+
+def test_fpu_state_is_saved_whatever_the_operands_address_was_made_of() -> None:
+    """FLDL [BX+CX], whose sum is above 4 GB; the state that a note or a switch saves has room for 32 bits."""
+    with Bare() as bare:
+        bare.map(0x8000)
+        bare.load(CODE, bytes.fromhex("d9040b cd40"))
+        regs = bare.regs(CODE)
+        regs.bx, regs.cx = 0xFFFF0000, 0x18000
+        bare.run(regs)
+        assert bare.traps[-1].trapno == 64
+        assert struct.unpack_from("<I", regs.fpsave(), 16) == (0x8000,)
