@@ -682,6 +682,9 @@ class Procs:
         up.timer = self.timerno
         up.trend = r
         up.tfn = fn
+        if len(self.timers) > 2 * len(self.proctab) + 100:  # most are of sleeps that ended before their time
+            self.timers = [t for t in self.timers if t[2].timer == t[3]]
+            heapq.heapify(self.timers)
         heapq.heappush(self.timers, (k.m.cpu.now() + ns, self.timerno, up, up.timer))
         try:
             self.sleep(r, lambda: up.trend is None or fn())
