@@ -18,6 +18,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Final, NamedTuple
 
 from emu.observe.plain import plain
@@ -28,6 +29,9 @@ HDRSIZE: Final = HDR.size
 USERTOP: Final = USTKTOP - USTKSIZE  # text, data and bss end below it
 SEGMAX: Final = SEGMAPSIZE * PTEMAPMEM  # no segment is larger. Source: port/segment.c:newseg
 HDR_MAGIC: Final = 0x8000
+PIECE: Final = 1 << 16  # bytes of text read at a time
+MAXSYMS: Final = 32 << 20  # bytes of symbols that are looked at
+MAXSYMBOLS: Final = 500_000  # and how many; the go command has some 30,000
 
 
 def _magic(flags: int, b: int) -> int:
@@ -133,25 +137,43 @@ class Aout:
         )
 
     @cached_property
-    def code(self) -> bytes:
-        """The text, without the header: its first byte lies at UTZERO + 32. Raises AoutError."""
-        code = _read(self.path, HDRSIZE, self.text)
-        if len(code) < self.text:
-            raise AoutError(self.path, "changed while it was read")
-        return code
+    def _piece(self) -> dict[int, bytes]:
+        """The piece of the text that was looked at last, by its number."""
+        return {}
 
     def bytes_at(self, pc: int, n: int) -> bytes:
-        """Up to n bytes of text at pc; b"" outside the text. Raises AoutError."""
+        """Up to n bytes of text at pc; b"" outside the text. Raises AoutError.
+
+        The text is read in pieces: how long it is, only the header says.
+        """
         off = pc - (UTZERO + HDRSIZE)
-        return self.code[off : off + n] if 0 <= off < self.text else b""
+        if not 0 <= off < self.text:
+            return b""
+        end = min(off + n, self.text)
+        out = b""
+        for i in range(off // PIECE, (end + PIECE - 1) // PIECE):
+            b = self._piece.get(i)
+            if b is None:
+                want = min(PIECE, self.text - i * PIECE)
+                b = _read(self.path, HDRSIZE + i * PIECE, want)
+                if len(b) < want:
+                    raise AoutError(self.path, "changed while it was read")
+                self._piece.clear()
+                self._piece[i] = b
+            out += b[max(off - i * PIECE, 0) : end - i * PIECE]
+        return out
 
     @cached_property
     def symbols(self) -> tuple[Symbol, ...]:
-        """The symbol table, in the file's order. A table that is cut short or damaged ends where it does."""
+        """The symbol table, in the file's order. A table that is cut short or damaged ends where it does.
+
+        So does one that goes on beyond MAXSYMS bytes or MAXSYMBOLS: a sparse file can claim gigabytes of them.
+        """
         if not self.syms:
             return ()
         try:
-            return tuple(_symbols(_read(self.path, HDRSIZE + self.text + self.data, self.syms)))
+            at = HDRSIZE + self.text + self.data
+            return tuple(islice(_symbols(_read(self.path, at, min(self.syms, MAXSYMS))), MAXSYMBOLS))
         except AoutError:
             return ()
 

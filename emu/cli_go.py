@@ -49,7 +49,7 @@ def _show(_ctx: click.Context, _param: click.Parameter, text: str) -> frozenset[
 
 
 @click.command(cls=GoExec, context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]})
-@machine_options(memory="1G", notefp=True)
+@machine_options(memory="3G", notefp=True)
 @click.option(
     "--show",
     callback=_show,

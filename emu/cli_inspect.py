@@ -4,7 +4,7 @@ import io
 import sys
 from collections.abc import Iterable
 
-from emu.aout import DATASYMS, TEXTSYMS, Aout, AoutError, load
+from emu.aout import DATASYMS, MAXSYMBOLS, MAXSYMS, TEXTSYMS, Aout, AoutError, load
 from emu.cli_error import BROKEN, Failure
 from emu.cli_program import resolve
 from emu.observe.plain import plain
@@ -79,6 +79,8 @@ def _info_text(aout: Aout) -> Iterable[str]:
     where = f"  {plain(name)}" + (f"+0x{offset:x}" if offset else "") if name else ""
     total, text, data = _counts(aout)
     cut = " (the table is cut short or damaged)" if aout.syms and not total else ""
+    if aout.syms > MAXSYMS or total == MAXSYMBOLS:
+        cut = " (the first; the table goes on)"
     yield f"{plain(aout.path)}: Plan 9 386 executable"
     yield f"  magic    0x{aout.magic:08x}"
     for word in ("text", "data", "bss", "syms", "spsz", "pcsz"):

@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from emu.cli_error import BROKEN, TIMEOUT, USAGE, Failure
-from emu.cli_types import Options
+from emu.cli_types import MAXMEM, MAXSWAP, Options
 from emu.observe.output import FileOutput, Output, OutputError, StderrOutput
 from emu.observe.plain import plain
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from emu.cli_symbols import Symbols
     from emu.machine import Outcome
     from kernel.event import Event, Sink
+
+
+NOMEMORY = "Killed: Insufficient physical memory"  # Source: port/proc.c:procctl
 
 
 class Renderer(Protocol):
@@ -182,7 +185,7 @@ def _report(options: Options, outcome: "Outcome") -> int:
     text = stats_text(outcome.stats, color) if options.stats else ""
     complaint = complaint_of(outcome)
     if complaint:
-        line = f"p9emu: {plain(complaint)}"
+        line = f"p9emu: {plain(complaint)}{_more(options, complaint)}"
         text += f"\x1b[31m{line}\x1b[0m\n" if color else f"{line}\n"
     if text:
         try:
@@ -190,6 +193,15 @@ def _report(options: Options, outcome: "Outcome") -> int:
         except OutputError as e:
             raise Failure(str(e), BROKEN) from None
     return outcome.status
+
+
+def _more(options: Options, complaint: str) -> str:
+    """For a program that was killed for memory: what gives it more."""
+    if not complaint.endswith(NOMEMORY):
+        return ""
+    ways = ["-m"] if options.memory < MAXMEM else []
+    ways += ["--swap"] if options.swap < MAXSWAP else []
+    return f" ({' or '.join(ways)} gives more)" if ways else ""
 
 
 def complaint_of(outcome: "Outcome") -> str:

@@ -1,9 +1,11 @@
 """From a process and its pc to a symbol and code, for the text trace."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from emu.aout import Aout, AoutError, load
 from emu.disasm import LONGEST
+
+IMAGES: Final = 8  # programs whose symbols are kept
 
 
 class CodeSource(Protocol):
@@ -39,6 +41,8 @@ class Symbols:
 
     def _aout(self, path: str) -> Aout | None:
         if path not in self.images:
+            if len(self.images) >= IMAGES:
+                del self.images[next(iter(self.images))]
             try:
                 aout = load(path)
                 aout.symbol(aout.entry)

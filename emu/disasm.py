@@ -44,7 +44,7 @@ def listing(aout: Aout, name: str | None = None) -> Iterator[str]:
         ranges = [r for r in ranges if name in r[2]]
         if not ranges:
             raise LookupError(_absent(aout, name))
-    aout.code  # noqa: B018  read it now: a failure comes before any output
+    aout.bytes_at(aout.entry, 1)  # a failure comes before any output
     return _lines(aout, ranges)
 
 

@@ -21,7 +21,7 @@ from emu.cpu import Cpu
 from emu.disk import FileDisk
 from emu.memory import Memory
 from emu.repeat import commandline
-from emu.signals import Signals
+from emu.signals import LONGEST, Signals
 from emu.signals import TimeLimit as TimeLimit
 from kernel.dat import Broken, Dead, Mach
 from kernel.error import Panic, Wrong
@@ -333,6 +333,8 @@ class Machine:
                 return
             if clock is not None:
                 t = clock.now()
+            elif left is not None and left > LONGEST:
+                t = k.m.cpu.now() + LONGEST  # as long as was waited
         for m in k.machs:
             k.procs.idle(m, t)
         k.m, k.up = k.machs[0], None

@@ -17,6 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from emu.console import Input
 
+AGAIN: Final = 0.05  # s between two rings of the timer once the time is over
+GRACE: Final = 20  # rings in which the machine may end by itself
+LONGEST: Final = 86_400_000_000_000  # ns of one wait: a day; poll takes no more than 24
+
 ENDING: Final = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)
 
 
@@ -41,6 +45,7 @@ class Signals:
         self.interrupts = 0  # times that Ctrl-C was typed
         self.fatal: BaseException | None = None  # what is to end the run
         self.came = False  # the last wait was ended by a signal
+        self.late = 0  # times that the timer has rung since
         self.blocked = False  # in a call of the host's that may block: a handler may raise
         self._old: dict[int, Any] = {}
         self._oldwake = -1
@@ -58,7 +63,7 @@ class Signals:
                 self._old[number] = signal.signal(number, self._end)
         if self.timeout is not None:
             self._old[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._alarm)
-            signal.setitimer(signal.ITIMER_REAL, self.timeout, 0.05)
+            signal.setitimer(signal.ITIMER_REAL, self.timeout, AGAIN)
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -78,13 +83,13 @@ class Signals:
             raise self.fatal
 
     def wait(self, source: Input | None, ns: int | None) -> bool:
-        """Wait until source can be read: True. Or until ns have passed, or a signal came: False."""
+        """Wait until source can be read: True. Or until ns have passed, a day at the most, or a signal came: False."""
         poll = select.poll()
         if source is not None:
             poll.register(source.fd, select.POLLIN)
         if self._wake:
             poll.register(self._wake[0], select.POLLIN)
-        ready = poll.poll(None if ns is None else ns / 1e6)
+        ready = poll.poll(None if ns is None else min(ns, LONGEST) / 1e6)
         self.came = bool(self._wake) and any(fd == self._wake[0] for fd, _ in ready)
         if self.came:
             try:
@@ -114,6 +119,10 @@ class Signals:
     def _alarm(self, _no: int, _frame: FrameType | None) -> None:
         self.fatal = self.fatal or TimeLimit(f"time limit of {self.timeout:g} s reached")
         self.stop()
+        self.late += 1
+        if self.late > GRACE:
+            self.late = 0
+            raise self.fatal  # the loop does not come round
         self._unblock()
 
     def _unblock(self) -> None:

@@ -49,8 +49,8 @@ REGIONSIZE: Final = 8 * 1024 * 1024
 
 VMRUN: Final = b"\x0f\x01\xd8"
 LARGE: Final = 2 * 1024 * 1024
-CODEBUFFER: Final = 400 * 1024 * 1024  # for translated code, of each processor; dropped when it is full
-CODEROOM: Final = 1792 * 1024 * 1024  # four of them, less than 2 GB with the libraries
+CODEBUFFER: Final = 160 * 1024 * 1024  # for translated code, of each processor; dropped when it is full
+CODEROOM: Final = 1792 * 1024 * 1024  # ten of them, less than 2 GB with the libraries
 PRESENT: Final = x86.NPT_PRESENT | x86.NPT_WRITE | x86.NPT_USER
 
 CR0: Final = x86.CR0_PG | x86.CR0_WP | x86.CR0_NE | x86.CR0_ET | x86.CR0_PE

@@ -534,8 +534,10 @@ def namec(k: Kernel, aname: str | bytes | int, amode: int, omode: int = 0, perm:
     """The channel of a name, for the purpose amode; its last element is left in up.genbuf.
 
     ``aname`` is a kernel string or a user address whose first byte is known to be valid. For Aopen, Acreate,
-    Aremove and Aaccess the channel is the only reference to its file. Source: port/chan.c:namec.
+    Aremove and Aaccess the channel is the only reference to its file. Errors besides those of the devices: Enomem.
+    Source: port/chan.c:namec.
     """
+    k.mainmem.need()
     if isinstance(aname, int):
         if ufetch(k, aname, 1, "namec") == b"\0":
             raise Error("empty file name")

@@ -94,10 +94,11 @@ class Buffer(Data, Protocol):
 class Path:
     """The name a channel was reached by, and for each element the channel mounted upon there."""
 
-    __slots__ = ("mtpt", "ref", "s")
+    __slots__ = ("mtpt", "ref", "s", "size")
 
     def __init__(self, s: str) -> None:
         self.ref = 1
+        self.size = 0  # bytes charged for its elements
         self.s = s
         self.mtpt: list[Chan | None] = [None]
 
@@ -237,8 +238,7 @@ class Clunkq:
 class Files:
     """What chan.c, pgrp.c, auth.c and devcons.c keep in globals; ``k.files``. The boot may fill in the strings.
 
-    ``envbytes`` and ``queued`` are the bytes that environments and pipes hold. ``kmalloc`` and ``kdraw`` are
-    what /dev/swap tells of the kernel's own memory, as bytes used and limit.
+    ``kmalloc`` and ``kdraw`` are what /dev/swap tells of the kernel's own memory, as bytes used and limit.
     """
 
     def __init__(self) -> None:
@@ -252,7 +252,5 @@ class Files:
         self.kerndate = 0  # mtime of the kernel's own files, s
         self.fasthz = 1_000_000_000  # the fast clock counts virtual ns
         self.kmesg = bytearray()
-        self.envbytes = 0
-        self.queued = 0
         self.kmalloc = (0, 0)
         self.kdraw = (0, 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from kernel.alloc import CHAN, FD, MHEAD, MOUNT
 from kernel.chandat import (
     MAFTER,
     MCREATE,
@@ -123,6 +124,7 @@ def newchan(k: Kernel) -> Chan:
     Closing it before that is a nop. It has the fid of a channel no longer in use, if there is one.
     Source: port/chan.c:newchan.
     """
+    k.mainmem.charge(CHAN)
     c = Chan()
     f = k.files
     if f.fids:
@@ -140,6 +142,8 @@ def newpath(s: str) -> Path:
 
 def _copypath(k: Kernel, p: Path) -> Path:
     pp = Path(p.s)
+    pp.size = p.size
+    k.mainmem.charge(pp.size)
     pp.mtpt = list(p.mtpt)
     for c in pp.mtpt:
         if c is not None:
@@ -155,6 +159,7 @@ def pathclose(k: Kernel, p: Path | None) -> None:
         if c is not None:
             cclose(k, c)
     p.mtpt = []
+    k.mainmem.free(p.size)
 
 
 def cleanname(name: str) -> str:
@@ -199,11 +204,18 @@ def addelem(k: Kernel, p: Path, s: str, from_: Chan | None) -> Path:
     if s == ".":
         return p
     p = _uniquepath(k, p)
+    n = len(s) + FD
+    p.size += n
+    k.mainmem.charge(n)
     if p.s and not p.s.endswith("/") and not s.startswith("/"):
         p.s += "/"
     p.s += s
     if s == "..":
         p.s = _fixdotdotname(p.s)
+        n = p.size - (len(p.s) + FD * len(p.mtpt))
+        if n > 0:
+            p.size -= n
+            k.mainmem.free(n)
         if len(p.mtpt) > 1:
             c = p.mtpt.pop()
             if c is not None:
@@ -234,6 +246,7 @@ def chanfree(k: Kernel, c: Chan) -> None:
     pathclose(k, c.path)
     c.path = None
     k.files.fids.append(c.fid)
+    k.mainmem.free(CHAN)
 
 
 def closechanq(k: Kernel, c: Chan) -> None:
@@ -369,6 +382,7 @@ def eqchantdqid(a: Chan, type: int, dev: int, qid: Qid, skipvers: bool | int) ->
 def newmhead(k: Kernel, from_: Chan) -> Mhead:
     """Source: port/chan.c:newmhead."""
     incref(k, from_)
+    k.mainmem.charge(MHEAD)
     return Mhead(from_)
 
 
@@ -377,9 +391,24 @@ def mounthash(pg: Pgrp, qid: Qid) -> list[Mhead]:
     return pg.mnthash[qid.path & (MNTHASH - 1)]
 
 
+def mountsize(spec: str | None) -> int:
+    """What an element of a union takes."""
+    return MOUNT + len(spec or "")
+
+
+def mountsizes(m: Mount | None) -> int:
+    """What all elements of a union from m on take."""
+    n = 0
+    while m is not None:
+        n += mountsize(m.spec)
+        m = m.next
+    return n
+
+
 def newmount(k: Kernel, mh: Mhead, to: Chan, flag: int, spec: str | None) -> Mount:
     """One more element of a union. Source: port/pgrp.c:newmount."""
     incref(k, to)
+    k.mainmem.charge(mountsize(spec))
     return Mount(mh, to, flag, incref(k, k.files.mountid), spec)
 
 
@@ -389,6 +418,7 @@ def mountfree(k: Kernel, m: Mount | None) -> None:
         f = m.next
         cclose(k, m.to)
         m.mountid = 0
+        k.mainmem.free(mountsize(m.spec))
         m = f
 
 
@@ -413,6 +443,7 @@ def cmount(k: Kernel, new: Chan, old: Chan, flag: int, spec: str | None) -> int:
         if mh.mount.next is not None or not mh.mount.mflag & MCREATE:
             raise Error(Emount)
 
+    k.mainmem.need(mountsizes(mh.mount) if mh is not None else 0)
     pg = namespace(k)
     wlock(k, pg.ns)
     chain = mounthash(pg, old.qid)
@@ -507,6 +538,7 @@ def putmhead(k: Kernel, m: Mhead | None) -> None:
     """Drop one reference to a mount head. Source: port/chan.c:putmhead."""
     if m is not None and decref(k, m) == 0:
         m.mount = None
+        k.mainmem.free(MHEAD)
 
 
 def cclone(k: Kernel, c: Chan) -> Chan:

@@ -42,7 +42,7 @@ def packdir(d: Dir) -> bytes:
     strs = b"".join(struct.pack("<H", len(b)) + b for b in map(kbytes, (d.name, d.uid, d.gid, d.muid)))
     return (
         _FIX.pack(
-            _FIX.size - BIT16SZ + len(strs),
+            _FIX.size - BIT16SZ + len(strs) & 0xFFFF,  # a file server's names may be too long for it
             d.type & 0xFFFF,
             d.dev & 0xFFFFFFFF,
             d.qid.type & 0xFF,
@@ -66,7 +66,10 @@ def convD2M(d: Dir, n: int) -> bytes:
 
 
 def convM2D(b: bytes) -> tuple[Dir, int] | None:
-    """The entry at the start of b and how long it is; None if b is too short for it."""
+    """The entry at the start of b and how long it is; None if b is too short for it.
+
+    Strings are C's: one that holds a NUL ends there.
+    """
     if len(b) < STATFIXLEN:
         return None
     _, type, dev, qtype, vers, path, mode, atime, mtime, length = _FIX.unpack_from(b)
@@ -79,7 +82,7 @@ def convM2D(b: bytes) -> tuple[Dir, int] | None:
         p += BIT16SZ
         if p + ns > len(b):
             return None
-        strs.append(kstr(b[p : p + ns]))
+        strs.append(kstr(b[p : p + ns].partition(b"\0")[0]))
         p += ns
     return Dir(strs[0], Qid(path, vers, qtype), mode, length, type, dev, atime, mtime, *strs[1:]), p
 

@@ -26,16 +26,18 @@ from kernel.chandat import (
     Buffer,
     Chan,
     Data,
+    kbytes,
 )
 from kernel.channel import cclose, current, isdir, newchan, newpath
 from kernel.conv import BIT16SZ, Dir, convD2M, convM2D
 from kernel.dat import Qid
-from kernel.error import Ebadarg, Enonexist, Enotdir, Eperm, Error, Eshort, Panic
+from kernel.error import Ebadarg, Ebadchar, Enonexist, Enotdir, Eperm, Error, Eshort, Etoolong, Panic
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
 DEVDOTDOT: Final = -1
+NAMEMAX: Final = 255  # bytes in a name, as on the host
 
 Gen: TypeAlias = Callable[[Chan, str | None, int], Dir | int]
 
@@ -135,6 +137,37 @@ class Dev:
     def wstat(self, c: Chan, data: bytes) -> int:
         """Change c's entry, well-formed, where it is not "don't touch"; len(data)."""
         raise Error(Eperm)
+
+
+PIECE: Final = 65536  # bytes that are moved at a time, however many are asked for
+
+
+def readpieces(dev: Dev, c: Chan, buf: Buffer, offset: int) -> int:
+    """dev.read() into buf, a piece at a time: the reader may ask for more than the host has memory. How many bytes."""
+    n = len(buf)
+    if n <= PIECE:
+        return Dev.readto(dev, c, buf, offset)
+    fn = dev.stores(c)
+    at = 0
+    while at < n:
+        data = dev.read(c, min(n - at, PIECE), offset + at)
+        buf.store(at, data, fn)
+        at += len(data)
+        if len(data) < PIECE:
+            break
+    return at
+
+
+def checkelem(name: str) -> None:
+    """Raise unless a file may be called so: no control characters, no slash, and not longer than a host's names.
+
+    namec has seen the names of create, but a rename's only if they are short.
+    """
+    b = kbytes(name)
+    if len(b) > NAMEMAX:
+        raise Error(Etoolong)
+    if any(c < 0x20 or c in (0x2F, 0x7F) for c in b):
+        raise Error(Ebadchar)
 
 
 def devno(k: Kernel, dc: str, user: bool) -> int:

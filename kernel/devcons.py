@@ -203,7 +203,7 @@ class Consdev(Dev):
         Source: port/devcons.c:readbintime.
         """
         k = self.k
-        b = b"".join(v.to_bytes(8, "big") for v in (k.nsec(), k.fastticks(), k.files.fasthz))
+        b = b"".join((v & (1 << 64) - 1).to_bytes(8, "big") for v in (k.nsec(), k.fastticks(), k.files.fasthz))
         return b[: min(n // 8, 3) * 8]
 
     def _text(self, q: int) -> bytes:

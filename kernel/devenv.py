@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from kernel.alloc import EVALUE
 from kernel.chan import GENBUF, namec
 from kernel.chandat import (
     DMDIR,
@@ -23,16 +24,13 @@ from kernel.conv import Dir
 from kernel.dat import Qid
 from kernel.dev import DEVDOTDOT, Dev, devattach, devdir, devdirread, iseve, openmode
 from kernel.error import Ebadarg, Eexist, Enomem, Enonexist, Eperm, Error, Etoobig, Etoolong, Panic
+from kernel.pgrp import evaluesize
 from kernel.rwlock import rlock, runlock, wlock, wunlock
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
 Maxenvsize: Final = 16300
-
-# Not the original's, which runs out of kernel memory instead
-MAXVARS: Final = 2000  # of one environment
-MAXENVBYTES: Final = 64 * 1024 * 1024  # of all together
 
 
 class Envdev(Dev):
@@ -104,7 +102,7 @@ class Envdev(Dev):
                 raise Error(Enonexist)
             if omode & OTRUNC and e.value:
                 e.qid = Qid(e.qid.path, e.qid.vers + 1)
-                k.files.envbytes -= len(e.value)
+                k.mainmem.free(len(e.value))
                 e.value = b""
             wunlock(k, eg)
         c.mode = openmode(omode)
@@ -125,7 +123,7 @@ class Envdev(Dev):
         if any(e.name == name for e in eg.ent):
             wunlock(k, eg)
             raise Error(Eexist)
-        if len(eg.ent) >= MAXVARS:
+        if not k.mainmem.alloc(EVALUE + len(name)):
             wunlock(k, eg)
             raise Error(Enomem)
         eg.path += 1
@@ -151,7 +149,7 @@ class Envdev(Dev):
                 eg.ent[i] = eg.ent[-1]
                 eg.ent.pop()
                 eg.vers += 1
-                k.files.envbytes -= len(e.value)
+                k.mainmem.free(evaluesize(e))
                 wunlock(k, eg)
                 return
         wunlock(k, eg)
@@ -196,13 +194,13 @@ class Envdev(Dev):
         try:
             old = e.value.ljust(offset + n, b"\0")
             grow = len(old) - len(e.value)
-            if grow and k.files.envbytes + grow > MAXENVBYTES:
-                raise Error(Enomem)
+            if grow:
+                k.mainmem.need(grow)
             e.value = old[:offset] + data[0:n] + old[offset + n :]
         except Error:
             wunlock(k, eg)
             raise
-        k.files.envbytes += grow
+        k.mainmem.charge(grow)
         e.qid = Qid(e.qid.path, e.qid.vers + 1)
         eg.vers += 1
         wunlock(k, eg)

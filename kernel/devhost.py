@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
+from kernel.alloc import IDENT, LOC, NAME, Pool
 from kernel.chandat import (
     DMAPPEND,
     DMDIR,
@@ -28,6 +29,7 @@ from kernel.chandat import (
     OWRITE,
     QTDIR,
     UNKNOWN,
+    Buffer,
     Chan,
     Data,
     kbytes,
@@ -36,7 +38,7 @@ from kernel.chandat import (
 from kernel.channel import isdir, newchan, newpath
 from kernel.conv import BIT16SZ, NOLENGTH, Dir, convD2M, convM2D
 from kernel.dat import Qid
-from kernel.dev import Dev, Walkqid, devclone, devpermcheck, openmode
+from kernel.dev import PIECE, Dev, Walkqid, checkelem, devclone, devpermcheck, openmode, readpieces
 from kernel.error import (
     Ebadstat,
     Eexist,
@@ -44,6 +46,7 @@ from kernel.error import (
     Eisdir,
     Enegoff,
     Enoattach,
+    Enomem,
     Enonexist,
     Eperm,
     Error,
@@ -91,19 +94,24 @@ class Loc:
     It lasts as long as one of them does: through links a tree can have any number of places.
     """
 
-    __slots__ = ("__weakref__", "gone", "kids", "name", "parent")
+    __slots__ = ("__weakref__", "gone", "kids", "mainmem", "name", "parent")
 
-    def __init__(self, parent: Loc | None, name: bytes) -> None:
+    def __init__(self, mainmem: Pool, parent: Loc | None, name: bytes) -> None:
+        self.mainmem = mainmem
+        mainmem.charge(LOC)
         self.parent = parent or self
         self.name = name
         self.kids: WeakValueDictionary[bytes, Loc] = WeakValueDictionary()
         self.gone = False
 
+    def __del__(self) -> None:
+        self.mainmem.free(LOC)
+
     def kid(self, name: bytes) -> Loc:
         """The place of that name below this one."""
         loc = self.kids.get(name)
         if loc is None:
-            loc = self.kids[name] = Loc(self, name)
+            loc = self.kids[name] = Loc(self.mainmem, self, name)
         return loc
 
     def names(self) -> list[bytes]:
@@ -121,22 +129,30 @@ class Loc:
 class Hosttree:
     """One directory handed over."""
 
-    def __init__(self, path: str | bytes, rw: bool, dev: int) -> None:
+    def __init__(self, mainmem: Pool, path: str | bytes, rw: bool, dev: int) -> None:
+        self.mainmem = mainmem
         self.tree = Tree(path)
         self.rw = rw
         self.dev = dev
-        self.root = Loc(None, b"/")
+        self.root = Loc(mainmem, None, b"/")
         self.ids: dict[tuple[int, int], Ident] = {}
         self.npath = 0
 
     def ident(self, st: os.stat_result) -> Ident:
-        """Which file this is, its version up to date."""
+        """Which file this is, its version up to date. Errors: Enomem, for a new one."""
         key = (st.st_dev, st.st_ino)
         ident = self.ids.get(key)
         if ident is None:
+            if not self.mainmem.alloc(IDENT):
+                raise Error(Enomem)
             self.npath += 1
             ident = self.ids[key] = Ident(self.npath, signature(st))
         return self.look(ident, st)
+
+    def forget(self, st: os.stat_result) -> None:
+        """The file is gone: the host may give its number to another one."""
+        if self.ids.pop((st.st_dev, st.st_ino), None) is not None:
+            self.mainmem.free(IDENT)
 
     def look(self, ident: Ident, st: os.stat_result) -> Ident:
         """Notice a change: one for any number of our own, as the host's clock may be too coarse to tell."""
@@ -165,7 +181,7 @@ class Hosttree:
 class Fid:
     """A channel's aux: its place, and if it is open the file."""
 
-    __slots__ = ("fd", "host", "ident", "listing", "loc")
+    __slots__ = ("fd", "host", "ident", "listing", "loc", "size")
 
     def __init__(self, host: Hosttree, loc: Loc) -> None:
         self.host = host
@@ -173,6 +189,15 @@ class Fid:
         self.ident: Ident | None = None
         self.fd = -1
         self.listing: list[bytes] = []  # names of a directory being read, backwards
+        self.size = 0  # what they are charged
+
+    def list(self, names: list[bytes]) -> None:
+        """Keep the names of a directory that are yet to be read. Errors: Enomem."""
+        size = sum(NAME + len(b) for b in names)
+        if not self.host.mainmem.alloc(size - self.size):
+            raise Error(Enomem)
+        self.size = size
+        self.listing = names
 
     def stat(self) -> tuple[os.stat_result, Ident]:
         """What the host tells of the file, open or not."""
@@ -181,7 +206,7 @@ class Fid:
             return st, self.host.ident(st)
         try:
             st = os.fstat(self.fd)
-        except OSError as e:
+        except (OSError, ValueError) as e:
             raise hosterror(e) from None
         return st, self.host.look(self.ident, st)
 
@@ -203,7 +228,7 @@ class Hostdev(Dev):
 
     def bind(self, path: str | bytes, rw: bool = False) -> Chan:
         """A channel to the root of a host directory, to be mounted. Raises Error."""
-        host = Hosttree(path, rw, self.k.mntalloc.newid())
+        host = Hosttree(self.k.mainmem, path, rw, self.k.mntalloc.newid())
         self.trees.append(host)
         c = newchan(self.k)
         c.type = self.k.devtab.index(self)
@@ -243,7 +268,7 @@ class Hostdev(Dev):
             elif n == ".":
                 to = loc
             else:
-                to = loc.kids.get(kbytes(n)) or Loc(loc, kbytes(n))
+                to = loc.kids.get(kbytes(n)) or Loc(self.k.mainmem, loc, kbytes(n))
             try:
                 st = f.host.stat(to)
             except Error:
@@ -289,7 +314,7 @@ class Hostdev(Dev):
             raise Error(Eperm)
         try:
             st = os.stat(b".", dir_fd=dirfd)
-        except OSError as e:
+        except (OSError, ValueError) as e:
             raise hosterror(e) from None
         devpermcheck(self.k, self.k.eve, st.st_mode & 0o777, OWRITE)
         host.ident(st).dirty = True
@@ -390,6 +415,7 @@ class Hostdev(Dev):
         if f.fd >= 0:
             os.close(f.fd)
             f.fd = -1
+            f.list([])
             self.open_.discard(f)
             if f.ident is not None:
                 f.ident.opens -= 1
@@ -415,12 +441,12 @@ class Hostdev(Dev):
                 os.rmdir(place.name, dir_fd=place.dirfd)
             else:
                 os.unlink(place.name, dir_fd=place.dirfd)
-        except OSError as e:
+        except (OSError, ValueError) as e:
             raise hosterror(e) from None
         finally:
             place.close()
         if st.st_nlink <= 1 or stat.S_ISDIR(st.st_mode):
-            host.ids.pop((st.st_dev, st.st_ino), None)  # the host may give its number to another file
+            host.forget(st)
         f.loc.gone = True
         f.loc.parent.kids.pop(f.loc.name, None)
 
@@ -433,21 +459,25 @@ class Hostdev(Dev):
             raise Error(Eio)
         return pread(f.fd, n, offset)
 
+    def readto(self, c: Chan, buf: Buffer, offset: int) -> int:
+        """read(), in pieces."""
+        return readpieces(self, c, buf, offset)
+
     def _dirread(self, f: Fid, n: int, offset: int) -> bytes:
         if offset == 0:
             try:
                 names = [os.fsencode(name) for name in os.listdir(f.fd)]
-            except OSError as e:
+            except (OSError, ValueError) as e:
                 raise hosterror(e) from None
             # a name with control characters could not be used
-            f.listing = sorted((b for b in names if min(b) >= 0x20 and 0x7F not in b), reverse=True)
+            f.list(sorted((b for b in names if min(b) >= 0x20 and 0x7F not in b), reverse=True))
         out = b""
         while f.listing and len(out) < n:
             name = f.listing[-1]
             try:
                 st = os.stat(name, dir_fd=f.fd, follow_symlinks=False)
                 if stat.S_ISLNK(st.st_mode):
-                    st = f.host.stat(Loc(f.loc, name))
+                    st = f.host.stat(Loc(self.k.mainmem, f.loc, name))
             except (OSError, Error):  # gone meanwhile, or a link that leads nowhere
                 f.listing.pop()
                 continue
@@ -458,6 +488,8 @@ class Hostdev(Dev):
                 break
             out += b
             f.listing.pop()
+        if not f.listing:
+            f.list([])
         return out
 
     def write(self, c: Chan, data: Data, offset: int) -> int:
@@ -468,11 +500,22 @@ class Hostdev(Dev):
         if not len(data):
             return 0
         assert f.ident is not None
-        b = data[0 : len(data)]
         if f.ident.bits & DMAPPEND:
             offset = os.fstat(f.fd).st_size
         f.ident.dirty = True
-        return pwrite(f.fd, b, offset)
+        done = 0
+        for at in range(0, len(data), PIECE):
+            try:
+                b = data[at : min(at + PIECE, len(data))]
+                n = pwrite(f.fd, b, offset + at)
+            except Error:
+                if not done:
+                    raise
+                break
+            done += n
+            if n < len(b):
+                break
+        return done
 
     def wstat(self, c: Chan, data: bytes) -> int:
         """Rename, truncate, change permissions or mtime; with nothing to change, a sync. Checks come first."""
@@ -533,7 +576,7 @@ class Hostdev(Dev):
         if self._forwrite(c, f):
             try:
                 os.fsync(f.fd)
-            except OSError as e:
+            except (OSError, ValueError) as e:
                 raise hosterror(e) from None
 
     def _truncate(self, c: Chan, f: Fid, place: Place, n: int) -> None:
@@ -541,7 +584,7 @@ class Hostdev(Dev):
         fd = f.fd if own else openat(place, os.O_WRONLY)
         try:
             os.ftruncate(fd, n)
-        except OSError as e:
+        except (OSError, ValueError) as e:
             raise hosterror(e) from None
         finally:
             if not own:
@@ -550,8 +593,9 @@ class Hostdev(Dev):
     def _canrename(self, host: Hosttree, loc: Loc, name: bytes) -> None:
         if loc is host.root:
             raise Error(Eperm)
-        if b"/" in name or name in (b".", b".."):
+        if name in (b".", b".."):
             raise Error(Ebadstat)
+        checkelem(kstr(name))
         place, _ = host.place(loc, follow=False)
         try:
             self._writable(host, place.dirfd)
@@ -559,7 +603,7 @@ class Hostdev(Dev):
                 os.stat(name, dir_fd=place.dirfd, follow_symlinks=False)
             except FileNotFoundError:
                 return
-            except OSError as e:
+            except (OSError, ValueError) as e:
                 raise hosterror(e) from None
         finally:
             place.close()
@@ -569,7 +613,7 @@ class Hostdev(Dev):
         place, _ = host.place(loc, follow=False)
         try:
             os.rename(place.name, name, src_dir_fd=place.dirfd, dst_dir_fd=place.dirfd)
-        except OSError as e:
+        except (OSError, ValueError) as e:
             raise hosterror(e) from None
         finally:
             place.close()

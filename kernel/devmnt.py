@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from kernel.alloc import MNT
 from kernel.cache import copen, cread, cupdate, cwrite
 from kernel.chan import cclose, chanfree, chanpath, current, cut, incref, kstrcpy, newchan, newpath
 from kernel.chandat import MAXWELEM, MCACHE, ORDWR, QTDIR, Buffer, Chan, Data, kbytes, kstr
@@ -157,6 +158,7 @@ def _version(k: Kernel, c: Chan, v: bytes, msize: int, returnlen: int) -> bytes:
     if 0 < returnlen < len(have):
         raise Error(Eshort)
 
+    k.mainmem.charge(MNT)
     ma = k.mntalloc
     lock(k, ma)
     m = Mnt(c, ma.newid(), r.msize, have)
@@ -249,6 +251,7 @@ class Mntdev(Dev):
     def auth(self, c: Chan, spec: str) -> Chan:
         """A channel to authenticate to the server at the end of c, if that wants it. Source: port/devmnt.c:mntauth."""
         k = self.k
+        k.mainmem.need()
         m = _mux(k, c, VERSION9P, MAXRPC)
         ac = self._mntchan()
         self._begin(m, ac, Fcall(Tauth, afid=ac.fid, uname=current(k).user, aname=spec))
@@ -258,6 +261,7 @@ class Mntdev(Dev):
     def mount(self, c: Chan, authchan: Chan | None, spec: str, flags: int) -> Chan:
         """A channel to the root of tree spec of the server at the end of c. Source: port/devmnt.c:mntattach."""
         k = self.k
+        k.mainmem.need()
         m = _mux(k, c, None, 0)
         startcloseproc(k)
         nc = self._mntchan()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from kernel.alloc import PIPE
 from kernel.chandat import DMDIR, OREAD, QTDIR, QTFILE, UNKNOWN, Chan, Data
 from kernel.channel import current
 from kernel.conv import BIT16SZ, Dir, convD2M, convM2D
 from kernel.dat import NUser, Qid, QLock
 from kernel.dev import DEVDOTDOT, Dev, Dirtab, Walkqid, devattach, devdir, devdirread, devwalk, iseve, openmode
 from kernel.error import Ebadarg, Eisdir, Eperm, Error, Eshortstat, Panic
-from kernel.qio import Maxatomic, Queue, qclose, qhangup, qlen, qread, qreopen, qwrite
+from kernel.qio import Maxatomic, Queue, qclose, qfree, qhangup, qlen, qread, qreopen, qwrite
 from kernel.qlock import qlock, qunlock
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ def nettype(path: int) -> int:
     return path & 0x1F
 
 
-MAXPIPES: Final = 20000  # the original runs out of kernel memory instead
-
-
 class Pipe(QLock):
     """Two queues: ``q[i]`` is what end i reads. ``ref`` counts channels, ``qref`` the open ones of each end."""
 
@@ -60,15 +58,13 @@ class Pipedev(Dev):
     def __init__(self, k: Kernel) -> None:
         super().__init__(k)
         self.path = 0
-        self.npipes = 0
         self.qsize = (256 if k.conf.nmach > 1 else 32) * 1024
 
     def attach(self, spec: str) -> Chan:
         """Source: port/devpipe.c:pipeattach."""
-        if self.npipes >= MAXPIPES:
-            raise Error("no free memory")
+        self.k.mainmem.need(PIPE)
         c = devattach(self.k, "|", spec)
-        self.npipes += 1
+        self.k.mainmem.charge(PIPE)
         self.path += 1
         c.aux = Pipe(self.path, self.qsize)
         c.qid = Qid(netqid(2 * self.path, Qdir), 0, QTDIR)
@@ -164,8 +160,9 @@ class Pipedev(Dev):
             qreopen(p.q[1])
         p.ref -= 1
         if p.ref == 0:
-            self.npipes -= 1
-            k.files.queued -= p.q[0].len + p.q[1].len
+            qfree(k, p.q[0])
+            qfree(k, p.q[1])
+            k.mainmem.free(PIPE)
         qunlock(k, p)
 
     def read(self, c: Chan, n: int, offset: int) -> bytes:

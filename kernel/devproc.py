@@ -33,6 +33,7 @@ from kernel.error import (
     Eshort,
     Eshortstat,
     Etoobig,
+    Etoolong,
     Etoosmall,
 )
 from kernel.mem import BY2PG, KZERO, MASK32
@@ -270,6 +271,8 @@ class Procdev(Dev):
             if d.uid and d.uid != p.user:
                 if up.user != k.eve:
                     raise Error(Eperm)
+                if len(kbytes(d.uid)) >= 128:
+                    raise Error(Etoolong)
                 p.user = d.uid
             if d.mode != UNKNOWN:
                 p.procmode = d.mode & 0o777

@@ -8,6 +8,7 @@ a directory's permissions allow it (/tmp), processes make files of their own, ke
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from kernel.chandat import (
@@ -18,13 +19,14 @@ from kernel.chandat import (
     OTRUNC,
     OWRITE,
     UNKNOWN,
+    Buffer,
     Chan,
     Data,
 )
 from kernel.channel import isdir
 from kernel.conv import BIT16SZ, NOLENGTH, Dir, convD2M, convM2D
 from kernel.dat import Qid
-from kernel.dev import Dev, Walkqid, devattach, devclone, devpermcheck, openmode
+from kernel.dev import PIECE, Dev, Walkqid, checkelem, devattach, devclone, devpermcheck, openmode, readpieces
 from kernel.error import (
     Ebadarg,
     Ebadstat,
@@ -59,7 +61,7 @@ Efull: Final = "file system full"
 class Node:
     """A file of the tree: a directory if ``kids`` is there, the host's if ``host`` is, else bytes in memory."""
 
-    __slots__ = ("data", "gone", "host", "kids", "mtime", "name", "parent", "path", "perm", "user", "vers")
+    __slots__ = ("data", "gone", "host", "kids", "mtime", "name", "opens", "parent", "path", "perm", "user", "vers")
 
     def __init__(self, name: str, path: int, perm: int, parent: Node | None, user: str) -> None:
         self.name = name
@@ -73,6 +75,7 @@ class Node:
         self.data = bytearray()
         self.host: Hostfile | None = None
         self.gone = False
+        self.opens = 0
 
     @property
     def qid(self) -> Qid:
@@ -235,10 +238,7 @@ class Rootdev(Dev):
             devpermcheck(self.k, node.parent.user, node.parent.perm, OWRITE)
         if omode & OTRUNC and not node.perm & DMAPPEND:
             self._setlength(node, 0)
-        c.qid = node.qid
-        c.mode = mode
-        c.flag |= Chan.COPEN
-        c.offset = 0
+        self._opened(c, node, mode)
         return c
 
     def create(self, c: Chan, name: str, omode: int, perm: int) -> Chan:
@@ -247,6 +247,7 @@ class Rootdev(Dev):
         if node.kids is None:
             raise Error(Enotdir)
         devpermcheck(self.k, node.user, node.perm, OWRITE)
+        checkelem(name)
         if name in node.kids:
             raise Error(Eexist)
         mode = openmode(omode)
@@ -263,16 +264,36 @@ class Rootdev(Dev):
         self._touch(new)
         self._touch(node)
         c.aux = new
-        c.qid = new.qid
+        self._opened(c, new, mode)
+        return c
+
+    def _opened(self, c: Chan, node: Node, mode: int) -> None:
+        node.opens += 1
+        c.qid = node.qid
         c.mode = mode
         c.flag |= Chan.COPEN
         c.offset = 0
-        return c
 
     def close(self, c: Chan) -> None:
-        """A nop but for ORCLOSE; chan.c and sysremove count on that for a channel without a file."""
-        if c.flag & Chan.CRCLOSE and isinstance(c.aux, Node):
-            self.remove(c)
+        """A nop for a channel that is not open; chan.c and sysremove count on that for one without a file.
+
+        A file that was removed while open takes room until here.
+        """
+        node = c.aux
+        if not c.flag & Chan.COPEN or not isinstance(node, Node):
+            return
+        try:
+            if c.flag & Chan.CRCLOSE:
+                self.remove(c)
+        finally:
+            node.opens -= 1
+            self._letgo(node)
+
+    def _letgo(self, node: Node) -> None:
+        """Free the room of a file that nobody can come to any more."""
+        if node.gone and not node.opens:
+            self.used -= len(node.data)
+            node.data = bytearray()
 
     def remove(self, c: Chan) -> None:
         """Take a file or an empty directory out of the tree."""
@@ -285,7 +306,7 @@ class Rootdev(Dev):
         del parent.kids[node.name]
         node.gone = True
         self.nnodes -= 1
-        self.used -= len(node.data)
+        self._letgo(node)
         self._touch(parent)
 
     def _touch(self, node: Node) -> None:
@@ -297,11 +318,10 @@ class Rootdev(Dev):
         if grow > 0 and (n > MAXFILE or self.used + grow > 4 * MAXFILE):
             raise Error(Efull)
         if grow > 0:
-            node.data.extend(bytes(grow))
+            node.data.extend(repeat(0, grow))
         else:
             del node.data[n:]
-        if not node.gone:
-            self.used += grow
+        self.used += grow
         self._touch(node)
 
     def read(self, c: Chan, n: int, offset: int) -> bytes:
@@ -312,6 +332,10 @@ class Rootdev(Dev):
         if node.host is not None:
             return node.host.read(n, offset)
         return bytes(node.data[offset : offset + max(n, 0)])
+
+    def readto(self, c: Chan, buf: Buffer, offset: int) -> int:
+        """read(), in pieces."""
+        return readpieces(self, c, buf, offset)
 
     def _dirread(self, c: Chan, kids: dict[str, Node], n: int) -> bytes:
         """c.dri is the last file told of, so that removing files between reads loses none."""
@@ -339,12 +363,16 @@ class Rootdev(Dev):
         if offset < 0:
             raise Error(Enegoff)
         if n:
-            b = data[0:n]
+            b = data[0 : min(n, PIECE)]  # it may fault; what follows then is not written
             if offset + n > len(node.data):
                 self._setlength(node, offset + n)
             else:
                 self._touch(node)
-            node.data[offset : offset + n] = b
+            node.data[offset : offset + len(b)] = b
+            for at in range(PIECE, n, PIECE):
+                b = data[at : min(at + PIECE, n)]
+                if len(node.data) >= offset + at + len(b):  # who else has it open may have cut it meanwhile
+                    node.data[offset + at : offset + at + len(b)] = b
         return n
 
     def wstat(self, c: Chan, data: bytes) -> int:
@@ -362,8 +390,9 @@ class Rootdev(Dev):
             assert parent.kids is not None
             if d.name in parent.kids:
                 raise Error(Eexist)
-            if node is self.root or "/" in d.name or d.name in (".", ".."):
+            if node is self.root or d.name in (".", ".."):
                 raise Error(Ebadstat)
+            checkelem(d.name)
         if d.length != NOLENGTH:
             if node.kids is not None or node.host is not None:
                 raise Error(Eperm)

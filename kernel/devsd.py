@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.chandat import DMDIR, QTDIR, Chan, Data
+from kernel.chandat import DMDIR, QTDIR, Buffer, Chan, Data
 from kernel.dat import Qid
-from kernel.dev import Dev, Dirtab
+from kernel.dev import PIECE, Dev, Dirtab
 from kernel.devaoe import Aoe, newunit, newvers
 from kernel.error import Eio, Enegoff, Error
 
@@ -61,30 +61,55 @@ class Sddev(Dev):
     def _wait(self, n: int) -> None:
         self.k.procs.delay(SEEKNS + n * BYTENS)
 
-    def read(self, c: Chan, n: int, offset: int) -> bytes:
-        """Source: port/devsd.c:sdread."""
-        if c.qid.type & QTDIR:
-            return super().read(c, n, offset)
+    def readto(self, c: Chan, buf: Buffer, offset: int) -> int:
+        """One transfer, whatever its size; what is not there takes no time."""
+        n = len(buf)
+        if c.qid.type & QTDIR or n <= PIECE:
+            return super().readto(c, buf, offset)
+        n = max(min(n, self._unit(c).size - offset), 0)
+        self._begin(n, offset)
+        for at in range(0, n, PIECE):
+            buf.store(at, self._transfer(c, min(n - at, PIECE), offset + at), self.stores(c))
+        return n
+
+    def _begin(self, n: int, offset: int) -> None:
         if offset < 0:
             raise Error(Enegoff)
         self.reads += 1
         self._wait(n)
+
+    def _transfer(self, c: Chan, n: int, offset: int) -> bytes:
         try:
             return self._unit(c).read(offset, n)
         except OSError:
             raise Error(Eio) from None
+
+    def read(self, c: Chan, n: int, offset: int) -> bytes:
+        """Source: port/devsd.c:sdread."""
+        if c.qid.type & QTDIR:
+            return super().read(c, n, offset)
+        self._begin(n, offset)
+        return self._transfer(c, n, offset)
 
     def write(self, c: Chan, data: Data, offset: int) -> int:
         """Source: port/devsd.c:sdwrite."""
         if offset < 0:
             raise Error(Enegoff)
         self.writes += 1
-        block = bytes(data[0 : len(data)])
-        self._wait(len(block))
-        try:
-            return self._unit(c).write(offset, block)
-        except OSError:
-            raise Error(Eio) from None
+        n = len(data)
+        block = bytes(data[0 : min(n, PIECE)])
+        self._wait(n)
+        done = 0
+        while block:
+            try:
+                m = self._unit(c).write(offset + done, block)
+            except OSError:
+                raise Error(Eio) from None
+            done += m
+            if m < len(block):
+                break
+            block = bytes(data[done : min(done + PIECE, n)]) if done < n else b""
+        return done
 
     def length(self, c: Chan) -> int | None:
         """What stat would say of the file's size."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from kernel.alloc import SRV
 from kernel.chandat import ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, QTAUTH, QTDIR, QTFILE, UNKNOWN, Chan, Data, kbytes
 from kernel.channel import cclose, current, incref, isdir, kstrcpy
 from kernel.conv import Dir, convM2D
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
 GENBUF: Final = 128
-MAXSRV: Final = 10000  # the original runs out of kernel memory instead
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +50,11 @@ class Srv:
     perm: int
     path: int
     chan: Chan | None = None
+
+
+def srvsize(name: str) -> int:
+    """What a service takes."""
+    return SRV + len(name)
 
 
 class Srvdev(Dev):
@@ -136,7 +141,7 @@ class Srvdev(Dev):
         if self.lookup(name) is not None:
             qunlock(k, self.srvlk)
             raise Error(Eexist)
-        if len(self.srv) >= MAXSRV:
+        if not k.mainmem.alloc(srvsize(name)):
             qunlock(k, self.srvlk)
             raise Error(Enomem)
         sp = Srv(name, current(k).user, perm & 0o777, self.qidpath)
@@ -168,6 +173,7 @@ class Srvdev(Dev):
             qunlock(k, self.srvlk)
             raise
         self.srv.remove(sp)
+        k.mainmem.free(srvsize(sp.name))
         qunlock(k, self.srvlk)
         if sp.chan is not None:
             cclose(k, sp.chan)
@@ -193,8 +199,11 @@ class Srvdev(Dev):
                     raise Error(Ebadchar)
                 if len(kbytes(d.name)) >= GENBUF:
                     raise Error(Etoolong)
+                k.mainmem.charge(len(d.name) - len(sp.name))
                 sp.name = d.name
             if d.uid:
+                if len(kbytes(d.uid)) >= GENBUF:
+                    raise Error(Etoolong)
                 sp.owner = d.uid
             if d.mode != UNKNOWN:
                 sp.perm = d.mode & 0o777

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kernel.alloc import PTE
 from kernel.chan import Chan, incref
 from kernel.dat import (
     NSEG,
@@ -26,7 +27,7 @@ from kernel.dat import (
     Pte,
     Segment,
 )
-from kernel.error import Ebadarg, Eintr, Eio, Eioload, Error, Panic
+from kernel.error import Ebadarg, Eintr, Eio, Eioload, Enomem, Error, Panic
 from kernel.mem import BY2PG, MASK32, PGMASK, PTEMAPMEM, PTERONLY, PTEUNCACHED, PTEVALID, PTEWRITE
 from kernel.page import cachepage, copypage, lookpage, mustpage, newpage, pageevent, putpage, swapaddr, uncachepage
 from kernel.qlock import qlock, qunlock
@@ -102,6 +103,19 @@ def faulterror(k: Kernel, s: str, c: Chan | None) -> None:
     k.procs.pexit(s, False)
 
 
+def nomem(k: Kernel, s: Segment) -> None:
+    """There is no kernel memory for a page table of s, which is locked: an error in a system call, else the end of
+    the process. The original waits for some. Does not return.
+    """
+    up = k.up
+    assert up is not None
+    qunlock(k, s)
+    if up.nerrlab:
+        k.procs.postnote(up, 1, Enomem, NDebug)
+        raise Error(Enomem)
+    k.procs.pexit(Enomem, True)
+
+
 def fixfault(k: Kernel, s: Segment, addr: int, read: bool, doputmmu: bool) -> int:
     """Get the page of s at addr and map it; 0 with s unlocked.
 
@@ -114,6 +128,8 @@ def fixfault(k: Kernel, s: Segment, addr: int, read: bool, doputmmu: bool) -> in
     soff = addr - s.base
     etp = s.map[soff // PTEMAPMEM]
     if etp is None:
+        if not k.mainmem.alloc(PTE):
+            nomem(k, s)
         etp = s.map[soff // PTEMAPMEM] = Pte()
     n = (soff & PTEMAPMEM - 1) // BY2PG
     pages = etp.pages

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from kernel.alloc import FD
 from kernel.chandat import DELTAFD, ORDWR, OREAD, OTRUNC, Chan, Fgrp
 from kernel.channel import cclose, current, incref
 from kernel.error import Ebadfd, Ebadusefd, Error, Panic
@@ -43,6 +44,8 @@ def growfd(k: Kernel, f: Fgrp, fd: int) -> int:
         return -1
     if f.nfd >= MAXFD:
         k.print("no free file descriptors\n")
+        return -1
+    if not k.mainmem.alloc(FD * DELTAFD):
         return -1
     f.fd.extend([None] * DELTAFD)
     if fd > f.maxfd:

@@ -240,5 +240,5 @@ def chmodat(place: Place, mode: int) -> None:
                 os.close(fd)
         else:
             os.chmod(place.name, mode, dir_fd=place.dirfd, follow_symlinks=False)
-    except OSError as e:
+    except (OSError, ValueError) as e:
         raise hosterror(e) from None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kernel import check, devmnt, fault, page, segment, swap, trap
+from kernel.alloc import mainmem
 from kernel.cache import Cache, Ecache
 from kernel.chandat import Files
 from kernel.dat import (
@@ -79,6 +80,7 @@ class Kernel:
     def __init__(self, conf: Conf, mem: Memory, base: int | None = None) -> None:
         self.conf = conf
         self.mem = mem
+        self.mainmem = mainmem(conf)
         self.up: Proc | None = None
         self.m: Mach  # set when the first processor is added
         self.machs: list[Mach] = []
@@ -188,8 +190,8 @@ class Kernel:
         return self.lastticks
 
     def nsec(self) -> int:
-        """Time of day, ns since 1970. Source: port/tod.c:todget."""
-        return self.epoch + self.fastticks()
+        """Time of day, ns since 1970, a vlong. Source: port/tod.c:todget."""
+        return (self.epoch + self.fastticks() + (1 << 63) & (1 << 64) - 1) - (1 << 63)
 
     def random(self, n: int) -> bytes:
         """n bytes of the seeded generator behind /dev/random."""

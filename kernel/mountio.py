@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from kernel.alloc import MNT, RPC
 from kernel.channel import current, kstrcpy
 from kernel.dat import Lock, Proc, Rendez
 from kernel.error import ERRMAX, Ehungup, Eintr, Emountrpc, Error, Panic
@@ -29,10 +30,11 @@ class Mntrpc:
     ``source`` gives the data of a Twrite, which may be user memory. A free Mntrpc keeps its tag.
     """
 
-    __slots__ = ("c", "done", "flushed", "m", "reply", "request", "source", "tag", "z")
+    __slots__ = ("c", "done", "flushed", "m", "reply", "request", "size", "source", "tag", "z")
 
     def __init__(self, tag: int) -> None:
         self.tag = tag
+        self.size = 0
         self.reset(None)
 
     def reset(self, c: Chan | None) -> None:
@@ -45,6 +47,7 @@ class Mntrpc:
         self.source: Callable[[], bytes] | None = None
         self.flushed: Mntrpc | None = None  # the message that this one flushes
         self.done = False
+        # self.size: bytes charged for the message and its answer
 
 
 class Mnt(Lock):
@@ -96,7 +99,8 @@ def muxclose(k: Kernel, m: Mnt) -> None:
     while m.queue:
         mntfree(k, m.queue.pop(0))
     m.id = 0
-    m.q.clear()
+    _taken(k, m, len(m.q))
+    k.mainmem.free(MNT)
     lock(k, k.mntalloc)
     k.mntalloc.list.remove(m)
     unlock(k, k.mntalloc)
@@ -112,7 +116,7 @@ def mntralloc(k: Kernel, c: Chan | None) -> Mntrpc:
     if ma.rpcfree:
         r = ma.rpcfree.pop()
     else:
-        if not k.malloc():
+        if not k.malloc() or not k.mainmem.alloc(RPC):
             unlock(k, ma)
             exhausted(k, "mount rpc header")
         r = Mntrpc(_alloctag(ma))
@@ -125,13 +129,21 @@ def mntralloc(k: Kernel, c: Chan | None) -> Mntrpc:
 def mntfree(k: Kernel, r: Mntrpc) -> None:
     """Source: port/devmnt.c:mntfree."""
     ma = k.mntalloc
+    _hold(k, r, 0)
     lock(k, ma)
     if len(ma.rpcfree) >= MAXFREE:
         ma.tags &= ~(1 << r.tag)
+        k.mainmem.free(RPC)
     else:
         ma.rpcfree.append(r)
     ma.nrpcused -= 1
     unlock(k, ma)
+
+
+def _hold(k: Kernel, r: Mntrpc, n: int) -> None:
+    """r's message and its answer take n bytes now."""
+    k.mainmem.charge(n - r.size)
+    r.size = n
 
 
 def _alloctag(ma: Mntalloc) -> int:
@@ -227,7 +239,10 @@ def mountio(k: Kernel, m: Mnt, r: Mntrpc) -> None:
         if r.request.type in (Tremove, Tclunk) and str(err) != Ehungup:
             assert r.c is not None
             r.c.fid = 0  # who knows whether the server has it still: give the number up
-        raise err
+        try:
+            raise err
+        finally:
+            del err  # its traceback holds the frames, and they the messages
     mntflushfree(k, m, r)
 
 
@@ -240,8 +255,10 @@ def _transact(k: Kernel, m: Mnt, r: Mntrpc, up: Proc) -> None:
     unlock(k, m)
 
     if r.source is not None:
+        k.mainmem.need(2 * m.msize)
         r.request.data = r.source()
     msg = convS2M(r.request, m.msize)
+    _hold(k, r, len(r.request.data) + len(msg))
     if not msg:
         k.print(
             f"mountio: proc {up.text} {up.pid}: convS2M returned 0 for tag {r.tag} fid {r.request.fid} "
@@ -276,7 +293,16 @@ def _doread(k: Kernel, m: Mnt, n: int) -> bool:
         if not b:
             return False
         m.q += b
+        k.mainmem.charge(len(b))
     return True
+
+
+def _taken(k: Kernel, m: Mnt, n: int) -> bytes:
+    """The first n bytes that were read, to be kept no longer."""
+    b = bytes(m.q[:n])
+    del m.q[:n]
+    k.mainmem.free(len(b))
+    return b
 
 
 def mntrpcread(k: Kernel, m: Mnt) -> Fcall | None:
@@ -288,13 +314,12 @@ def mntrpcread(k: Kernel, m: Mnt) -> Fcall | None:
         return None
     n = int.from_bytes(m.q[:4], "little", signed=True)
     if n > m.msize:
-        m.q.clear()
+        _taken(k, m, len(m.q))
         return None
     if not _doread(k, m, n):
         return None
     n = max(n, 0)
-    reply = convM2S(bytes(m.q[:n]))
-    del m.q[:n]
+    reply = convM2S(_taken(k, m, n))
     if reply is None:
         k.print("mntrpcread: convM2S failed\n")
     return reply
@@ -317,6 +342,7 @@ def mountmux(k: Kernel, m: Mnt, r: Mntrpc, reply: Fcall) -> None:
         if q.tag == reply.tag:
             m.queue.remove(q)
             q.reply = reply
+            _hold(k, q, len(reply.data) + len(reply.stat))
             q.done = True  # hands off
             if q is not r and q.z is not None:
                 k.procs.wakeup(q.z)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kernel.alloc import EVALUE, FD, MHEAD
 from kernel.chandat import DELTAFD, Egrp, Evalue, Fgrp, Mount, Pgrp
-from kernel.channel import cclose, ccloseq, current, decref, incref, mountfree, newmhead, newmount, putmhead
+from kernel.channel import cclose, ccloseq, current, decref, incref, mountfree, mountsizes, newmhead, newmount, putmhead
 from kernel.dat import Dead, NUser, Proc_exitme, Qid, Rendezvous, Rgrp
-from kernel.error import ERRMAX, Error, Etoobig
+from kernel.error import ERRMAX, Enomem, Error, Etoobig
 from kernel.fd import fdclose as fdclose
 from kernel.qlock import qlock, qunlock
 from kernel.rwlock import rlock, runlock, wlock, wunlock
@@ -77,8 +78,16 @@ def closepgrp(k: Kernel, p: Pgrp) -> None:
 
 
 def pgrpcpy(k: Kernel, to: Pgrp, from_: Pgrp) -> None:
-    """Copy all mounts into an empty name space, ids in the order of the originals. Source: port/pgrp.c:pgrpcpy."""
+    """Copy all mounts into an empty name space, ids in the order of the originals.
+
+    Errors: Enomem, with nothing copied. Source: port/pgrp.c:pgrpcpy.
+    """
     wlock(k, from_.ns)
+    try:
+        k.mainmem.need(sum(MHEAD + mountsizes(f.mount) for chain in from_.mnthash for f in chain))
+    except Error:
+        wunlock(k, from_.ns)
+        raise
     copies: list[tuple[int, Mount]] = []
     for i, chain in enumerate(from_.mnthash):
         for f in chain:
@@ -103,12 +112,21 @@ def pgrpcpy(k: Kernel, to: Pgrp, from_: Pgrp) -> None:
 
 
 def dupfgrp(k: Kernel, f: Fgrp | None) -> Fgrp:
-    """A copy of the descriptors, no longer than it must be, or an empty set. Source: port/pgrp.c:dupfgrp."""
+    """A copy of the descriptors, no longer than it must be, or an empty set.
+
+    Errors: Enomem. Source: port/pgrp.c:dupfgrp.
+    """
     if f is None:
-        return Fgrp()
+        new = Fgrp()
+        k.mainmem.charge(FD * new.nfd)
+        return new
     lock(k, f)
     nfd = f.maxfd + 1
-    new = Fgrp(nfd + -nfd % DELTAFD)
+    nfd += -nfd % DELTAFD
+    if not k.mainmem.alloc(FD * nfd):
+        unlock(k, f)
+        raise Error(Enomem)
+    new = Fgrp(nfd)
     new.maxfd = f.maxfd
     for i, c in enumerate(f.fd[: f.maxfd + 1]):
         if c is not None:
@@ -130,6 +148,7 @@ def closefgrp(k: Kernel, f: Fgrp | None) -> None:
             f.fd[i] = None
             cclose(k, c)
     up.closingfgrp = None
+    k.mainmem.free(FD * f.nfd)
 
 
 def forceclosefgrp(k: Kernel) -> None:
@@ -156,18 +175,25 @@ def newegrp(k: Kernel) -> Egrp:
     return Egrp()
 
 
+def evaluesize(e: Evalue) -> int:
+    """What a variable takes."""
+    return EVALUE + len(e.name) + len(e.value)
+
+
 def envcpy(k: Kernel, to: Egrp, from_: Egrp) -> None:
-    """Copy an environment into an empty one. Source: port/devenv.c:envcpy."""
+    """Copy an environment into an empty one. Errors: Enomem. Source: port/devenv.c:envcpy."""
     rlock(k, from_)
+    if not k.mainmem.alloc(sum(map(evaluesize, from_.ent))):
+        runlock(k, from_)
+        raise Error(Enomem)
     for e in from_.ent:
         to.path += 1
         to.ent.append(Evalue(e.name, Qid(to.path), e.value))
-        k.files.envbytes += len(e.value)
     runlock(k, from_)
 
 
 def closeegrp(k: Kernel, eg: Egrp) -> None:
     """Drop one reference. Source: port/devenv.c:closeegrp."""
     if decref(k, eg) == 0:
-        k.files.envbytes -= sum(len(e.value) for e in eg.ent)
+        k.mainmem.free(sum(map(evaluesize, eg.ent)))
         eg.ent.clear()

@@ -595,8 +595,9 @@ class Procs:
         while m.nexttick <= until:
             m.inidle += max(m.nexttick - now, 0)
             now = max(m.nexttick, now)
-            if m.machno == 0 and m.load == 0 and not self.nrdy and not self.nrun and not m.flushmmu:
-                n = (until - m.nexttick) // NSPERTICK + 1  # no load to decay: skip them together
+            decays = m.machno == 0 and (m.load or self.nrdy or self.nrun)  # the load, by each tick
+            if not decays and not m.flushmmu:
+                n = (until - m.nexttick) // NSPERTICK + 1  # skip them together
                 m.ticks += n
                 m.nexttick += n * NSPERTICK
                 last = -1
@@ -607,7 +608,8 @@ class Procs:
                     n -= 1
                 m.inidle = until - (m.nexttick - NSPERTICK)
                 k.m, k.up = m, None
-                self.alarms.check()
+                if m.machno == 0:
+                    self.alarms.check()
                 return
             k.m, k.up = m, None
             self.hzclock(m)
@@ -695,6 +697,9 @@ class Procs:
         up.timer = self.timerno
         up.trend = r
         up.tfn = fn
+        if len(self.timers) > 2 * len(self.proctab) + 100:  # most are of sleeps that ended before their time
+            self.timers = [t for t in self.timers if t[2].timer == t[3]]
+            heapq.heapify(self.timers)
         heapq.heappush(self.timers, (k.m.cpu.now() + ns, self.timerno, up, up.timer))
         try:
             self.sleep(r, lambda: up.trend is None or fn())

@@ -27,7 +27,7 @@ from kernel.fault import fixfault, seg
 from kernel.mem import BY2PG, KZERO, MASK32, PTEMAPMEM
 from kernel.page import freepte
 from kernel.qlock import qlock, qunlock
-from kernel.segment import newseg, putimage, putseg
+from kernel.segment import freeprofile, newseg, putimage, putseg
 
 if TYPE_CHECKING:
     from kernel.kernel import Kernel
@@ -164,8 +164,8 @@ def startprofile(k: Kernel, p: Proc) -> None:
         raise Error(Ebadctl)
     npc = s.top - s.base >> LRESPROF
     # the counters come out of the kernel's memory
-    if npc * 4 > (k.conf.npage - k.conf.upages) * BY2PG or not k.malloc():
-        s.profile = None
+    freeprofile(k, s)
+    if npc * 4 > (k.conf.npage - k.conf.upages) * BY2PG or not k.malloc() or not k.mainmem.alloc(npc * 4):
         raise Error(Enomem)
     s.profile = array("I", bytes(4 * npc))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from kernel.alloc import BLOCK
 from kernel.chandat import Data
 from kernel.channel import current
 from kernel.dat import Proc_exitbig, Proc_exitme, QLock, Rendez
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
 Maxatomic: Final = 64 * 1024  # a write is cut into blocks of this size
-MAXQUEUED: Final = 128 * 1024 * 1024  # in all queues; the original runs out of kernel memory instead
 
 
 class Block:
@@ -80,7 +80,7 @@ def _qwait(k: Kernel, q: Queue) -> bool:
 
 def _qremove(k: Kernel, q: Queue) -> Block:
     b = q.blocks.pop(0)
-    k.files.queued -= b.alloc
+    k.mainmem.free(b.alloc + BLOCK)
     q.dlen -= len(b)
     q.len -= b.alloc
     return b
@@ -88,7 +88,7 @@ def _qremove(k: Kernel, q: Queue) -> Block:
 
 def _qputback(k: Kernel, q: Queue, b: Block) -> None:
     q.blocks.insert(0, b)
-    k.files.queued += b.alloc
+    k.mainmem.charge(b.alloc + BLOCK)
     q.dlen += len(b)
     q.len += b.alloc
 
@@ -136,10 +136,9 @@ def qbwrite(k: Kernel, q: Queue, b: Block) -> int:
     """Queue a block, then wait while the queue is full: a note cannot keep the data out. Source: port/qio.c:qbwrite."""
     if q.closed:
         raise Error(q.err)
-    if k.files.queued + b.alloc > MAXQUEUED:
+    if not k.mainmem.alloc(b.alloc + BLOCK):
         raise Error(Enomem)
     n = len(b)
-    k.files.queued += b.alloc
     q.blocks.append(b)
     q.len += b.alloc
     q.dlen += n
@@ -175,16 +174,21 @@ def qwrite(k: Kernel, q: Queue, data: Data) -> int:
             return len(data)
 
 
+def qfree(k: Kernel, q: Queue) -> None:
+    """Throw away what is queued. Source: port/qio.c:qfree, qflush."""
+    k.mainmem.free(q.len + BLOCK * len(q.blocks))
+    q.blocks.clear()
+    q.len = 0
+    q.dlen = 0
+
+
 def qclose(k: Kernel, q: Queue) -> None:
     """No more i/o: what is queued is thrown away. Source: port/qio.c:qclose."""
     q.closed = True
     q.flow = False
     q.starve = False
     q.err = Ehungup
-    k.files.queued -= q.len
-    q.blocks.clear()
-    q.len = 0
-    q.dlen = 0
+    qfree(k, q)
     k.procs.wakeup(q.rr)
     k.procs.wakeup(q.wr)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kernel.alloc import FD, PTE, SEG
 from kernel.chan import Chan, ccloseq, decref, eqchantdqid, incref
 from kernel.dat import (
     BSEG,
@@ -74,16 +75,33 @@ def newseg(k: Kernel, type: int, base: int, size: int) -> Segment:
         raise Error(Enovmem)
     if not k.malloc():
         raise Error(Enomem)
+    mapsize = (size + PTEPERTAB - 1) // PTEPERTAB
+    k.mainmem.need(SEG + FD * mapsize)
     s = Segment(type, base, size)
     k.segcreated(s)
-    mapsize = (size + PTEPERTAB - 1) // PTEPERTAB
     if mapsize > SSEGMAPSIZE:
         if not k.malloc():
             raise Error(Enomem)
         s.map = [None] * mapsize
+    k.mainmem.charge(SEG + FD * s.mapsize)
     if k.sink is not None:
         _segevent(k, "new", s)
     return s
+
+
+def growmap(k: Kernel, s: Segment, mapsize: int) -> None:
+    """Give s room for so many page tables, if it has less."""
+    n = mapsize - s.mapsize
+    if n > 0:
+        s.map.extend([None] * n)
+        k.mainmem.charge(FD * n)
+
+
+def freeprofile(k: Kernel, s: Segment) -> None:
+    """Count no longer where s spends its time."""
+    if s.profile is not None:
+        k.mainmem.free(len(s.profile) * 4)
+        s.profile = None
 
 
 def putseg(k: Kernel, s: Segment | None) -> None:
@@ -107,6 +125,9 @@ def putseg(k: Kernel, s: Segment | None) -> None:
     for pte in s.map:
         if pte is not None:
             freepte(k, s, pte)
+            k.mainmem.free(PTE)
+    freeprofile(k, s)
+    k.mainmem.free(SEG + FD * s.mapsize)
 
 
 def relocateseg(k: Kernel, s: Segment, offset: int) -> None:
@@ -149,6 +170,7 @@ def dupseg(k: Kernel, seg: list[Segment | None], segno: int, share: int) -> Segm
         elif share and t == SG_DATA:
             n = s
         else:
+            k.mainmem.need(PTE * (s.mapsize - s.map.count(None)))
             n = newseg(k, s.type, s.base, s.size)
     except Error:
         qunlock(k, s)
@@ -167,11 +189,11 @@ def dupseg(k: Kernel, seg: list[Segment | None], segno: int, share: int) -> Segm
         n.image = s.image
         n.fstart = s.fstart
         n.flen = s.flen
-    if len(n.map) < len(s.map):
-        n.map.extend([None] * (len(s.map) - len(n.map)))
+    growmap(k, n, s.mapsize)
     for i, pte in enumerate(s.map):
         if pte is not None:
             n.map[i] = ptecpy(k, pte)
+            k.mainmem.charge(PTE)
 
     n.flushme = s.flushme
     if s.ref > 1:
@@ -202,6 +224,7 @@ def segpage(k: Kernel, s: Segment, p: Page) -> None:
     off = p.va - s.base
     pte = s.map[off // PTEMAPMEM]
     if pte is None:
+        k.mainmem.charge(PTE)
         pte = s.map[off // PTEMAPMEM] = Pte()
     n = (off & PTEMAPMEM - 1) // BY2PG
     pte.pages[n] = p
@@ -390,8 +413,7 @@ def ibrk(k: Kernel, addr: int, seg: int) -> int:
         qunlock(k, s)
         raise Error(Enovmem)
     mapsize = (newsize + PTEPERTAB - 1) // PTEPERTAB
-    if mapsize > s.mapsize:
-        s.map.extend([None] * (mapsize - s.mapsize))
+    growmap(k, s, mapsize)
 
     s.top = newtop
     s.size = newsize

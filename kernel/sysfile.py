@@ -222,7 +222,7 @@ def read(k: Kernel, fd: int, p: int, n: int, offp: int | None) -> int:
             ustore(k, p, data, dev.stores(c))
             nnn = len(data)
         else:
-            nnn = nn = dev.readto(c, Userdata(k, p, n), off)
+            nnn = nn = dev.readto(c, Userdata(k, p, max(n, 0)), off)
         lock(k, c)
         c.devoffset += nn
         c.offset += nnn

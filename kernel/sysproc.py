@@ -133,9 +133,10 @@ def sysrfork(k: Kernel, args: Args) -> int:
             closefgrp(k, ofg)
         if flag & (RFNAMEG | RFCNAMEG):
             opg = up.pgrp
-            up.pgrp = newpgrp(k)
+            npg = newpgrp(k)
             if flag & RFNAMEG:
-                pgrpcpy(k, up.pgrp, opg)
+                pgrpcpy(k, npg, opg)
+            up.pgrp = npg
             up.pgrp.noattach = opg.noattach
             closepgrp(k, opg)
         if flag & RFNOMNT:
@@ -146,9 +147,10 @@ def sysrfork(k: Kernel, args: Args) -> int:
             closergrp(k, org)
         if flag & (RFENVG | RFCENVG):
             oeg = up.egrp
-            up.egrp = newegrp(k)
+            neg = newegrp(k)
             if flag & RFENVG:
-                envcpy(k, up.egrp, oeg)
+                envcpy(k, neg, oeg)
+            up.egrp = neg
             closeegrp(k, oeg)
         if flag & RFNOTEG:
             up.noteid = k.procs.pidalloc()
@@ -882,7 +884,7 @@ def syssemrelease(k: Kernel, args: Args) -> int:
 def sys_nsec(k: Kernel, args: Args) -> int:
     """Store the time of day in ns. Source: port/sysproc.c:sys_nsec."""
     validaddr(k, args[0], 8, True)
-    ustore(k, args[0], k.nsec().to_bytes(8, "little"), "sys_nsec")
+    ustore(k, args[0], k.nsec().to_bytes(8, "little", signed=True), "sys_nsec")
     return 0
 
 

@@ -95,7 +95,7 @@ UDSEL, UESEL = 0x1B, 0x23
 SYSARGS = struct.Struct(f"<{MAXSYSARG}I")
 LASTPAGE = USTKTOP - BY2PG  # of the stack
 LASTARGS = USTKTOP - MAXSYSARG * BY2WD - BY2WD
-TOSTIMES = struct.Struct("<QqI")  # kcycles, pcycles, pid
+TOSTIMES = struct.Struct("<QQI")  # kcycles, pcycles, pid
 CYCLES = struct.Struct("<Q")
 
 
@@ -387,7 +387,7 @@ class Traps:
         mem.changing(pa)
         buf = mem.buf
         (kcycles,) = CYCLES.unpack_from(buf, pa)
-        TOSTIMES.pack_into(buf, pa, kcycles + t - up.kentry & MASK64, t + up.pcycles, up.pid)
+        TOSTIMES.pack_into(buf, pa, kcycles + t - up.kentry & MASK64, t + up.pcycles & MASK64, up.pid)
         if k.checking:
             k.checkchanged(up, True)
 

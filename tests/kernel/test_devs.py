@@ -696,6 +696,8 @@ def test_files_in_memory(rig: Rig) -> None:
         rig.remove("/tmp/f")
         assert rig.pwrite(fd, b"still there", 0) == 11
         assert rig.pread(fd, 100, 0) == b"still there"
+        assert rig.root.used == 17  # until it is closed
+        rig.close(fd)
         assert rig.root.used == 6
 
 
@@ -769,37 +771,53 @@ def test_notes_for_a_group(rig: Rig) -> None:
 
 
 def test_memory_held_for_processes_is_limited(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kernel.devenv.MAXVARS", 2)
-    monkeypatch.setattr("kernel.devenv.MAXENVBYTES", 10)
-    monkeypatch.setattr("kernel.qio.MAXQUEUED", 1000)
-    monkeypatch.setattr("kernel.devpipe.MAXPIPES", 2)
     monkeypatch.setattr("kernel.devroot.MAXNODES", 1)
+    mainmem = rig.k.mainmem
+
+    def left(n: int) -> None:
+        mainmem.maxsize = mainmem.cursize + n
 
     @rig.run
     def _() -> None:
         ksetenv(rig.k, "a", "12345")
         ksetenv(rig.k, "b", "12345")
+        fd = rig.open("/env/a", OWRITE)
+        before = mainmem.cursize
+        left(-1)  # not even a channel
         with pytest.raises(Error, match="kernel allocate failed"):
             rig.create("/env/c", OWRITE)
+        left(1001)  # a channel, no variable
         with pytest.raises(Error, match="kernel allocate failed"):
-            rig.pwrite(rig.open("/env/a", OWRITE), b"x", 5)
+            rig.create("/env/c", OWRITE)
+        assert mainmem.cursize == before
+        left(0)
+        with pytest.raises(Error, match="kernel allocate failed"):
+            rig.pwrite(fd, b"x", 5)
+        assert mainmem.cursize == before
+        left(1000)
+        rig.pwrite(fd, b"x", 5)
+        assert mainmem.cursize == before + 1
         rig.close(rig.open("/env/a", OWRITE | OTRUNC))
+        assert mainmem.cursize == before - 5
         rig.remove("/env/b")
-        assert rig.k.files.envbytes == 0
+        assert mainmem.cursize < before - 300
+        left(10000)
+        before = mainmem.cursize
         a, b = rig.pipe()
+        left(1100)
         rig.pwrite(a, b"x" * 800)
         with pytest.raises(Error, match="kernel allocate failed"):
             rig.pwrite(a, b"x" * 200)
         rig.up.note.clear()
         rig.up.notepending = 0
         assert len(rig.pread(b, 300)) == 300
-        rig.pipe()
-        with pytest.raises(Error, match="no free memory"):
+        with pytest.raises(Error, match="kernel allocate failed"):
             rig.pipe()
         rig.close(b)
         rig.close(a)
-        assert rig.k.files.queued == 0
+        assert mainmem.cursize == before
         rig.pipe()
+        left(10000)
         rig.close(rig.create("/tmp/a", OWRITE))
         with pytest.raises(Error, match="file system full"):
             rig.create("/tmp/b", OWRITE)
