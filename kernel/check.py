@@ -29,6 +29,7 @@ from kernel.dat import (
     Pte,
     Segment,
 )
+from kernel.error import Wrong
 from kernel.mem import (
     BY2PG,
     KMAP,
@@ -89,6 +90,13 @@ def check(k: Kernel, extra: Counter[int] | None = None, segments: list[Segment] 
             tables.update(c.tables(p))
     c.memo.tables = tables
     return c.wrong
+
+
+def mustcheck(k: Kernel) -> None:
+    """Raise Wrong unless every invariant of the memory subsystem holds."""
+    wrong = check(k)
+    if wrong:
+        raise Wrong("check: " + "; ".join(wrong[:5]))
 
 
 class _Check:

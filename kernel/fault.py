@@ -245,7 +245,7 @@ def pio(k: Kernel, s: Segment, addr: int, soff: int, pte: Pte, n: int) -> Page:
         qunlock(k, s)
 
         assert c is not None
-        new = mustpage(k, False, addr)
+        new = mustpage(k, addr)
         kk = k.mmu.kmap(new)
         while True:
             try:

@@ -146,7 +146,7 @@ class Mmu:
         m.pdballoc += 1
         if m.pdbpool is None:
             m.splhi = False
-            page = mustpage(k, False, 0)
+            page = mustpage(k, 0)
             m = k.m  # newpage may have slept and come back on another processor
             page.va = VPT + (VPT >> 12) * 4 & MASK32  # vpd
             m.splhi = True
@@ -312,7 +312,7 @@ class Mmu:
             pt = up.mmufree
             if pt is None:
                 m.splhi = False
-                pt = mustpage(k, False, 0)
+                pt = mustpage(k, 0)
                 m = k.m
                 m.splhi = True
                 k.mem.table(pt.pa)
@@ -517,7 +517,7 @@ class Mmu:
         if not w[i] & PTEVALID:
             if up.kmaptable is not None:
                 raise Panic("kmaptable")
-            kt = up.kmaptable = mustpage(k, False, 0)
+            kt = up.kmaptable = mustpage(k, 0)
             k.mem.table(kt.pa)
             w[i] = kt.pa | PTEWRITE | PTEVALID
             k.mem.zero(kt.pa)

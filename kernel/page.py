@@ -171,12 +171,13 @@ def ispages(k: Kernel) -> bool:
     return k.palloc.freecount >= k.swapalloc.highwater
 
 
-def newpage(k: Kernel, clear: bool, va: int, s: Segment | None = None) -> Page | None:
-    """A page with ref 1 for address va, cleared if asked.
+def takepage(k: Kernel, va: int, s: Segment | None = None) -> Page | None:
+    """A page with ref 1 for address va, with whatever is in it.
 
     Waits while memory is at or below highwater (a kernel process may take the rest). ``s`` is the
     segment the caller has locked: if the wait had to give that lock up the result is None, and the
-    caller must start over; without ``s`` there always is a page. Source: port/page.c:newpage.
+    caller must start over; without ``s`` there always is a page. The original's newpage clears the page through
+    kmap, which asks newpage for its table; this is what both need. Source: port/page.c:newpage.
     """
     pa = k.palloc
     up = k.up
@@ -228,7 +229,17 @@ def newpage(k: Kernel, clear: bool, va: int, s: Segment | None = None) -> Page |
     ctl = p.cachectl
     for i in range(len(ctl)):
         ctl[i] = PG_NOFLUSH
+    return p
 
+
+def newpage(k: Kernel, clear: bool, va: int, s: Segment | None = None) -> Page | None:
+    """A page with ref 1 for address va, cleared if asked; None if the lock of s was lost, as takepage() says.
+
+    Source: port/page.c:newpage.
+    """
+    p = takepage(k, va, s)
+    if p is None:
+        return None
     if clear:
         kk = k.mmu.kmap(p)
         k.mem.zero(k.mmu.VA(kk))
@@ -238,10 +249,12 @@ def newpage(k: Kernel, clear: bool, va: int, s: Segment | None = None) -> Page |
     return p
 
 
-def mustpage(k: Kernel, clear: bool, va: int) -> Page:
-    """newpage() without a segment to lose: it waits until there is a page."""
-    p = newpage(k, clear, va)
+def mustpage(k: Kernel, va: int) -> Page:
+    """newpage() without a segment to lose and without clearing: it waits until there is a page."""
+    p = takepage(k, va)
     assert p is not None
+    if k.sink is not None:
+        pageevent(k, "alloc", p)
     return p
 
 

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, NoReturn
 from greenlet import getcurrent, greenlet
 
 from kernel.alarm import Alarms
-from kernel.chan import cclose, cut, incref, kstrcpy
+from kernel.chan import Pgrp, cclose, cut, incref, kstrcpy
+from kernel.waits import waitsfor
 from kernel.dat import (
+    STATENAME,
     BSEG,
     NNOTE,
     NSEG,
@@ -55,13 +57,12 @@ from kernel.dat import (
 from kernel.error import ERRMAX, Eintr, Einuse, Enochild, Error, Exited, Panic
 from kernel.event import NoteEvent, ProcEvent
 from kernel.mem import BY2PG, HZ
-from kernel.pgrp import closeegrp, closefgrp, closepgrp, closergrp, forceclosefgrp, newpgrp
+from kernel.pgrp import closeegrp, closefgrp, closepgrp, closergrp, forceclosefgrp
 from kernel.qlock import canqlock, qlock, qunlock
 from kernel.segment import mcountseg, mfreeseg, putseg
 from kernel.taslock import canlock, lock, unlock
 
 if TYPE_CHECKING:
-    from kernel.chandat import Pgrp
     from kernel.hw import Regs
     from kernel.kernel import Kernel
 
@@ -232,7 +233,7 @@ class Procs:
             if p.dot is not None:
                 incref(k, p.dot)
             if self.kpgrp is None:
-                self.kpgrp = newpgrp(k)
+                self.kpgrp = Pgrp(incref(k, k.files.pgrpid))
             p.pgrp = self.kpgrp
             incref(k, p.pgrp)
         p.basepri = p.priority = PriKproc
@@ -1097,9 +1098,6 @@ class Procs:
 
     def dump(self) -> str:
         """One line for each process: pid, name, state, and what it waits for. Source: port/proc.c:procdump."""
-        from kernel.dat import STATENAME
-        from kernel.waits import waitsfor
-
         lines = []
         for p in self.proctab:
             if p.state == Dead:

@@ -61,7 +61,8 @@ def _segevent(k: Kernel, op: str, s: Segment) -> None:
     k.emit(SegmentEvent(0, 0, 0, op, segname(s), s.base, s.top, s.ref))
 
 
-def _imageevent(k: Kernel, op: str, i: Image) -> None:
+def imageevent(k: Kernel, op: str, i: Image) -> None:
+    """Tell the trace what happens to i."""
     path = i.c.path.s if i.c is not None and i.c.path is not None else ""
     k.emit(ImageEvent(0, 0, 0, op, i.num, path, i.ref, i.pgref))
 
@@ -289,7 +290,7 @@ def attachimage(k: Kernel, type: int, c: Chan, base: int, len: int) -> Image:
     else:
         incref(k, i.s)
     if k.sink is not None:
-        _imageevent(k, "attach", i)
+        imageevent(k, "attach", i)
     return i
 
 
@@ -331,7 +332,7 @@ def putimage(k: Kernel, i: Image) -> None:
     if r == i.pgref:
         c = i.c
         if k.sink is not None and c is not None:
-            _imageevent(k, "close", i)
+            imageevent(k, "close", i)
         i.c = None
     if r == 0:
         ia = k.imagealloc
@@ -355,7 +356,7 @@ def putimage(k: Kernel, i: Image) -> None:
         ia.free = i
         unlock(k, ia)
         if k.sink is not None:
-            _imageevent(k, "free", i)
+            imageevent(k, "free", i)
     else:
         unlock(k, i)
     if c is not None:

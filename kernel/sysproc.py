@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from kernel.chan import Chan, cclose, incref, namec, quote, validnamedup
+from kernel.chan import Chan, cclose, current, incref, namec, quote, validnamedup
 from kernel.chandat import kbytes
 from kernel.dat import (
     BSEG,
@@ -95,18 +95,13 @@ OWAITMSG = 64  # bytes of the status in the old wait's message
 TOSSIZE = 56
 
 
-def _up(k: Kernel) -> Proc:
-    assert k.up is not None
-    return k.up
-
-
 def evenaddr(k: Kernel, addr: int) -> None:
     """Words need not be aligned on a 386. Source: pc/fns.h:evenaddr."""
 
 
 def sysr1(k: Kernel, args: Args) -> int:
     """Check the page reference counts. Source: port/sysproc.c:sysr1."""
-    if _up(k).user != k.eve:
+    if current(k).user != k.eve:
         raise Error(Eperm)
     checkpagerefs(k)
     return 0
@@ -117,7 +112,7 @@ def sysrfork(k: Kernel, args: Args) -> int:
 
     Source: port/sysproc.c:sysrfork.
     """
-    up = _up(k)
+    up = current(k)
     flag = args[0]
     for a, b in ((RFFDG, RFCFDG), (RFNAMEG, RFCNAMEG), (RFENVG, RFCENVG)):
         if flag & a and flag & b:
@@ -289,14 +284,14 @@ def exec_(k: Kernel, file: bytes, argv: int | list[bytes]) -> int:
     try:
         return _exec(k, file, argv)
     except Error as e:
-        if _up(k).seg[SSEG] is None:  # disaster after commit
+        if current(k).seg[SSEG] is None:  # disaster after commit
             k.procs.pexit(str(e), True)
         raise
 
 
 def _header(k: Kernel, file: bytes) -> tuple[Chan, list[bytes], str, tuple[int, ...]]:
     """Open the program, following one #! line: its channel, the words before its arguments, name and header."""
-    up = _up(k)
+    up = current(k)
     progarg: list[bytes] = []
     elem = ""
     while True:
@@ -353,7 +348,7 @@ def _arglen(k: Kernel, a: int) -> int:
 
 
 def _exec(k: Kernel, file: bytes, argv: int | list[bytes]) -> int:
-    up = _up(k)
+    up = current(k)
     tc, progarg, elem, h = _header(k, file)
     try:
         _, text, data, bss, _, entry, _, _ = h
@@ -541,7 +536,7 @@ def syssleep(k: Kernel, args: Args) -> int:
     if ms <= 0:
         k.procs.yield_()
     else:
-        up = _up(k)
+        up = current(k)
         k.procs.tsleep(up.sleep, lambda: False, max(ms, 1000 // HZ))
     return 0
 
@@ -597,7 +592,7 @@ def sys_wait(k: Kernel, args: Args) -> int:
 
 
 def _generrstr(k: Kernel, buf: int, n: int) -> int:
-    up = _up(k)
+    up = current(k)
     if n == 0:
         raise Error(Ebadarg)
     validaddr(k, buf, n, True)
@@ -622,13 +617,13 @@ def sysnotify(k: Kernel, args: Args) -> int:
     """Set the note handler. Source: port/sysproc.c:sysnotify."""
     if args[0]:
         validaddr(k, args[0], BY2WD, False)
-    _up(k).notify = args[0]
+    current(k).notify = args[0]
     return 0
 
 
 def sysnoted(k: Kernel, args: Args) -> int:
     """Return from a note handler; syscall() does the work. Source: port/sysproc.c:sysnoted."""
-    if args[0] != 3 and not _up(k).notified:
+    if args[0] != 3 and not current(k).notified:
         raise Error(Egreg)
     return 0
 
@@ -638,7 +633,7 @@ def sysnoted(k: Kernel, args: Args) -> int:
 
 def syssegbrk(k: Kernel, args: Args) -> int:
     """Move the end of the segment that holds an address. Source: port/sysproc.c:syssegbrk."""
-    up = _up(k)
+    up = current(k)
     for i, s in enumerate(up.seg):
         if s is None or not s.base <= args[0] < s.top:
             continue
@@ -655,12 +650,12 @@ def syssegattach(k: Kernel, args: Args) -> int:
         raise Error(Ebadarg)
     validaddr(k, name, 1, False)
     vmemchr(k, name, 0, 0x7FFFFFFF)
-    return attach(k, _up(k), attr, name, va, len)
+    return attach(k, current(k), attr, name, va, len)
 
 
 def syssegdetach(k: Kernel, args: Args) -> int:
     """Give up the segment that holds an address, but not the stack. Source: port/sysproc.c:syssegdetach."""
-    up = _up(k)
+    up = current(k)
     addr = args[0]
     qlock(k, up.seglock)
     for i in range(NSEG):
@@ -690,7 +685,7 @@ def syssegdetach(k: Kernel, args: Args) -> int:
 def syssegfree(k: Kernel, args: Args) -> int:
     """Give up whole pages inside one segment; they read as fresh. Source: port/sysproc.c:syssegfree."""
     start = args[0]
-    s = seg(k, _up(k), start, 1)
+    s = seg(k, current(k), start, 1)
     if s is None:
         raise Error(Ebadarg)
     to = (args[1] + start) & MASK32 & ~PGMASK
@@ -718,7 +713,7 @@ def sysbrk_(k: Kernel, args: Args) -> int:
 
 def sysrendezvous(k: Kernel, args: Args) -> int:
     """Meet another process of the group at a tag and exchange values. Source: port/sysproc.c:sysrendezvous."""
-    up = _up(k)
+    up = current(k)
     tag, new = args[0], args[1]
     rgrp = up.rgrp
     assert isinstance(rgrp, Rgrp)
@@ -845,7 +840,7 @@ def semacquire(k: Kernel, s: Segment, addr: int, ms: int | None) -> int:
 
 
 def _semseg(k: Kernel, addr: int) -> Segment:
-    s = seg(k, _up(k), addr, 0)
+    s = seg(k, current(k), addr, 0)
     if s is None or s.type & SG_RONLY or addr + BY2WD > s.top:
         validaddr(k, addr, BY2WD, True)
         raise Error(Ebadarg)

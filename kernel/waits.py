@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from greenlet import getcurrent
 
 from kernel.dat import Broken, Dead, Proc, QLock, Queueing, Rendezvous, Segment, Sema, Stopped, Wakeme
+from kernel.check import mustcheck
+from kernel.error import Wrong
 from kernel.qio import Queue
 from kernel.rwlock import RWlock
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from kernel.kernel import Kernel
 
 # The bottom of each kernel stack, and what only leads on
-PLUMBING = frozenset(("main", "user", "syscall", "traced", "trap", "<lambda>", "checkchanged", "position", "kexit"))
+PLUMBING = frozenset(("main", "touser", "syscall", "traced", "trap", "<lambda>", "checkchanged", "position", "kexit"))
 KNOWN = 6  # parts of the kernel that are locks themselves
 MOST = 6  # functions told of one stack, the innermost
 
@@ -150,3 +152,19 @@ def lastlock(k: Kernel, p: Proc) -> str:
     if l is None:
         return ""
     return f", last lock {lockname(k, p, l)}, {'held' if l.key and l.p is p else 'free'}"
+
+
+def checkchanged(k: Kernel, p: Proc, returning: bool) -> None:
+    """mustcheck(), unless nothing that touches memory has happened since the last time.
+
+    p returns to user mode, or was just switched away from.
+    """
+    now = (k.nfault, k.nsyscall, k.npageout, k.nswapwrite, k.nswapin, k.nreclaim)
+    if now != k.checked:
+        k.checked = now
+        at = position(k, p, returning)
+        try:
+            mustcheck(k)
+        except Wrong as e:
+            raise Wrong(f"{e}; seen at {at}{lastlock(k, p)}; all was well at {k.wellat}") from None
+        k.wellat = at
