@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test lint guests bench bench-docs go-test go-soak go-std soak fuzz clean
 
-$(BIN)/p9emu: pyproject.toml setup.py $(wildcard emu/*.c)
+$(BIN)/p9emu: pyproject.toml setup.py $(wildcard emu/machine/*.c emu/machine/*.h)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	$(BIN)/python -m compileall -q emu kernel guest

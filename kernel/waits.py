@@ -11,16 +11,35 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent
 
-from kernel.dat import Broken, Dead, Proc, QLock, Queueing, Rendezvous, Segment, Sema, Stopped, Wakeme
-from kernel.check import mustcheck
-from kernel.error import Wrong
-from kernel.qio import Queue
-from kernel.rwlock import RWlock
+from kernel.base.dat import QLock, RWlock, Segment, Sema
+from kernel.base.error import Wrong
+from kernel.base.procdat import STATENAME, Broken, Dead, Proc, Queueing, Rendezvous, Stopped, TSys, TUser, Wakeme
+from kernel.devices.qio import Queue
+from kernel.memory.check import mustcheck
+from kernel.sched.newproc import everyproc
+from kernel.trap import trapname
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from kernel.kernel import Kernel
+    from kernel.base.kernel import Kernel
+
+
+def procdump(k: Kernel) -> str:
+    """One line for each process: pid, name, state, and what it waits for. Source: port/proc.c:procdump."""
+    lines = []
+    for p in k.procs.proctab:
+        if p.state == Dead:
+            continue
+        pc = p.regs.pc if p.regs is not None else 0
+        waits = waitsfor(k, p)
+        lines.append(
+            f"{p.pid:3}:{p.text:>10} pc {pc:#010x} {p.psstate or STATENAME[p.state]:>8} ({STATENAME[p.state]}) "
+            f"ut {p.time[TUser]} st {p.time[TSys]} nl {p.nlocks} nd {p.delaysched} pri {p.priority}"
+            + (f" waits for {waits}" if waits else "")
+        )
+    return "\n".join(lines)
+
 
 # The bottom of each kernel stack, and what only leads on
 PLUMBING = frozenset(("main", "touser", "syscall", "traced", "trap", "<lambda>", "checkchanged", "position", "kexit"))
@@ -67,7 +86,7 @@ def lockname(k: Kernel, p: Proc, l: object) -> str:
         ("palloc", k.palloc), ("swapalloc", k.swapalloc), ("imagealloc", k.imagealloc), ("mntalloc", k.mntalloc),
         ("alarms", k.procs.alarms), ("clunkq", k.files.clunkq),
     ]  # fmt: skip
-    owners += [(describe(q), q) for q in k.procs.everyproc() if q.state != Dead]
+    owners += [(describe(q), q) for q in everyproc(k) if q.state != Dead]
     for f in frames(p):
         owners += [(describe(v), v) for v in f.f_locals.values() if type(v).__module__.startswith("kernel.")]
     for name, o in owners[:KNOWN]:
@@ -140,7 +159,7 @@ def position(k: Kernel, p: Proc, returning: bool) -> str:
     m = k.m
     at = f"{m.cpu.now() / 1e9:.9f} on processor {m.machno}, switch {sum(m.cs for m in k.machs)}: {describe(p)} "
     if returning:
-        at += f"returns from {k.traps.trapname(p)}"
+        at += f"returns from {trapname(k, p)}"
     else:
         at += f"is switched away from in {functions(p)}" if p.greenlet is not None else "has ended"
     return at

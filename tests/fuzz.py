@@ -32,10 +32,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from emu.machine import Bind, Config, Machine
-from kernel import devhost, hostfile
-from kernel.dat import Dead, Ready, Running
-from kernel.event import Event
+from emu.machine.config import Bind, Config
+from emu.machine.machine import Machine
+from kernel.base.event import Event
+from kernel.base.procdat import Dead, Ready, Running
+from kernel.devices import devhost, hostfile
 from tests.e2e.harness import Console
 
 M = 1 << 20

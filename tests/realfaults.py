@@ -16,8 +16,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from emu.machine import Bind, Config, Machine
-from kernel.event import Event, FaultEvent, ProcEvent
+from emu.machine.config import Bind, Config
+from emu.machine.machine import Machine
+from kernel.base.event import Event, FaultEvent, ProcEvent
 
 REAL = Path(__file__).parent / "vectors" / "real"
 
@@ -94,9 +95,7 @@ def recorded(run: dict[str, Any]) -> Faults:
         p: [(int(f["addr"], 16), f["err"], int(f["eip"], 16)) for f in faults if ours(p, f)]
         for p, faults in run["user"].items()
     }
-    kernel = {
-        p: [(f["fn"], int(f["addr"], 16)) for f in faults if ours(p, f)] for p, faults in run["kernel"].items()
-    }
+    kernel = {p: [(f["fn"], int(f["addr"], 16)) for f in faults if ours(p, f)] for p, faults in run["kernel"].items()}
     return user, kernel
 
 

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any, Final
 
-from emu.machine import Config, LoadError, Machine, MachineError
-from kernel.inject import KINDS
+from emu.machine.config import Config, LoadError, MachineError
+from emu.machine.machine import Machine
+from kernel.base.inject import KINDS
 from tests.e2e.harness import Console
 
 M: Final = 1 << 20

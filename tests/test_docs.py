@@ -24,11 +24,11 @@ from pathlib import Path
 
 import pytest
 
-from emu.cli import cli
-from emu.curves import CASES
+from emu.bench.curves import CASES
+from emu.cli.main import cli
 from guest.catalog import CATALOG
-from kernel.event import Event
-from kernel.systab import systab
+from kernel.base.event import Event
+from kernel.syscalls.systab import SYSTAB
 from tests import benchdocs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,7 +129,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scripts = sysconfig.get_path("scripts")
     gocache = subprocess.run([f"{scripts}/go", "env", "GOCACHE"], capture_output=True, text=True, check=True).stdout
     go = f"env GOTOOLCHAIN=local GOCACHE={shlex.quote(gocache.strip())} {shlex.quote(f'{scripts}/go')}"
-    goexec = f'{python} -c "from emu.cli_go import main; main()"'
+    goexec = f'{python} -c "from emu.cli.go import main; main()"'
     for name, words in (
         ("p9emu", f"{python} -m emu"),
         ("python", python),
@@ -441,7 +441,7 @@ def test_every_event_and_field_is_described() -> None:
 
 
 def test_every_system_call_is_described_and_no_other() -> None:
-    calls = {(str(nr), call.name) for nr, call in systab().items()}
+    calls = {(str(nr), call.name) for nr, call in SYSTAB.items()}
     shown = {row for row in rows("docs/syscalls.md", 2) if row[0].isdigit()}
     assert shown == calls
 

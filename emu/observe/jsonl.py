@@ -1,7 +1,7 @@
 """Events as JSON lines: one object per event, schema version 1.
 
 Every object begins with v, ns, pid, cpu, event; the event's own fields follow in the order in which
-kernel/event.py declares them. A fault tells ``fn`` in kernel mode only and ``load`` only when
+kernel/base/event.py declares them. A fault tells ``fn`` in kernel mode only and ``load`` only when
 there was one, and calls its class ``class``. Numbers and addresses are JSON integers. Equal events
 give equal bytes.
 """
@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from emu.observe.output import Output
-from kernel.event import Event, FaultEvent
+from kernel.base.event import Event, FaultEvent
 
 VERSION: Final = 1
 COMMON: Final = ("ns", "pid", "cpu")

@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Final, Protocol
 
-from emu.observe.plain import plain
+from emu.plain import plain
 
 FILEBUF: Final = 1 << 16  # characters kept back for a file
 

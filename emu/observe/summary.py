@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from emu.observe.jsonl import VERSION, dumps
 from emu.observe.output import Output
-from emu.observe.plain import plain
-from kernel.event import Event, FaultEvent, SyscallEvent
+from emu.plain import plain
+from kernel.base.event import Event, FaultEvent, SyscallEvent
 
 if TYPE_CHECKING:
     from rich.table import Table

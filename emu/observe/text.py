@@ -8,10 +8,10 @@ TIME is virtual, in seconds. The processor is told when there are several.
 from collections.abc import Callable
 from typing import Final
 
-from emu.disasm import instruction
 from emu.observe.output import Output
-from emu.observe.plain import plain
-from kernel.event import (
+from emu.plain import plain
+from emu.program.disasm import instruction
+from kernel.base.event import (
     Event,
     FaultEvent,
     ImageEvent,

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emu.machine import Config, Machine, Outcome
+from emu.machine.config import Config, Outcome
+from emu.machine.machine import Machine
 from emu.observe.jsonl import JsonWriter
-from kernel.event import Event, FaultEvent, SyscallEvent
+from kernel.base.event import Event, FaultEvent, SyscallEvent
 
 ROOT = Path(__file__).parents[2]
 

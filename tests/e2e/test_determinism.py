@@ -4,7 +4,8 @@ from contextlib import closing
 
 import pytest
 
-from emu.machine import Config, Machine
+from emu.machine.config import Config
+from emu.machine.machine import Machine
 from tests.e2e.harness import Console, jsontrace, run
 
 GUESTS = ("cow 20", "forkbomb 8", "pingpong 30", "sema 8", "pipe 20", "selfmod", "spin 25")

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import guest
-from emu.cli_run import complaint_of
-from emu.lib import EDGEHOOK, HOOK_EDGE_GENERATED
-from emu.machine import Bind, Config, Machine
-from kernel.event import ProcEvent
+from emu.cli.run import complaint_of
+from emu.machine.config import Bind, Config
+from emu.machine.lib import EDGEHOOK, HOOK_EDGE_GENERATED
+from emu.machine.machine import Machine
+from kernel.base.event import ProcEvent
 from tests.e2e.harness import run
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from emu.machine import MachineError
-from kernel.chandat import Chan
-from kernel.devcons import Consdev
-from kernel.event import SyscallEvent
+from emu.machine.config import MachineError
+from kernel.base.chandat import Chan
+from kernel.base.event import SyscallEvent
+from kernel.devices.devcons import Consdev
 from tests.e2e.harness import machinecode, run
 
 EXITS0 = bytes.fromhex("6a00 6a00 b808000000 cd40")  # exits(nil)

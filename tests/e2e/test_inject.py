@@ -5,8 +5,9 @@ import weakref
 
 import pytest
 
-from emu.machine import Config, Machine, MachineError
-from kernel.inject import KINDS
+from emu.machine.config import Config, MachineError
+from emu.machine.machine import Machine
+from kernel.base.inject import KINDS
 from tests.e2e.harness import Console
 from tests.soak import ANSWERS, INJECTED, attempt, failures, outcome
 

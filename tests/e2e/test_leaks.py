@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from emu.machine import Bind, Config, LoadError, Machine, MachineError, Root
+from emu.machine.config import Bind, Config, LoadError, MachineError, Root
+from emu.machine.machine import Machine
 from tests.e2e.harness import Console
 
 

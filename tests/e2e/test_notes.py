@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from emu.machine import Config
-from kernel.event import NoteEvent, ProcEvent
+from emu.machine.config import Config
+from kernel.base.event import NoteEvent, ProcEvent
 from tests.e2e.harness import ROOT, machinecode, run
 
 GUESTS = ["notes", "interrupt", "alarm", "group", "fp"]

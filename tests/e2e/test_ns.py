@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from emu.machine import Bind
-from kernel.event import PageEvent
+from emu.machine.config import Bind
+from kernel.base.event import PageEvent
 from tests.e2e.harness import run
 
 GUESTS = ["ns", "fs9p 3", "cachefs", "cachefs 300", "dirs"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from emu.plaincpu import PlainCpu
+from emu.machine.plaincpu import PlainCpu
 from tests.e2e.harness import jsontrace
 from tests.emu.bare import Bare
 from tests.realfaults import main
@@ -57,5 +57,5 @@ def test_changed_frame_runs_its_new_code(change: str, monkeypatch: pytest.Monkey
 
 
 def test_faults_are_those_of_the_real_kernel_in_plain_paging_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emu.machine.Cpu", PlainCpu)
+    monkeypatch.setattr("emu.machine.machine.Cpu", PlainCpu)
     assert main(["tests/vectors/real/uniprocessor.json"]) == 0

@@ -10,13 +10,18 @@ from typing import Any
 
 import pytest
 
-from emu.cli import cli
-from emu.machine import Bind, Config, Machine, MachineError, Root, TimeLimit
-from emu.repeat import commandline
-from kernel import fault, page
-from kernel.dat import Page
-from kernel.kernel import Kernel
+from emu.cli.main import cli
+from emu.machine.config import Bind, Config, MachineError, Root
+from emu.machine.machine import Machine
+from emu.machine.repeat import commandline
+from emu.machine.signals import TimeLimit
+from kernel.base.dat import Page
+from kernel.base.kernel import Kernel
+from kernel.memory import fault, page
+from kernel.memory.mmu import putmmu
+from kernel.process.proc import pexit
 from tests.e2e.harness import machinecode, run
+from tests.linking import linked
 
 M = 1 << 20
 
@@ -62,7 +67,7 @@ def test_without_check_it_is_seen_at_the_end(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_one_that_breaks_at_a_switch_tells_the_functions(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kernel import qio
+    from kernel.devices import qio
 
     was = qio._qwait
 
@@ -96,7 +101,7 @@ def test_the_command_line_of_a_configuration(monkeypatch: pytest.MonkeyPatch, tm
         there.append(config)
         raise MachineError("stop")
 
-    monkeypatch.setattr("emu.machine.Machine", machine)
+    monkeypatch.setattr("emu.machine.machine.Machine", machine)
     d = os.fspath(tmp_path)
     configs = [
         Config(),
@@ -123,22 +128,18 @@ def test_a_deadlock_tells_what_each_process_waits_for(tmp_path: Path) -> None:
     assert program.endswith(" waits for a rendezvous at tag 0x1234 in sysrendezvous > sched")
 
 
-def test_a_livelock_is_told_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_livelock_is_told_once(capfd: pytest.CaptureFixture[str]) -> None:
     """A fault that is served, and taken again at once, for ever: nothing is mapped."""
     with closing(Machine(Config())) as machine:
-        k = machine.kernel
 
-        was = k.mmu.putmmu
-
-        def putmmu(va: int, *args: Any) -> None:
+        def never(k: Kernel, va: int, *args: Any) -> None:
             if va >> 12 != 1:
-                was(va, *args)
+                putmmu(k, va, *args)
             elif k.machs[0].ticks > 20:
                 k.halted = True
-                k.procs.pexit("enough", True)
+                pexit(k, "enough", True)
 
-        monkeypatch.setattr(k.mmu, "putmmu", putmmu)
-        with pytest.raises(AssertionError):
+        with linked({putmmu: never}), pytest.raises(AssertionError):
             machine.run("true", [])
     err = capfd.readouterr().err
     assert err.count("livelock") == 1
@@ -146,12 +147,14 @@ def test_a_livelock_is_told_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.
     assert "pc 0x00001020 address 0x00001020" in err
 
 
-def test_one_in_the_kernel_is_told_too(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_one_in_the_kernel_is_told_too(capfd: pytest.CaptureFixture[str]) -> None:
     """And time passes meanwhile, so that a time limit ends it."""
-    with closing(Machine(Config(timeout=1))) as machine:
-        monkeypatch.setattr(machine.kernel.mmu, "putmmu", lambda *args: None)
-        with pytest.raises(TimeLimit):
-            machine.run("true", [])
+    with (
+        closing(Machine(Config(timeout=1))) as machine,
+        linked({putmmu: lambda *args: None}),
+        pytest.raises(TimeLimit),
+    ):
+        machine.run("true", [])
     err = capfd.readouterr().err
     assert err == (
         "p9emu: warning: livelock: true 2 takes the same page fault for ever, in sysexec address 0xdeffefe0\n"

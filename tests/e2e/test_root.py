@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import guest
-from emu.machine import Bind, LoadError, Root
-from kernel.conv import convM2D, direntries
+from emu.machine.config import Bind, LoadError, Root
+from kernel.files.conv import convM2D, direntries
 from tests.e2e.harness import p9emu, run
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from emu.machine import Config, Machine
-from kernel.event import Event
-from kernel.proc import Procs
+from emu.machine.config import Config
+from emu.machine.machine import Machine
+from kernel.base.event import Event
+from kernel.base.kernel import Kernel
+from kernel.sched.dispatch import dispatch
 from tests.e2e.harness import Console, machinecode
 from tests.e2e.test_hostile import EXITS0
 
@@ -35,13 +37,12 @@ def test_a_process_wired_to_a_processor_that_is_ahead_runs(cpus: int, elsewhere:
 @pytest.mark.parametrize("cpus", [1, 4])
 def test_time_jumps_when_all_sleep(cpus: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rounds = []
-    dispatch = Procs.dispatch
 
-    def counted(self: Procs, *args: object) -> object:
+    def counted(k: Kernel, *args: object) -> object:
         rounds.append(args)
-        return dispatch(self, *args)  # type: ignore[arg-type]
+        return dispatch(k, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Procs, "dispatch", counted)
+    monkeypatch.setattr("emu.machine.machine.dispatch", counted)
     ms = 3_600_000
     code = b"\x68" + struct.pack("<I", ms) + b"\x6a\x00\xb8" + struct.pack("<I", 17) + b"\xcd\x40"
     r = machinecode(tmp_path, code + EXITS0, cpus=cpus)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from emu.machine import Config, Machine
-from kernel.devcons import swaptext
-from kernel.event import Event, FaultEvent, PageEvent
+from emu.machine.config import Config
+from emu.machine.machine import Machine
+from kernel.base.event import Event, FaultEvent, PageEvent
+from kernel.devices.devcons import swaptext
 from tests.e2e.harness import Console, jsontrace, p9emu, run
 
 M = 1 << 20

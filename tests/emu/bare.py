@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from emu.counter import Kind
-from emu.cpu import Cpu
-from emu.memory import Memory
-from emu.plaincpu import PlainCpu
-from emu.regs import Regs
-from kernel.mem import CPU0GDT, KZERO, PTESIZE, PTEUSER, PTEVALID, PTEWRITE
+from emu.machine.counter import Kind
+from emu.machine.cpu import Cpu
+from emu.machine.memory import Memory
+from emu.machine.plaincpu import PlainCpu
+from emu.machine.regs import Regs
+from kernel.base.mem import CPU0GDT, KZERO, PTESIZE, PTEUSER, PTEVALID, PTEWRITE
 
 PAGE: Final = 4096
 FIRSTFRAME: Final = 0x100000  # as the Cpu's lowmem: what lies below is never mapped for users

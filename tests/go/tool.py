@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from emu.gotests import LINUX as LINUX
-from emu.gotests import OWN
-from emu.gotests import PLAN9 as PLAN9
+from emu.bench.gotests import LINUX as LINUX
+from emu.bench.gotests import OWN
+from emu.bench.gotests import PLAN9 as PLAN9
 
 ROOT = Path(__file__).parents[2]
 KNOWN = Path(__file__).parent.parent / "go_known_failures.toml"

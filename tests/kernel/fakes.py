@@ -9,27 +9,32 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 
-from kernel import sysfile
-from kernel.chan import namec
-from kernel.chandat import MCREATE, MREPL, OREAD, Abind, Amount, Atodir, Chan, kbytes
-from kernel.channel import cclone, cmount, newpath
-from kernel.conv import Dir, convM2D, direntries, packdir
-from kernel.dat import BSEG, SG_BSS, Conf, Mach, Proc
-from kernel.dev import Dev
-from kernel.devcons import Consdev, conschan
-from kernel.devdup import Dupdev
-from kernel.devenv import Envdev
-from kernel.devhost import Hostdev
-from kernel.devmnt import Mntdev
-from kernel.devpipe import Pipedev
-from kernel.devroot import Rootdev
-from kernel.error import Exited
-from kernel.kernel import Kernel
-from kernel.mem import BY2PG, MB
-from kernel.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
-from kernel.segment import newseg
-from kernel.sysfile import Args
-from kernel.uaccess import ufetch, ustore
+from kernel.base.chandat import MCREATE, MREPL, OREAD, Abind, Amount, Atodir, Chan
+from kernel.base.dat import BSEG, SG_BSS, Conf
+from kernel.base.error import Exited
+from kernel.base.kernel import Args, Kernel
+from kernel.base.mem import BY2PG, MB
+from kernel.base.procdat import Mach, Proc
+from kernel.base.text import kbytes
+from kernel.devices.devcons import Consdev, conschan
+from kernel.devices.devdup import Dupdev
+from kernel.devices.devenv import Envdev
+from kernel.devices.devhost import Hostdev
+from kernel.devices.devmnt import Mntdev
+from kernel.devices.devpipe import Pipedev
+from kernel.devices.devroot import Rootdev
+from kernel.files.chan import namec
+from kernel.files.channel import cclone, cmount, newpath
+from kernel.files.conv import Dir, convM2D, direntries, packdir
+from kernel.files.dev import Dev
+from kernel.files.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
+from kernel.main import newkernel
+from kernel.memory.segment import newseg
+from kernel.memory.uaccess import ufetch, ustore
+from kernel.memory.vmap import machpdb
+from kernel.sched.dispatch import dispatch
+from kernel.sched.newproc import kproc
+from kernel.syscalls import sysfile
 from tests.kernel.plain import PlainCpu, PlainMemory
 
 UBASE = 0x10000
@@ -79,8 +84,8 @@ class Rig:
     def __init__(self) -> None:
         mem = PlainMemory(16 * MB)
         conf = Conf(npage=15 * MB // BY2PG, upages=8 * MB // BY2PG, nproc=100, nswap=100)
-        self.k = k = Kernel(conf, mem)
-        m = Mach(0, PlainCpu(), k.mmu.machpdb(0))
+        self.k = k = newkernel(conf, mem)
+        m = Mach(0, PlainCpu(), machpdb(k, 0))
         k.machs.append(m)
         k.m = m
         self.console = k.console = FakeConsole()
@@ -102,7 +107,7 @@ class Rig:
             up.seg[BSEG] = newseg(k, SG_BSS, UBASE, MB // BY2PG)
             body()
 
-        p = k.procs.kproc("test", main)
+        p = kproc(k, "test", main)
         p.procmode = 0o640
         p.rgrp = newrgrp(k)
         p.egrp = newegrp(k)
@@ -135,7 +140,7 @@ class Rig:
         m = k.m
         m.until = 1 << 62
         while k.procs.runvec or m.proc is not None:
-            k.procs.dispatch(m)
+            dispatch(k, m)
 
     def run(self, body: Callable[[], None]) -> None:
         """Run body as a process to its end; what it raises is raised here."""

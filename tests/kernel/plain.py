@@ -12,18 +12,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
-from kernel.chan import Chan
-from kernel.chandat import Data, Path
-from kernel.dat import Conf, Image, Mach, Page, Proc, Qid, Ready, Running, Segment
-from kernel.dev import Dev
-from kernel.error import Eio, Error
-from kernel.event import Event
-from kernel.explore import LEAD
-from kernel.kernel import Kernel
-from kernel.mem import BY2PG, MB, PTEMAPMEM
-from kernel.page import newpage
-from kernel.proc import Never
-from kernel.segment import newseg
+from kernel.base.chandat import Chan, Data, Path
+from kernel.base.dat import Conf, Image, Page, Qid, Segment
+from kernel.base.error import Eio, Error
+from kernel.base.event import Event
+from kernel.base.kernel import Kernel
+from kernel.base.mem import BY2PG, MB, PTEMAPMEM
+from kernel.base.procdat import Mach, Proc, Ready, Running
+from kernel.files.dev import Dev
+from kernel.main import link
+from kernel.memory.mmu import mmuswitch
+from kernel.memory.page import newpage
+from kernel.memory.palloc import pagenumber
+from kernel.memory.segment import newseg
+from kernel.memory.vmap import machpdb
+from kernel.process.proc import pexit
+from kernel.sched.clock import Never, idle, nexttimer, runtimers
+from kernel.sched.dispatch import dispatch
+from kernel.sched.explore import LEAD
+from kernel.sched.newproc import newproc, startproc
+from kernel.sched.sched import canrun, ready
 
 
 class PlainMemory:
@@ -229,9 +237,10 @@ class PlainKernel(Kernel):
         conf = Conf(nmach, memory // BY2PG, npages, nproc, nimage, nswap, nswppo, copymode)
         self.plain = PlainMemory(memory)
         super().__init__(conf, self.plain)
+        link(self)
         self.cpus = [PlainCpu() for _ in range(nmach)]
         for n, cpu in enumerate(self.cpus):
-            m = Mach(n, cpu, self.mmu.machpdb(n))
+            m = Mach(n, cpu, machpdb(self, n))
             self.machs.append(m)
             cpu.putcr3(m.pdb)
         self.m = self.machs[0]
@@ -265,7 +274,7 @@ class PlainKernel(Kernel):
 
     def process(self, name: str = "test") -> Proc:
         """A process that a test makes current by hand."""
-        p = self.procs.newproc()
+        p = newproc(self)
         p.text = name
         p.psstate = None
         p.state = Ready
@@ -285,13 +294,13 @@ class PlainKernel(Kernel):
         self.m, self.up = m, p
         m.proc, p.mach, p.state = p, m, Running
         s, m.splhi = m.splhi, True
-        self.mmu.mmuswitch(p)
+        mmuswitch(self, p)
         m.splhi = s
         return p
 
     def spawn(self, body: Callable[[], None], name: str = "test", kp: bool = False) -> Proc:
         """A process that will run body, in the kernel."""
-        p = self.procs.newproc()
+        p = newproc(self)
         p.text = name
         p.psstate = None
         p.kp = kp
@@ -299,15 +308,14 @@ class PlainKernel(Kernel):
 
         def main() -> None:
             body()
-            self.procs.pexit(None, True)
+            pexit(self, None, True)
 
-        self.procs.start(p, main)
-        self.procs.ready(p)
+        startproc(self, p, main)
+        ready(self, p)
         return p
 
     def run(self, ms: int = 1_000_000) -> None:
         """Schedule until every process has ended or sleeps for good, or virtual time has run on by ms."""
-        procs = self.procs
         for m in self.machs:
             if m.proc is not None and m.proc.greenlet is None:  # a process made current by hand
                 m.proc.mach = None
@@ -317,7 +325,7 @@ class PlainKernel(Kernel):
         while (turn := self.nextmach(end)) is not None and turn.cpu.now() <= end:
             m = turn
             m.until = m.cpu.now() + (10_000_000 if len(self.machs) == 1 else 20_000)
-            procs.dispatch(m)
+            dispatch(self, m)
             m.cpu.spend(self.stepns)
         self.up = None
 
@@ -331,24 +339,24 @@ class PlainKernel(Kernel):
             busy = [m for m in self.machs if m.proc is not None]
             if busy or procs.runvec:
                 break
-            t = procs.nexttimer()
+            t = nexttimer(self)
             if t == Never or t > end:
                 return None
             for m in self.machs:
                 self.idle(m, t)
             self.m, self.up = self.machs[0], None
-            procs.runtimers(t)
+            runtimers(self, t)
         front = min(m.cpu.now() for m in busy or self.machs)
         for m in self.machs:
             if m.proc is None and m.cpu.now() < front:
                 self.idle(m, front)
-        some = [m for m in self.machs if m.proc is not None or procs.canrun(m)] if procs.runvec else busy
+        some = [m for m in self.machs if m.proc is not None or canrun(self, m)] if procs.runvec else busy
         if procs.rng is not None:
             m = procs.rng.choice([m for m in some if m.cpu.now() <= front + LEAD])
         else:
             m = min(some, key=lambda m: (m.cpu.now(), m.proc is not None, m.machno))
         self.m, self.up = m, None
-        procs.runtimers(m.cpu.now())
+        runtimers(self, m.cpu.now())
         return m
 
     def idle(self, m: Mach, until: int) -> None:
@@ -356,7 +364,7 @@ class PlainKernel(Kernel):
         cpu = m.cpu
         assert isinstance(cpu, PlainCpu)
         scale, cpu.scale = cpu.scale, 1
-        self.procs.idle(m, until)
+        idle(self, m, until)
         cpu.scale = scale
 
     # Things to test with
@@ -405,7 +413,7 @@ def freelist(k: Kernel) -> list[int]:
     numbers = []
     p = k.palloc.head
     while p is not None:
-        numbers.append(k.pagenumber(p))
+        numbers.append(pagenumber(k, p))
         p = p.next
     return numbers + list(range(k.palloc.fresh - 1, -1, -1))
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from kernel.chan import namec
-from kernel.chandat import MCREATE, MREPL, OWRITE, Abind
-from kernel.dat import SG_RONLY, SG_TEXT, TSEG, NUser, Proc, Proc_stopme, Segment, Stopped
-from kernel.devproc import Procdev
-from kernel.devsrv import Srvdev
-from kernel.error import Error
-from kernel.segment import attachimage
-from kernel.taslock import unlock
+from kernel.base.chandat import MCREATE, MREPL, OWRITE, Abind
+from kernel.base.dat import SG_RONLY, SG_TEXT, TSEG, Segment
+from kernel.base.error import Error
+from kernel.base.procdat import NUser, Proc, Proc_stopme, Stopped
+from kernel.devices.devproc import Procdev
+from kernel.devices.devsrv import Srvdev
+from kernel.files.chan import namec
+from kernel.memory.segment import attachimage
+from kernel.process.notify import notify
+from kernel.sched.note import postnote
+from kernel.sched.sched import sched
+from kernel.sched.sleep import sleep
+from kernel.sched.taslock import unlock
 from tests.kernel.fakes import Rig
 
 CODE = 0x1000  # where a text segment lies
@@ -54,10 +59,10 @@ class ProcRig(Rig):
             up.trapno = 64
             while True:
                 try:
-                    k.procs.sleep(up.sleep, lambda: False)
+                    sleep(k, up.sleep, lambda: False)
                 except Error:
                     pass
-                k.traps.notify(up)
+                notify(k, up)
 
         p = self.spawn(body, self.up)
         self.others()
@@ -66,7 +71,7 @@ class ProcRig(Rig):
     def stop(self, p: Proc) -> None:
         """Have p stop: it is asked to, and woken."""
         p.procctl = Proc_stopme
-        self.k.procs.postnote(p, 1, None, NUser)
+        postnote(self.k, p, 1, None, NUser)
         self.others()
         assert p.state == Stopped
 
@@ -74,7 +79,7 @@ class ProcRig(Rig):
         """Let all others run until they wait."""
         k = self.k
         while k.procs.runvec:
-            k.procs.sched()
+            sched(k)
 
     def text(self, p: Proc, data: bytes) -> Segment:
         """Give p a text segment of one page from a file of these bytes."""

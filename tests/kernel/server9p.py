@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from kernel.bindmount import sysmount
-from kernel.chandat import (
-    DMDIR,
-    MREPL,
-    OTRUNC,
-    QTDIR,
-    UNKNOWN,
-)
-from kernel.conv import NOLENGTH, Dir, convM2D, packdir
-from kernel.dat import Broken, Dead, Proc, Qid, Wakeme
-from kernel.error import Error
-from kernel.fcall import (
-    Fcall,
+from kernel.base.chandat import DMDIR, MREPL, OTRUNC, QTDIR, UNKNOWN
+from kernel.base.dat import Qid
+from kernel.base.error import Error
+from kernel.base.mntdat import Fcall
+from kernel.base.procdat import Broken, Dead, Proc, Wakeme
+from kernel.files.conv import NOLENGTH, Dir, convM2D, packdir
+from kernel.files.fcall import (
     Rerror,
     Tattach,
     Tauth,
@@ -35,6 +29,8 @@ from kernel.fcall import (
     convM2S,
     convS2M,
 )
+from kernel.sched.sched import sched
+from kernel.syscalls.bindmount import sysmount
 from tests.kernel.fakes import Rig
 
 Answer: TypeAlias = Fcall | bytes | Sequence[Fcall | bytes] | None
@@ -236,7 +232,7 @@ def ended(p: Proc) -> bool:
 def wait(rig: Rig, *procs: Proc) -> None:
     """Let others run until these have ended, or wait for good."""
     for _ in range(200):
-        rig.k.procs.sched()
+        sched(rig.k)
         if procs and all(map(ended, procs)):
             return
 
@@ -244,7 +240,7 @@ def wait(rig: Rig, *procs: Proc) -> None:
 def asleep(rig: Rig, *procs: Proc) -> None:
     """Let others run until these sleep."""
     for _ in range(200):
-        rig.k.procs.sched()
+        sched(rig.k)
         if all(p.state == Wakeme for p in procs):
             return
     raise AssertionError

@@ -4,22 +4,28 @@ import struct
 
 import pytest
 
-from kernel import chan, mmu
-from kernel.bindmount import sysbind
-from kernel.chan import cclose, findmount, incref, namec
-from kernel.chandat import MREPL, ORCLOSE, ORDWR, OWRITE, Abind, Amount, Mhead
-from kernel.dat import PG_ONSWAP, SEG1, SG_BSS, SG_PHYSICAL, SG_RONLY, SG_STACK, SSEG, Page, Physseg, Pte
-from kernel.error import Error, Panic
-from kernel.fault import fault
-from kernel.kernel import Kernel
-from kernel.mem import BY2PG, MB, PTEVALID, PTEWRITE, USTKTOP
-from kernel.page import mustpage
-from kernel.segment import mfreeseg, newseg
-from kernel.swap import executeio, pagepte, swapcount
-from kernel.sysproc import sysexec, syssegattach
-from kernel.uaccess import ustore
+from kernel.base.chandat import MREPL, ORCLOSE, ORDWR, OWRITE, Abind, Amount, Mhead
+from kernel.base.dat import PG_ONSWAP, SEG1, SG_BSS, SG_PHYSICAL, SG_RONLY, SG_STACK, SSEG, Page, Physseg, Pte
+from kernel.base.error import Error, Panic
+from kernel.base.kernel import Kernel
+from kernel.base.mem import BY2PG, MB, PTEVALID, PTEWRITE, USTKTOP
+from kernel.files.chan import namec
+from kernel.files.channel import cclose, findmount, putmhead
+from kernel.memory import mmu
+from kernel.memory.fault import fault
+from kernel.memory.mmu import flushmmu, pteword
+from kernel.memory.palloc import mustpage
+from kernel.memory.segment import mfreeseg, newseg
+from kernel.memory.swap import executeio, pagepte
+from kernel.memory.swapmap import swapcount
+from kernel.memory.uaccess import ustore
+from kernel.sched.ref import incref
+from kernel.syscalls.bindmount import sysbind
+from kernel.syscalls.sysexec import sysexec
+from kernel.syscalls.sysseg import syssegattach
 from tests.kernel.fakes import UBASE, Rig
 from tests.kernel.plain import PlainKernel, entry
+from tests.linking import linked
 
 BASE = 0x100000
 
@@ -60,7 +66,7 @@ def test_16_a_read_only_segment_becomes_writable_by_reading_it(
     assert fault(kernel, BASE, False) == -1
     assert fault(kernel, BASE, True) == 0
     assert up.mmupdb is not None
-    assert kernel.mmu.walk(up.mmupdb.pa, BASE) & (PTEVALID | PTEWRITE) == PTEVALID | writable
+    assert pteword(kernel, up.mmupdb.pa, BASE) & (PTEVALID | PTEWRITE) == PTEVALID | writable
 
 
 def test_25_page_taken_while_putmmu_waits_is_not_mapped(kernel: PlainKernel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,28 +75,28 @@ def test_25_page_taken_while_putmmu_waits_is_not_mapped(kernel: PlainKernel, mon
     assert up is not None
     s = kernel.segment(up, SEG1, SG_BSS, BASE, 2)
 
-    def waits(k: Kernel, clear: bool, va: int) -> Page:
+    def waits(k: Kernel, va: int) -> Page:
         """The process sleeps, the pager takes its page, it comes back."""
         pte = s.map[0]
         if pte is not None and isinstance(pte.pages[0], Page) and up.mmupdb is not None:
             pagepte(k, SG_BSS, pte, 0)
             executeio(k)
             up.newtlb = True
-            k.mmu.flushmmu()
-        return mustpage(k, clear, va)
+            flushmmu(k)
+        return mustpage(k, va)
 
     assert fault(kernel, BASE + 0x1000, True) == 0  # a directory, and the kernel's own table
-    kernel.mmu.flushmmu()
+    flushmmu(kernel)
     up.mmufree = None  # another table is wanted
     monkeypatch.setattr(mmu, "mustpage", waits)
     assert fault(kernel, BASE, True) == 0
     assert entry(s, BASE) == PG_ONSWAP  # in slot 0
     assert up.mmupdb is not None
-    assert kernel.mmu.walk(up.mmupdb.pa, BASE) & PTEVALID == 0
+    assert pteword(kernel, up.mmupdb.pa, BASE) & PTEVALID == 0
     assert fault(kernel, BASE, True) == 0
     page = entry(s, BASE)
     assert isinstance(page, Page)
-    assert kernel.mmu.walk(up.mmupdb.pa, BASE) & ~0xFFF == page.pa
+    assert pteword(kernel, up.mmupdb.pa, BASE) & ~0xFFF == page.pa
 
 
 def test_27_a_variable_that_the_end_of_its_process_removes() -> None:
@@ -100,9 +106,8 @@ def test_27_a_variable_that_the_end_of_its_process_removes() -> None:
         rig.settle()
 
 
-def test_28_two_binds_at_once_drop_the_old_head_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_28_two_binds_at_once_drop_the_old_head_once() -> None:
     rig = Rig()
-    put = chan.putmhead
 
     heads: list[Mhead] = []
 
@@ -111,7 +116,7 @@ def test_28_two_binds_at_once_drop_the_old_head_once(monkeypatch: pytest.MonkeyP
         if m in heads:
             heads.clear()
             cclose(k, namec(k, "/env", Abind))
-        put(k, m)
+        putmhead(k, m)
 
     @rig.run
     def _() -> None:
@@ -125,8 +130,8 @@ def test_28_two_binds_at_once_drop_the_old_head_once(monkeypatch: pytest.MonkeyP
         head = found[1]
         heads.append(head)
         refs = head.ref
-        monkeypatch.setattr(chan, "putmhead", another)
-        cclose(k, namec(k, "/env", Abind))
+        with linked({putmhead: another}):
+            cclose(k, namec(k, "/env", Abind))
         assert not heads
         assert head.ref == refs - 1
 

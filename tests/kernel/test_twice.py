@@ -7,17 +7,18 @@ from collections.abc import Callable
 
 import pytest
 
-from kernel import sysfile, sysproc
-from kernel.bindmount import sysmount
-from kernel.chandat import MREPL, OWRITE, QTDIR
-from kernel.conv import Dir, packdir
-from kernel.dat import BSEG, ESEG, SG_STACK, SSEG
-from kernel.error import Error
-from kernel.fcall import Twstat
-from kernel.mem import BY2PG, KZERO, MB, USTKSIZE, USTKTOP
-from kernel.segment import newseg
-from kernel.sysproc import TOSSIZE, sysexec, syssegattach
-from kernel.uaccess import ufetch, usetword, ustore, uword
+from kernel.base.chandat import MREPL, OWRITE, QTDIR
+from kernel.base.dat import BSEG, ESEG, SG_STACK, SSEG
+from kernel.base.error import Error
+from kernel.base.mem import BY2PG, KZERO, MB, USTKSIZE, USTKTOP
+from kernel.files.conv import Dir, packdir
+from kernel.files.fcall import Twstat
+from kernel.memory.segment import newseg
+from kernel.memory.uaccess import ufetch, usetword, ustore, uword
+from kernel.syscalls import sysfile, sysproc
+from kernel.syscalls.bindmount import sysmount
+from kernel.syscalls.sysexec import TOSSIZE, sysexec
+from kernel.syscalls.sysseg import syssegattach
 from tests.kernel.fakes import UBASE, Rig, newrig
 from tests.kernel.server9p import Server
 
@@ -128,7 +129,7 @@ def test_a_string_too_long_for_the_memory_above_is_one_too(rig: Rig, monkeypatch
 
 
 def test_segattach_compares_the_name_when_it_has_found_a_place(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kernel import segment
+    from kernel.memory import segment
 
     @rig.run
     def _() -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from kernel.bindmount import sysmount
-from kernel.chandat import MREPL
-from kernel.dat import Note, NUser, Sema, Stopped
-from kernel.fcall import Tread
-from kernel.procctl import procstopwait
-from kernel.qlock import qlock, qunlock
-from kernel.rwlock import RWlock, rlock, runlock, wlock
-from kernel.sysproc import semqueue
-from kernel.waits import functions, position, waitsfor
+from kernel.base.chandat import MREPL
+from kernel.base.dat import RWlock, Sema
+from kernel.base.procdat import Note, NUser, Stopped
+from kernel.devices.procctl import procstopwait
+from kernel.files.fcall import Tread
+from kernel.sched.newproc import unwind
+from kernel.sched.qlock import qlock, qunlock
+from kernel.sched.rwlock import rlock, runlock, wlock
+from kernel.sched.sched import sched
+from kernel.sched.sleep import sleep, tsleep
+from kernel.syscalls.bindmount import sysmount
+from kernel.syscalls.syssem import semqueue
+from kernel.waits import functions, position, procdump, waitsfor
 from tests.kernel.fakes import Rig, newrig
 from tests.kernel.plain import PlainKernel
 from tests.kernel.server9p import Server, asleep, client, held, wait
@@ -34,7 +38,7 @@ def test_locks_and_their_holders(k: PlainKernel) -> None:
         assert up is not None
         qlock(k, up.seglock)
         wlock(k, rw)
-        k.procs.sleep(up.sleep, lambda: False)
+        sleep(k, up.sleep, lambda: False)
 
     first = k.spawn(holds, "first")
     k.run(1)
@@ -50,7 +54,7 @@ def test_locks_and_their_holders(k: PlainKernel) -> None:
     assert waitsfor(k, first) == "a note in sleep"
     assert waitsfor(k, a) == "the lock seglock of first 1, held by first 1 in qlock > sched"
     assert waitsfor(k, b) == "the lock rwlock, held by first 1 in rlock > _wait > sched"
-    dump = k.procs.dump().splitlines()
+    dump = procdump(k).splitlines()
     assert [line.partition(" waits for ")[2] for line in dump] == [waitsfor(k, p) for p in (first, a, b)]
 
 
@@ -61,7 +65,7 @@ def test_readers_of_a_lock(k: PlainKernel) -> None:
         up = k.up
         assert up is not None
         rlock(k, rw)
-        k.procs.sleep(up.sleep, lambda: False)
+        sleep(k, up.sleep, lambda: False)
         runlock(k, rw)
 
     k.spawn(reads)
@@ -79,18 +83,18 @@ def test_a_semaphore_a_time_a_debugger(k: PlainKernel) -> None:
         s = Sema(0x1234)
         segment = k.segment(up, 1, 3, 0x10000, 1)
         semqueue(k, segment, s)
-        k.procs.sleep(s, lambda: False)
+        sleep(k, s, lambda: False)
 
     def time() -> None:
         up = k.up
         assert up is not None
-        k.procs.tsleep(up.sleep, lambda: False, 2000)
+        tsleep(k, up.sleep, lambda: False, 2000)
 
     def stops() -> None:
         up = k.up
         assert up is not None
         up.state = Stopped
-        k.procs.sched()
+        sched(k)
 
     a, b, c = k.spawn(sem), k.spawn(time), k.spawn(stops)
     a.note.append(Note("hello", NUser))
@@ -98,14 +102,14 @@ def test_a_semaphore_a_time_a_debugger(k: PlainKernel) -> None:
     assert waitsfor(k, a) == "the semaphore at 0x1234; notes wait: 1 in sleep"
     assert waitsfor(k, b).startswith("the time 2.00000") and waitsfor(k, b).endswith(" in tsleep > _tsleep > sleep")
     assert waitsfor(k, c) == "a debugger in sched"
-    k.procs.shutdown()
+    unwind(k)
 
 
 def test_a_process_to_stop(k: PlainKernel) -> None:
     def runs() -> None:
         up = k.up
         assert up is not None
-        k.procs.sleep(up.sleep, lambda: False)
+        sleep(k, up.sleep, lambda: False)
 
     p = k.spawn(runs, "p")
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from kernel.dat import BSEG, SG_BSS, SG_RONLY, SG_TEXT, TSEG, Proc, Segment
-from kernel.explore import Explore
-from kernel.fault import fault
-from kernel.mem import BY2PG
-from kernel.page import cachepage, lookpage, newpage, pagereclaim, putpage
-from kernel.qlock import canqlock, qlock, qunlock
-from kernel.segment import attachimage, dupseg, mfreeseg, putseg
-from kernel.swap import executeio, pageproc, setswapchan
-from kernel.taslock import unlock
+from kernel.base.dat import BSEG, SG_BSS, SG_RONLY, SG_TEXT, TSEG, Segment
+from kernel.base.mem import BY2PG
+from kernel.base.procdat import Proc
+from kernel.memory.check import mustcheck
+from kernel.memory.fault import fault
+from kernel.memory.mmu import flushmmu
+from kernel.memory.page import cachepage, lookpage, newpage, pagereclaim, putpage
+from kernel.memory.segment import attachimage, dupseg, mfreeseg, putseg
+from kernel.memory.swap import executeio, pageproc, setswapchan
+from kernel.sched.explore import Explore
+from kernel.sched.qlock import canqlock, qlock, qunlock
+from kernel.sched.sched import pause, sched, yield_
+from kernel.sched.sleep import devwait
+from kernel.sched.taslock import unlock
 from tests.kernel.plain import PlainKernel
 from tests.quality.workload import Workload
 
@@ -32,7 +37,7 @@ class Explorer(Explore):
         if point != "spin" and self.rng.random() < self.chance:
             up = self.k.up
             if len(self.k.machs) > 1 and up is not None and up.greenlet:
-                self.k.procs.pause()
+                pause(self.k)
 
 
 def explored(k: PlainKernel, seed: int, chance: float) -> None:
@@ -63,7 +68,7 @@ def scene(bodies: Callable[[PlainKernel], list[Callable[[], None]]], seed: int, 
     k.explore = None
     left = [p for p in k.procs.proctab if p.greenlet is not None]
     assert not left, f"processes left: {left}"
-    k.check()
+    mustcheck(k)
 
 
 def me(k: PlainKernel) -> Proc:
@@ -114,7 +119,7 @@ def texts(k: PlainKernel) -> list[Callable[[], None]]:
                 assert fault(k, BASE + n // 8 % 4 * BY2PG, True) == 0
             me(k).seg[TSEG] = None
             putseg(k, s)
-            k.mmu.flushmmu()
+            flushmmu(k)
 
     return [body] * 2
 
@@ -136,7 +141,7 @@ def forks(k: PlainKernel) -> list[Callable[[], None]]:
                 qlock(k, s)
                 mfreeseg(k, s, BASE, 4)
                 qunlock(k, s)
-                k.mmu.flushmmu()
+                flushmmu(k)
 
     s.ref = 2
     me(k).seg[BSEG] = None
@@ -160,15 +165,15 @@ def paging(k: PlainKernel) -> list[Callable[[], None]]:
             assert fault(k, BASE + n % 6 * BY2PG, n % 5 == 0) == 0
             if n % 10 == 9:
                 copies.append(dupseg(k, up.seg, BSEG, 0))
-                k.mmu.flushmmu()
-                k.procs.delay(50_000_000)
+                flushmmu(k)
+                devwait(k, 50_000_000)
         ended.append(s)
 
     def drop() -> None:
         while len(ended) < 2 or copies:
             if copies:
                 putseg(k, copies.pop())
-            k.procs.sched()
+            sched(k)
 
     def pageout() -> None:
         while len(ended) < 2:
@@ -178,11 +183,11 @@ def paging(k: PlainKernel) -> list[Callable[[], None]]:
                     pageproc(k, p)
                     qunlock(k, p.seglock)
                     executeio(k)
-            k.procs.yield_()
+            yield_(k)
 
     def read(*_: object) -> None:
         if k.explore is not None:
-            k.procs.sched()
+            sched(k)
 
     k.dev.onread = k.dev.onwrite = read
     return [use, use, drop, pageout]

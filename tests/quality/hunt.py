@@ -79,7 +79,7 @@ def explore() -> None:
 
 def guests() -> None:
     """Real programs."""
-    from emu.cli import cli
+    from emu.cli.main import cli
 
     for guest in GUESTS:
         out = io.StringIO()

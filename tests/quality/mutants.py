@@ -69,14 +69,14 @@ MUTANTS = (
     # Reference counts
     _m(
         "lost decref",
-        "page:putpage",
+        "memory.page:putpage",
         [("decref(k, p) == 0 and p.image is None", "p.image is None and decref(k, p) == 0")],
         V,
         E,
     ),
     _m(
         "look at the image before the decref",  # the original's own race
-        "page:putpage",
+        "memory.page:putpage",
         [
             (
                 "    if decref(k, p) == 0 and p.image is None:\n",
@@ -85,20 +85,32 @@ MUTANTS = (
         ],
         E,
     ),
-    _m("lookpage without incref", "page:lookpage", [("            incref(k, p)\n", "")], V, W),
-    _m("ptecpy without incref", "page:ptecpy", [("                incref(k, e)\n", "                pass\n")], V, W),
-    _m("ptecpy without dupswap", "page:ptecpy", [("                k.dupswap(e)\n", "                pass\n")], V, W),
-    _m("copy keeps the old page", "fault:fixfault", [("                putpage(k, old)\n", "")], V, W),
+    _m("lookpage without incref", "memory.page:lookpage", [("            incref(k, p)\n", "")], V, W),
+    _m(
+        "ptecpy without incref",
+        "memory.page:ptecpy",
+        [("                incref(k, e)\n", "                pass\n")],
+        V,
+        W,
+    ),
+    _m(
+        "ptecpy without dupswap",
+        "memory.page:ptecpy",
+        [("                dupswap(k, e)\n", "                pass\n")],
+        V,
+        W,
+    ),
+    _m("copy keeps the old page", "memory.fault:fixfault", [("                putpage(k, old)\n", "")], V, W),
     _m(
         "loaded page referenced twice",
-        "fault:pio",
+        "memory.fault:pio",
         [("        putpage(k, new)\n        pg = pages[n]\n", "        pg = pages[n]\n")],
         V,
         W,
     ),
     _m(
         "swap-in keeps the slot",
-        "fault:pio",
+        "memory.fault:pio",
         [
             (
                 '                pageevent(k, "swap-in", new)\n            putswap(k, loadrec)\n',
@@ -110,14 +122,14 @@ MUTANTS = (
     ),
     _m(
         "image loses a reference",
-        "segment:attachimage",
+        "memory.segment:attachimage",
         [("    if i.s is None:\n        incref(k, i)\n", "    if i.s is None:\n")],
         V,
         W,
     ),
     _m(
         "incref in two steps",
-        "channel:incref",
+        "sched.ref:incref",
         [
             (
                 "        if cmpswap(r, old, old + 1):\n            return old + 1\n",
@@ -128,7 +140,7 @@ MUTANTS = (
     ),
     _m(
         "decref in two steps",
-        "channel:decref",
+        "sched.ref:decref",
         [
             (
                 "        if cmpswap(r, old, old - 1):\n            return old - 1\n",
@@ -140,32 +152,45 @@ MUTANTS = (
     # The free list and the page cache
     _m(
         "freecount off by one",
-        "page:takehead",
+        "memory.palloc:takehead",
         [("    pa.freecount -= 1\n", "    pa.freecount -= pa.freecount % 8 != 0\n")],
         V,
         W,
     ),
-    _m("freepages counts one", "page:freepages", [("    pa.freecount += n\n", "    pa.freecount += 1\n")], V, W),
     _m(
-        "wrong hash chain", "page:cachepage", [("    h = pghash(p.daddr)\n", "    h = pghash(p.daddr + BY2PG)\n")], V, W
+        "freepages counts one",
+        "memory.palloc:freepages",
+        [("    pa.freecount += n\n", "    pa.freecount += 1\n")],
+        V,
+        W,
     ),
-    _m("uncachepage forgets pgref", "page:uncachepage", [("            i.pgref -= 1\n", "")], V, W),
-    _m("pagereclaim takes referenced pages", "page:pagereclaim", [(" and p.ref != 0", " and p.ref > 1")], V, W),
     _m(
-        "pagereclaim stops too early", "page:pagereclaim", [("        if n >= min:\n", "        if n + 1 >= min:\n")], V
+        "wrong hash chain",
+        "memory.page:cachepage",
+        [("    h = pghash(p.daddr)\n", "    h = pghash(p.daddr + BY2PG)\n")],
+        V,
+        W,
     ),
-    _m("newpage does not clear", "page:newpage", [("        k.mem.zero(k.mmu.VA(kk))\n", "")], V, W),
-    _m("newpage keeps cachectl", "page:newpage", [("        ctl[i] = PG_NOFLUSH\n", "        pass\n")], V),
+    _m("uncachepage forgets pgref", "memory.page:uncachepage", [("            i.pgref -= 1\n", "")], V, W),
+    _m("pagereclaim takes referenced pages", "memory.page:pagereclaim", [(" and p.ref != 0", " and p.ref > 1")], V, W),
+    _m(
+        "pagereclaim stops too early",
+        "memory.page:pagereclaim",
+        [("        if n >= min:\n", "        if n + 1 >= min:\n")],
+        V,
+    ),
+    _m("newpage does not clear", "memory.page:newpage", [("        k.mem.zero(VA(k, kk))\n", "")], V, W),
+    _m("newpage keeps cachectl", "memory.palloc:takepage", [("        ctl[i] = PG_NOFLUSH\n", "        pass\n")], V),
     _m(
         "copypage copies backwards",
-        "page:copypage",
-        [("k.mem.copy(mmu.VA(kd), mmu.VA(ks))", "k.mem.copy(mmu.VA(ks), mmu.VA(kd))")],
+        "memory.page:copypage",
+        [("k.mem.copy(VA(k, kd), VA(k, ks))", "k.mem.copy(VA(k, ks), VA(k, kd))")],
         V,
         W,
     ),
     _m(
         "freepte stops before the last",
-        "page:freepte",
+        "memory.page:freepte",
         [("    for n in range(p.first, p.last + 1):\n", "    for n in range(p.first, p.last):\n")],
         V,
         W,
@@ -173,66 +198,74 @@ MUTANTS = (
     # Segments and images
     _m(
         "putseg leaves itself in the image",
-        "segment:putseg",
+        "memory.segment:putseg",
         [("            i.s = None\n", "            pass\n")],
         V,
         W,
     ),
-    _m("putimage keeps the chan", "segment:putimage", [("        i.c = None\n", "")], V),
+    _m("putimage keeps the chan", "memory.image:putimage", [("        i.c = None\n", "")], V),
     _m(
-        "imagereclaim begins at the first image", "segment:imagereclaim", [("    n = 0\n", "    n = ia.rotor = 0\n")], V
+        "imagereclaim begins at the first image",
+        "memory.segment:imagereclaim",
+        [("    n = 0\n", "    n = ia.rotor = 0\n")],
+        V,
     ),
-    _m("brk shrinks a shared segment", "segment:ibrk", [("        if s.ref > 1:\n", "        if s.ref > 2:\n")], V),
-    _m("segattach overlaps", "segment:isoverlap", [("ns.base <= va < ns.top", "ns.base < va < ns.top")], V),
+    _m(
+        "brk shrinks a shared segment",
+        "memory.segment:ibrk",
+        [("        if s.ref > 1:\n", "        if s.ref > 2:\n")],
+        V,
+    ),
+    _m("segattach overlaps", "memory.segment:isoverlap", [("ns.base <= va < ns.top", "ns.base < va < ns.top")], V),
     # Flushes
-    _m("brk does not flush", "segment:ibrk", [("        k.mmu.flushmmu()\n", "")], V, W),
+    _m("brk does not flush", "memory.segment:ibrk", [("        flushmmu(k)\n", "")], V, W),
     _m(
         "mfreeseg does not flush others",
-        "segment:mfreeseg",
-        [("    if s.ref > 1:\n        k.procs.procflushseg(s)\n", "")],
+        "memory.segment:mfreeseg",
+        [("    if s.ref > 1:\n        procflushseg(k, s)\n", "")],
         V,
         W,
     ),
     _m(
         "dupseg does not flush others",
-        "segment:dupseg",
-        [("    if s.ref > 1:\n        k.procs.procflushseg(s)\n", "")],
+        "memory.segment:dupseg",
+        [("    if s.ref > 1:\n        procflushseg(k, s)\n", "")],
         V,
         W,
     ),
-    _m("fork does not flush the parent", "sysproc:sysrfork", [("    k.mmu.flushmmu()\n    p.b", "    p.b")], W),
-    _m("exec does not flush", "sysproc:_exec", [("    k.mmu.flushmmu()\n    if up.hang", "    if up.hang")], G),
-    _m("segfree does not flush", "sysproc:syssegfree", [("    k.mmu.flushmmu()\n", "")], W),
-    _m("canpage forgets newtlb", "proc:Procs.canpage", [("            p.newtlb = True\n", "")], W),
-    _m("procflushseg does not wait", "proc:Procs.procflushseg", [("        self.flushmachs(wait)\n", "")], W),
-    _m("mmuswitch ignores newtlb", "mmu:Mmu.mmuswitch", [("            self.mmuptefree(proc)\n", "")], W),
-    _m("mmuptefree leaves the directory", "mmu:Mmu.mmuptefree", [("            w[i + page.daddr] = 0\n", "")], W),
+    _m("fork does not flush the parent", "syscalls.sysrfork:sysrfork", [("    flushmmu(k)\n    p.b", "    p.b")], W),
+    _m("exec does not flush", "syscalls.sysexec:_exec", [("    flushmmu(k)\n    if up.hang", "    if up.hang")], G),
+    _m("segfree does not flush", "syscalls.sysseg:syssegfree", [("    flushmmu(k)\n", "")], W),
+    _m("canpage forgets newtlb", "memory.procflush:canpage", [("        p.newtlb = True\n", "")], W),
+    _m("procflushseg does not wait", "memory.procflush:procflushseg", [("    flushmachs(k, wait)\n", "")], W),
+    _m("mmuswitch ignores newtlb", "memory.mmu:mmuswitch", [("        mmuptefree(k, proc)\n", "")], W),
+    _m("mmuptefree leaves the directory", "memory.mmu:mmuptefree", [("        w[i + page.daddr] = 0\n", "")], W),
     _m(
         "putmmu does not flush the page",
-        "mmu:Mmu.putmmu",
-        [("            self.flushpg(va)\n", "            pass\n")],
+        "memory.mmu:putmmu",
+        [("    flushpg(k, va)\n", "    pass\n")],
         W,
     ),
     _m(
         "pages mapped for the supervisor",
-        "mmu:Mmu.putmmu",
+        "memory.mmu:putmmu",
         [("w[x] = pa | PTEUSER | PTEVALID", "w[x] = pa | PTEVALID")],
         W,
         G,
     ),
-    _m("mmurelease forgets the kmap table", "mmu:Mmu.mmurelease", [("            pagechainhead(k, kt)\n", "")], W),
+    _m("mmurelease forgets the kmap table", "memory.mmu:mmurelease", [("        pagechainhead(k, kt)\n", "")], W),
     _m(
         "page mapped that was lost meanwhile",
-        "mmu:Mmu.putmmu",
+        "memory.mmu:putmmu",
         [
-            ("                if up.flushes != flushes:\n", "                if False:\n"),
+            ("        if up.flushes != flushes:\n", "        if False:\n"),
         ],
         W,
     ),
     # Faults
     _m(
         "private page left writable",
-        "fault:fixfault",
+        "memory.fault:fixfault",
         [
             (
                 "        if read and k.copymode == 0 and s.ref == 1:\n            mmuphys = pg.pa | PTERONLY",
@@ -244,27 +277,32 @@ MUTANTS = (
     ),
     _m(
         "cached page written",
-        "fault:fixfault",
+        "memory.fault:fixfault",
         [("            if pg.ref > 1 or pg.image is not None:\n", "            if pg.ref > 1:\n")],
         V,
         W,
     ),
     _m(
         "load does not look at the cache again",
-        "fault:pio",
+        "memory.fault:pio",
         [("now = pages[n] = lookpage(k, image, daddr)", "now = None")],
         V,
     ),
     _m(
         "page lost to a race with the pager",
-        "fault:pio",
+        "memory.fault:pio",
         [("        elif now != loadrec:\n", "        elif False:\n")],
         V,
     ),
-    _m("short page not cleared", "fault:pio", [("data = bytes(data) + bytes(BY2PG - ask)", "data = bytes(data)")], V),
+    _m(
+        "short page not cleared",
+        "memory.fault:pio",
+        [("data = bytes(data) + bytes(BY2PG - ask)", "data = bytes(data)")],
+        V,
+    ),
     _m(
         "read-only text written",
-        "fault:fault",
+        "memory.fault:fault",
         [
             (
                 "        if not read and s.type & SG_RONLY:\n",
@@ -274,40 +312,40 @@ MUTANTS = (
         V,
     ),
     # Swap
-    _m("wrong pageout age", "swap:pageout", [("if age < 16 ", "if age < 15 ")], V),
+    _m("wrong pageout age", "memory.swap:pageout", [("if age < 16 ", "if age < 15 ")], V),
     _m(
         "pageout visits the last entry",
-        "swap:pageout",
+        "memory.swap:pageout",
         [("range(pte.first, pte.last)", "range(pte.first, pte.last + 1)")],
         V,
     ),
-    _m("pageout forgets the old cache", "swap:pagepte", [("    uncachepage(k, outp)\n", "")], V, W),
-    _m("pageout keeps a stale cached page", "swap:pagepte", [("    cachedel(k, k.swapimage, daddr)\n", "")], V),
+    _m("pageout forgets the old cache", "memory.swap:pagepte", [("    uncachepage(k, outp)\n", "")], V, W),
+    _m("pageout keeps a stale cached page", "memory.swap:pagepte", [("    cachedel(k, k.swapimage, daddr)\n", "")], V),
     _m(
         "pageout of a running process",
-        "swap:canflush",
-        [("        return k.procs.canpage(p)\n", "        return True\n")],
+        "memory.swap:canflush",
+        [("        return canpage(k, p)\n", "        return True\n")],
         V,
         W,
     ),
     _m(
         "putswap forgets the free count",
-        "swap:putswap",
+        "memory.swapmap:putswap",
         [("            sa.free += 1\n    unlock", "            pass\n    unlock")],
         V,
         W,
     ),
     _m(
         "newswap begins at the first slot",
-        "swap:newswap",
+        "memory.swapmap:newswap",
         [("        look = sa.swmap.find(0, sa.last, sa.top)\n", "        look = sa.swmap.find(0, 0, sa.top)\n")],
         V,
     ),
-    _m("executeio keeps the slot", "swap:executeio", [("        putswap(k, outp.daddr)", "        pass")], V, W),
+    _m("executeio keeps the slot", "memory.swap:executeio", [("        putswap(k, outp.daddr)", "        pass")], V, W),
     # Locks
     _m(
         "lookpage without its lock",
-        "page:lookpage",
+        "memory.page:lookpage",
         [
             ("    lock(k, i)\n", ""),
             ("            unlock(k, i)\n", ""),
@@ -317,7 +355,7 @@ MUTANTS = (
     ),
     _m(
         "putseg without the image's lock",
-        "segment:putseg",
+        "memory.segment:putseg",
         [
             ("        lock(k, i)\n", ""),
             ("            unlock(k, i)\n            return\n", "            return\n"),
@@ -327,7 +365,7 @@ MUTANTS = (
     ),
     _m(
         "pageout without the segment's lock",
-        "swap:pageout",
+        "memory.swap:pageout",
         [
             ("    if not canqlock(k, s):", "    if False:"),
             ("    if s.steal:  # protected by /proc\n        qunlock(k, s)\n", "    if s.steal:\n"),
@@ -338,14 +376,14 @@ MUTANTS = (
     ),
     _m(
         "dupseg without the segment's lock",
-        "segment:dupseg",
+        "memory.segment:dupseg",
         [
             ("    qlock(k, s)\n", ""),
             ("            qunlock(k, s)\n            return n\n", "            return n\n"),
             ("    if n is s:\n        incref(k, s)\n        qunlock(k, s)\n", "    if n is s:\n        incref(k, s)\n"),
-            ("        k.procs.procflushseg(s)\n    qunlock(k, s)\n", "        k.procs.procflushseg(s)\n"),
+            ("        procflushseg(k, s)\n    qunlock(k, s)\n", "        procflushseg(k, s)\n"),
         ],
         E,
     ),
-    _m("qunlock does not wake the next", "qlock:qunlock", [("        k.procs.ready(p)\n", "")], E, W),
+    _m("qunlock does not wake the next", "sched.qlock:qunlock", [("        ready(k, p)\n", "")], E, W),
 )

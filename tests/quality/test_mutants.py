@@ -63,7 +63,7 @@ def test_mutant_fits_the_kernel_as_it_is(mutant: Mutant) -> None:
 
 def test_mutant_that_fits_nowhere_or_twice_is_refused() -> None:
     def mutant(function: str, old: str) -> Mutant:
-        return Mutant("x", "kernel.page", function, ((old, ""),), ())
+        return Mutant("x", "kernel.memory.page", function, ((old, ""),), ())
 
     with pytest.raises(ValueError, match="has 'nosuch' 0 times"):
         mutant("putpage", "nosuch").source()

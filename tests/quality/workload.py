@@ -13,8 +13,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from kernel.chandat import Chan
-from kernel.dat import (
+from kernel.base.chandat import Chan
+from kernel.base.dat import (
     BSEG,
     DSEG,
     SEG1,
@@ -26,21 +26,31 @@ from kernel.dat import (
     SG_TEXT,
     SSEG,
     TSEG,
-    Mach,
-    Proc,
     Segment,
 )
-from kernel.error import Error
-from kernel.mem import BY2PG, MB, PTEVALID, PTEWRITE, USTKTOP
-from kernel.page import pagereclaim
-from kernel.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
-from kernel.segment import attachimage, newseg, putseg, segflush
-from kernel.swap import setswapchan
-from kernel.sysproc import RFFDG, RFMEM, RFPROC, sysbrk_, sysrfork, syssegdetach, syssegfree
-from kernel.taslock import unlock
-from kernel.trap import VectorPF
-from kernel.uaccess import ustore
+from kernel.base.error import Error
+from kernel.base.mem import BY2PG, MB, PTEVALID, PTEWRITE, USTKTOP
+from kernel.base.procdat import Mach, Proc
+from kernel.files.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
+from kernel.memory.check import mustcheck
+from kernel.memory.mmu import flushmmu, pteword
+from kernel.memory.page import pagereclaim
+from kernel.memory.segment import attachimage, newseg, putseg
+from kernel.memory.swap import setswapchan
+from kernel.memory.uaccess import ustore
+from kernel.process.notify import notify
+from kernel.process.proc import pexit
+from kernel.sched.clock import nexttimer
+from kernel.sched.dispatch import dispatch
+from kernel.sched.newproc import newproc, startproc, touser
+from kernel.sched.sched import ready, sched
+from kernel.sched.sleep import tsleep
+from kernel.sched.taslock import unlock
+from kernel.syscalls.sysrfork import RFFDG, RFMEM, RFPROC, sysrfork
+from kernel.syscalls.sysseg import segflush, sysbrk_, syssegdetach, syssegfree
+from kernel.trap import VectorPF, kexit, trap
 from tests.kernel.plain import PlainCpu, PlainKernel
+from tests.linking import linked
 
 TEXT, DATA, BSS, SHARED = 0x1000, 0x20000, 0x40000, 0x10000000
 STACK = USTKTOP - 1 * MB
@@ -243,7 +253,7 @@ class Program:
 
     def sleep(self) -> int:
         k = self.work
-        k.procs.tsleep(self.p.sleep, lambda: False, self.rng.choice([10, 30]))
+        tsleep(k, self.p.sleep, lambda: False, self.rng.choice([10, 30]))
         return 0
 
     def exec(self) -> int:
@@ -253,7 +263,7 @@ class Program:
             s, p.seg[i] = p.seg[i], None
             putseg(k, s)
         k.load(p, self.rng.randrange(len(k.texts)))
-        k.mmu.flushmmu()
+        flushmmu(k)
         return 0
 
 
@@ -277,8 +287,7 @@ class Workload(PlainKernel):
         setswapchan(self, self.file(bytes(600 * BY2PG)))
         shared = newseg(self, SG_SHARED, SHARED, 8)
         self.up = up.mach = self.machs[0].proc = None
-        self.procs.trap = self.trap
-        self.procs.newproc = self.newproc  # type: ignore[method-assign]
+        self.hooks.trap = Workload.trap  # type: ignore[assignment]
         for _ in range(first):
             self.begin(shared)
         shared.ref -= 1
@@ -291,7 +300,7 @@ class Workload(PlainKernel):
 
     def begin(self, shared: Segment) -> None:
         """One of the first processes."""
-        p = self.procs.newproc()
+        p = newproc(self)
         p.psstate = None
         p.pgrp, p.egrp, p.fgrp, p.rgrp = newpgrp(self), newegrp(self), dupfgrp(self, None), newrgrp(self)
         p.dot = self.file(b"")
@@ -300,11 +309,11 @@ class Workload(PlainKernel):
 
         def main() -> None:
             self.load(p, self.rand.randrange(len(self.texts)))
-            self.traps.kexit(p)
-            self.procs.user()
+            kexit(self, p)
+            touser(self)
 
-        self.procs.start(p, main)
-        self.procs.ready(p)
+        startproc(self, p, main)
+        ready(self, p)
 
     def load(self, p: Proc, file: int) -> None:
         """Give p the segments of a program."""
@@ -322,14 +331,14 @@ class Workload(PlainKernel):
 
     def exit(self) -> int:
         """A program's last call."""
-        self.procs.pexit(None, True)
+        pexit(self, None, True)
 
     # User mode
 
     def trap(self, no: int, ecode: int) -> None:
         """In the process that trapped."""
         if no != KCALL:
-            self.traps.trap(no, ecode)
+            trap(self, no, ecode)
             return
         up = self.up
         assert up is not None
@@ -349,10 +358,10 @@ class Workload(PlainKernel):
         program.answer(value)
         if up.procctl or up.note:
             self.m.splhi = True
-            self.traps.notify(up)
+            notify(self, up)
         if up.delaysched:
-            self.procs.sched()
-        self.traps.kexit(up)
+            sched(self)
+        kexit(self, up)
 
     def program(self, p: Proc) -> Program:
         """The program of a process; a child's begins with what its parent has in memory."""
@@ -361,9 +370,9 @@ class Workload(PlainKernel):
             self.programs[p.pid] = Program(self, p, memory, self.seed * 1000 + p.pid)
         return self.programs[p.pid]
 
-    def newproc(self, atboot: bool = False) -> Proc:
+    def newprocess(self, atboot: bool = False) -> Proc:
         """A new process, which begins with what its parent has in memory now."""
-        p = type(self.procs).newproc(self.procs, atboot)
+        p = newproc(self, atboot)
         parent = self.programs.get(self.up.pid) if self.up is not None else None
         if parent is not None:
             self.inherited[p.pid] = parent.inherited()
@@ -377,11 +386,11 @@ class Workload(PlainKernel):
             todo = program.next
             cpu.spend(ACCESSNS)
             if callable(todo):
-                self.procs.dispatch(m, KCALL)
+                dispatch(self, m, KCALL)
                 continue
             err = self.access(m, program, *todo)
             if err is not None:
-                self.procs.dispatch(m, VectorPF, err)
+                dispatch(self, m, VectorPF, err)
 
     def access(self, m: Mach, program: Program, va: int, v: int | None) -> int | None:
         """One load or store; the error code if it faults. A forbidding TLB entry is looked up again, as on a 386."""
@@ -389,7 +398,7 @@ class Workload(PlainKernel):
         assert isinstance(cpu, TlbCpu)
         pte = cpu.tlb.get(va >> 12)
         if pte is None or (v is not None and not pte & PTEWRITE):
-            pte = self.mmu.walk(cpu.cr3, va)
+            pte = pteword(self, cpu.cr3, va)
             if not pte & PTEVALID or (v is not None and not pte & PTEWRITE):
                 cpu.tlb.pop(va >> 12, None)
                 cpu.cr2 = va
@@ -405,18 +414,18 @@ class Workload(PlainKernel):
 
     def runall(self) -> None:
         """Run until every process has ended; then nothing may be left but cached pages."""
-        procs = self.procs
-        while (m := self.nextmach()) is not None:
-            m.until = min(m.nexttick, procs.nexttimer())
-            if len(self.machs) > 1:
-                m.until = min(m.until, m.cpu.now() + SLICE)
-            m.until = max(m.until, m.cpu.now() + 1)
-            if procs.dispatch(m) is not None:
-                self.user(m)
-            elif m.cpu.now() < m.until:
-                m.cpu.spend(1000)
+        with linked({newproc: Workload.newprocess}):
+            while (m := self.nextmach()) is not None:
+                m.until = min(m.nexttick, nexttimer(self))
+                if len(self.machs) > 1:
+                    m.until = min(m.until, m.cpu.now() + SLICE)
+                m.until = max(m.until, m.cpu.now() + 1)
+                if dispatch(self, m) is not None:
+                    self.user(m)
+                elif m.cpu.now() < m.until:
+                    m.cpu.spend(1000)
         self.up = None
-        left = [p for p in procs.proctab if p.pid and not p.kp]
+        left = [p for p in self.procs.proctab if p.pid and not p.kp]
         if left:
             raise Wrong(f"processes left: {left}")
-        self.check()
+        mustcheck(self)

@@ -1,37 +1,33 @@
 """A kernel under the recorder's stubs: its devices, its MMU that only tells, its scheduler that runs only the pager.
 
-FORMAT.md, sections 5 to 7, says how each of them behaves.
+FORMAT.md, sections 5 to 7, says how each of them behaves. The kernel is linked with them as the original C code was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar, NoReturn
 
 from greenlet import getcurrent, greenlet
 
-from kernel.chan import Chan
-from kernel.chandat import Data, Path
-from kernel.dat import (
-    SG_PHYSICAL,
-    Conf,
-    Mach,
-    Page,
-    Physseg,
-    Proc,
-    Qid,
-    Queueing,
-    Ready,
-    Rendez,
-    Segment,
-)
-from kernel.dev import Dev
-from kernel.error import Eintr, Eio, Error, Panic
-from kernel.kernel import Kernel
-from kernel.mem import BY2PG, MB, PTEPERTAB
-from kernel.mmu import Mmu
-from kernel.page import pagenumber
-from kernel.proc import Procs
+from kernel.base.chandat import Chan, Data, Path
+from kernel.base.dat import SG_PHYSICAL, Conf, Page, Physseg, Qid, Rendez, Segment
+from kernel.base.error import Eintr, Eio, Error, Panic
+from kernel.base.kernel import Kernel
+from kernel.base.mem import BY2PG, MB, PTEPERTAB
+from kernel.base.procdat import Mach, Proc, Queueing, Ready
+from kernel.files.dev import Dev
+from kernel.main import link
+from kernel.memory.killbig import killbig
+from kernel.memory.kmap import VA, kmap, kunmap
+from kernel.memory.mmu import checkmmu, flushmmu, putmmu
+from kernel.memory.palloc import pagenumber
+from kernel.memory.procflush import procflushseg
+from kernel.process.proc import pexit
+from kernel.sched.newproc import kproc
+from kernel.sched.note import postnote
+from kernel.sched.sched import sched
+from kernel.sched.sleep import resrcwait, sleep, tsleep, wakeup
 from tests.kernel.plain import PlainCpu, PlainMemory
 
 SPINS = 200_000  # locks the pager may take in one run; one that makes progress takes far fewer
@@ -95,19 +91,21 @@ class VectorDev(Dev):
 
     def read(self, c: Chan, n: int, offset: int) -> bytes:
         file: File = c.aux
+        page = self.vk.lastkmap  # what is read into; a load in the midst kmaps another
         self.vk.tell("rd", file.num, offset, n)
         self.vk.midread()
         failure = self.vk.failure()
-        if failure == 1:
-            return self.vk.nodata(n // 2)
+        if failure == 2:
+            raise Error(Eintr)
+        if failure == 1:  # nothing is moved: the page keeps its bytes
+            return self.vk.mem.read(page, n // 2)
         return file.read(n, offset)
 
     def write(self, c: Chan, data: Data, offset: int) -> int:
         file: File = c.aux
         self.vk.tell("wr", file.num, offset, len(data))
         self.vk.midwrite()
-        failure = self.vk.failure()
-        if failure == 1:
+        if self.vk.failure() == 1:  # notes interrupt reads only: a 2 is used up
             return len(data) // 2
         return file.write(data[:], offset)
 
@@ -138,121 +136,38 @@ class DiskDev(VectorDev):
     name: ClassVar[str] = "sd"
 
 
-class VectorMmu(Mmu):
-    """Maps nothing, tells what it is asked for. kmap() addresses are physical ones."""
+class Pagerrun:
+    """The scheduler: it runs the pager alone, while another process waits for memory."""
 
-    k: VectorKernel
-
-    def kmap(self, page: Page) -> int:
-        self.k.lastkmap = page.pa
-        return page.pa
-
-    def VA(self, kk: int) -> int:
-        return kk
-
-    def kunmap(self, kk: int) -> None:
-        pass
-
-    def putmmu(self, va: int, pa: int, page: Page) -> None:
-        self.k.tell("mmu", va, pa & 0xFFF, self.k.pageid(page))
-
-    def flushmmu(self) -> None:
-        self.k.tell("flushmmu")
-
-    def checkmmu(self, va: int, pa: int) -> None:
-        self.k.tell("checkmmu", va, self.k.frameid(pa))
-
-
-class VectorProcs(Procs):
-    """The process table, and a scheduler for the pager alone: it runs while another process waits for memory."""
-
-    k: VectorKernel
-
-    def __init__(self, k: VectorKernel, nproc: int) -> None:
-        super().__init__(k)
-        for i in range(nproc):
-            p = Proc(i)
-            p.state = Ready
-            self.proctab.append(p)
-        self.driver = self._outside("driver", False)
-        self.pager = self._outside("pager", True)
-        self.pagerstack: greenlet | None = None
+    def __init__(self, k: VectorKernel) -> None:
+        self.k = k
+        self.pager = _outside("pager", True)
+        self.stack: greenlet | None = None
         self.runnable = False
-        self.waits = 0
+        self.waits = 0  # times that newpage has waited in vain
 
-    @staticmethod
-    def _outside(name: str, kp: bool) -> Proc:
-        p = Proc(-1)
-        p.text = name
-        p.state = Ready
-        p.kp = kp
-        return p
-
-    def runpager(self) -> None:
+    def run(self) -> None:
         """Run the pager until it sleeps, if it is runnable."""
         k = self.k
-        if not self.runnable or self.pagerstack is None:
+        if not self.runnable or self.stack is None:
             return
         self.runnable = False
         up, k.up = k.up, self.pager
         k.spins = 0
         k.explore = k.spin
-        self.pagerstack.parent = getcurrent()
-        self.pagerstack.switch()
+        self.stack.parent = getcurrent()
+        self.stack.switch()
         k.explore = None
         k.up = up
 
-    def kproc(self, name: str, func: Callable[[], None], atboot: bool = False) -> Proc:
-        self.k.tell("kproc", name)
-        self.pagerstack = greenlet(func)
-        self.runnable = True
-        return self.pager
 
-    def wakeup(self, r: Rendez) -> Proc | None:
-        p = r.r
-        r.r = None
-        if p is self.pager:
-            self.runnable = True
-        return p
-
-    def sleep(self, r: Rendez, f: Callable[[], bool]) -> None:
-        assert self.k.up is self.pager and self.pagerstack is not None and self.pagerstack.parent is not None
-        if f():
-            return
-        r.r = self.pager
-        self.pagerstack.parent.switch()
-
-    def tsleep(self, r: Rendez, fn: Callable[[], bool], ms: int) -> None:
-        k = self.k
-        k.tell("wait")
-        self.runpager()
-        if k.palloc.freecount > k.swapalloc.highwater:
-            self.waits = 0
-            return
-        self.waits += 1
-        if self.waits > WAITS:
-            raise Fatal("newpage livelock")
-
-    def sched(self) -> None:
-        up = self.k.up
-        if up is not None and up.state == Queueing:
-            raise Panic(f"{up.text} waits for a lock")
-
-    def postnote(self, p: Proc | None, dolock: int, n: str | None, flag: int) -> int:
-        self.k.tell("note", n)
-        return 1
-
-    def pexit(self, exitstr: str | None, freemem: bool) -> NoReturn:
-        raise Pexit(exitstr)
-
-    def procflushseg(self, s: Segment) -> None:
-        self.k.tell("pflush", self.k.segid(s))
-
-    def killbig(self, why: str) -> None:
-        raise Fatal(f"killbig: {why}")
-
-    def resrcwait(self, reason: str) -> None:
-        raise Fatal(f"resrcwait: {reason}")
+def _outside(name: str, kp: bool) -> Proc:
+    """A process that is not in the table."""
+    p = Proc(-1)
+    p.text = name
+    p.state = Ready
+    p.kp = kp
+    return p
 
 
 class VectorKernel(Kernel):
@@ -263,21 +178,24 @@ class VectorKernel(Kernel):
     next one last; ``nomem`` counts down to the malloc that fails.
     """
 
-    mmu: VectorMmu
-    procs: VectorProcs
-
     def __init__(self, nproc: int, nimage: int, nswap: int, nswppo: int, npages: int, copymode: int) -> None:
         conf = Conf(1, npages, npages, nproc, nimage, nswap, nswppo, copymode)
         mem = PlainMemory(MB + npages * BY2PG)
         super().__init__(conf, mem, MB)
+        link(self)
+        self.hooks.pexit = _pexit
+        self.hooks.flushmmu = _flushmmu
         self.plain = mem
         for i in range(npages):
             mem.write(MB + i * BY2PG, pattern(i))
         self.m = Mach(0, PlainCpu(), 0)
         self.machs.append(self.m)
-        self.mmu = VectorMmu(self)
-        self.procs = VectorProcs(self, nproc)
-        self.up = self.procs.driver
+        for i in range(nproc):
+            p = Proc(i)
+            p.state = Ready
+            self.procs.proctab.append(p)
+        self.pager = Pagerrun(self)
+        self.up = self.driver = _outside("driver", False)
         self.devtab = [MountDev(self), DiskDev(self)]
         self.events: list[list[object]] = []
         self.during: Callable[[], None] | None = None
@@ -313,17 +231,11 @@ class VectorKernel(Kernel):
             during()
 
     def failure(self) -> int:
-        """How this read or write fails: 1 if it is cut in half, 0 if not at all; other failures are raised."""
-        if not self.ioerr:
-            return 0
-        kind = self.ioerr.pop()
-        if kind == 1:
-            return 1
-        raise Error(Eintr if kind == 2 else Eio)
-
-    def nodata(self, n: int) -> bytes:
-        """A read that moves nothing: the bytes that are in the page already."""
-        return self.mem.read(self.lastkmap, n)
+        """Whether this read or write is cut in half (1) or interrupted (2), or neither (0); an i/o error is raised."""
+        kind = self.ioerr.pop() if self.ioerr else None
+        if kind == 0:
+            raise Error(Eio)
+        return kind or 0
 
     def spin(self, point: str) -> None:
         """The pager took one more lock."""
@@ -378,3 +290,120 @@ class VectorKernel(Kernel):
     def newphysseg(self, name: str, pa: int, size: int) -> Physseg:
         """A physical segment to be attached by name."""
         return Physseg(SG_PHYSICAL, name, pa, size)
+
+
+# The stubs
+
+
+def _vk(k: Kernel) -> VectorKernel:
+    assert isinstance(k, VectorKernel)
+    return k
+
+
+def _kmap(k: Kernel, page: Page) -> int:
+    """Maps nothing: the address is the physical one."""
+    _vk(k).lastkmap = page.pa
+    return page.pa
+
+
+def _va(k: Kernel, kk: int) -> int:
+    return kk
+
+
+def _kunmap(k: Kernel, kk: int) -> None:
+    pass
+
+
+def _putmmu(k: Kernel, va: int, pa: int, page: Page) -> None:
+    _vk(k).tell("mmu", va, pa & 0xFFF, _vk(k).pageid(page))
+
+
+def _flushmmu(k: Kernel) -> None:
+    _vk(k).tell("flushmmu")
+
+
+def _checkmmu(k: Kernel, va: int, pa: int) -> None:
+    _vk(k).tell("checkmmu", va, _vk(k).frameid(pa))
+
+
+def _kproc(k: Kernel, name: str, func: Callable[[], None], atboot: bool = False) -> Proc:
+    pager = _vk(k).pager
+    _vk(k).tell("kproc", name)
+    pager.stack = greenlet(func)
+    pager.runnable = True
+    return pager.pager
+
+
+def _wakeup(k: Kernel, r: Rendez) -> Proc | None:
+    p = r.r
+    r.r = None
+    if p is _vk(k).pager.pager:
+        _vk(k).pager.runnable = True
+    return p
+
+
+def _sleep(k: Kernel, r: Rendez, f: Callable[[], bool]) -> None:
+    pager = _vk(k).pager
+    assert k.up is pager.pager and pager.stack is not None and pager.stack.parent is not None
+    if f():
+        return
+    r.r = pager.pager
+    pager.stack.parent.switch()
+
+
+def _tsleep(k: Kernel, r: Rendez, fn: Callable[[], bool], ms: int) -> None:
+    pager = _vk(k).pager
+    _vk(k).tell("wait")
+    pager.run()
+    if k.palloc.freecount > k.swapalloc.highwater:
+        pager.waits = 0
+        return
+    pager.waits += 1
+    if pager.waits > WAITS:
+        raise Fatal("newpage livelock")
+
+
+def _sched(k: Kernel) -> None:
+    if k.up is not None and k.up.state == Queueing:
+        raise Panic(f"{k.up.text} waits for a lock")
+
+
+def _postnote(k: Kernel, p: Proc | None, dolock: int, n: str | None, flag: int) -> int:
+    _vk(k).tell("note", n)
+    return 1
+
+
+def _pexit(k: Kernel, exitstr: str | None, freemem: bool) -> NoReturn:
+    raise Pexit(exitstr)
+
+
+def _procflushseg(k: Kernel, s: Segment) -> None:
+    _vk(k).tell("pflush", _vk(k).segid(s))
+
+
+def _killbig(k: Kernel, why: str) -> None:
+    raise Fatal(f"killbig: {why}")
+
+
+def _resrcwait(k: Kernel, reason: str) -> None:
+    raise Fatal(f"resrcwait: {reason}")
+
+
+STUBS: Mapping[Callable[..., object], Callable[..., object]] = {
+    kmap: _kmap,
+    VA: _va,
+    kunmap: _kunmap,
+    putmmu: _putmmu,
+    flushmmu: _flushmmu,
+    checkmmu: _checkmmu,
+    kproc: _kproc,
+    wakeup: _wakeup,
+    sleep: _sleep,
+    tsleep: _tsleep,
+    sched: _sched,
+    postnote: _postnote,
+    pexit: _pexit,
+    procflushseg: _procflushseg,
+    killbig: _killbig,
+    resrcwait: _resrcwait,
+}

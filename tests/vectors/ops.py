@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kernel.chan import cclose, incref
-from kernel.dat import NSEG, PG_ONSWAP, Dead, Image, Page, Proc, Ready, Segment
-from kernel.error import Error, Panic
-from kernel.fault import checkpages, fault, okaddr, seg, validaddr
-from kernel.mem import BY2PG, PGMASK, PTEMAPMEM
-from kernel.page import (
+from kernel.base.dat import NSEG, PG_ONSWAP, Image, Page, Segment
+from kernel.base.error import Error, Panic
+from kernel.base.mem import BY2PG, PGMASK, PTEMAPMEM
+from kernel.base.procdat import Dead, Proc, Ready
+from kernel.files.channel import cclose
+from kernel.memory.fault import checkpages, fault, okaddr, seg, validaddr
+from kernel.memory.page import (
     auxpage,
     cachedel,
     cachepage,
@@ -23,8 +24,7 @@ from kernel.page import (
     putpage,
     uncachepage,
 )
-from kernel.qlock import canqlock, qlock, qunlock
-from kernel.segment import (
+from kernel.memory.segment import (
     addphysseg,
     attachimage,
     dupseg,
@@ -37,24 +37,14 @@ from kernel.segment import (
     newseg,
     putseg,
     relocateseg,
-    segattach,
-    segflush,
     segpage,
 )
-from kernel.swap import (
-    dupswap,
-    executeio,
-    kickpager,
-    newswap,
-    pageout,
-    pageproc,
-    pagersummary,
-    putswap,
-    reclaim,
-    setswapchan,
-    swapcount,
-)
-from kernel.taslock import unlock
+from kernel.memory.swap import executeio, kickpager, pageout, pageproc, pagersummary, reclaim, setswapchan
+from kernel.memory.swapmap import dupswap, newswap, putswap, swapcount
+from kernel.sched.qlock import canqlock, qlock, qunlock
+from kernel.sched.ref import incref
+from kernel.sched.taslock import unlock
+from kernel.syscalls.sysseg import segattach, segflush
 from tests.vectors.machine import Fatal, Pexit, VectorKernel, signed
 from tests.vectors.state import FSCACHE, SWAPIMAGE
 
@@ -131,7 +121,7 @@ class Ops:
     # Pages
 
     def op_newpage(self, clear: int, va: int, kp: int) -> int | str:
-        driver = self.k.procs.driver
+        driver = self.k.driver
         driver.kp = kp != 0
         try:
             p = newpage(self.k, clear != 0, va)
@@ -361,7 +351,7 @@ class Ops:
 
     def op_pager(self) -> int:
         kickpager(self.k)
-        self.k.procs.runpager()
+        self.k.pager.run()
         return self.k.palloc.freecount
 
     # Settings

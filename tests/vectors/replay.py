@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kernel.mem import BY2PG
-from tests.vectors.machine import VectorKernel, pattern
+from kernel.base.mem import BY2PG
+from tests.linking import linked
+from tests.vectors.machine import STUBS, VectorKernel, pattern
 from tests.vectors.ops import Ended, Ops, UnknownOperation
 from tests.vectors.state import Checksum, State, apply, difference, snapshot
 
@@ -70,6 +71,11 @@ def records(path: Path) -> Iterator[tuple[int, Record]]:
 
 def replay(path: Path) -> Report:
     """Replay every sequence of a file."""
+    with linked(STUBS):
+        return _replay(path)
+
+
+def _replay(path: Path) -> Report:
     report = Report()
     seq: Sequence | None = None
     for n, rec in records(path):
@@ -150,7 +156,7 @@ class Sequence:
         k = self.k
         k.events = []
         k.nomem = rec.get("nomem", 0)
-        k.procs.waits = 0
+        k.pager.waits = 0
         kind, count = rec.get("ioerr", (0, 0))
         k.ioerr = [kind] * count
         nested: list[object] = []

@@ -6,9 +6,9 @@ import json
 import zlib
 from typing import Any, TypeAlias
 
-from kernel.dat import NSEG, PGHSIZE, Image, Page
-from kernel.mem import BY2PG, PTEPERTAB
-from kernel.page import swapaddr
+from kernel.base.dat import NSEG, PGHSIZE, Image, Page
+from kernel.base.mem import BY2PG, PTEPERTAB
+from kernel.memory.swapmap import swapaddr
 from tests.vectors.machine import VectorKernel, signed
 
 State: TypeAlias = dict[str, Any]

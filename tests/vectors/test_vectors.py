@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
+from kernel.base.chandat import Chan
+from kernel.base.error import Error
+from kernel.base.mem import BY2PG
 from tests.vectors.__main__ import main
+from tests.vectors.machine import MountDev, VectorKernel, pattern
 from tests.vectors.replay import replay
 
 HERE = Path(__file__).parent
@@ -138,3 +142,34 @@ def test_checksums_are_taken_of_sorted_compact_json() -> None:
     text = json.dumps(full, sort_keys=True, separators=(",", ":"))
     assert f"{zlib.crc32(text.encode()):08x}" == last
     assert header["seq"] == "alloc-order"
+
+
+def device(failures: list[int]) -> tuple[VectorKernel, MountDev, Chan]:
+    """A kernel of two pages with a file that can be written, and what becomes of its next reads and writes."""
+    k = VectorKernel(1, 1, 4, 4, 2, 0)
+    dev = k.devtab[0]
+    assert isinstance(dev, MountDev)
+    c = k.chans[k.newfile(0, 0, 1, 0, 0, 2 * BY2PG, 1)]
+    k.ioerr = failures
+    return k, dev, c
+
+
+def test_a_short_read_leaves_the_bytes_of_its_own_page() -> None:
+    k, dev, c = device([1])
+    k.lastkmap = k.palloc.base
+    k.during = lambda: setattr(k, "lastkmap", k.palloc.base + BY2PG)  # as a load in the midst of the read does
+    assert dev.read(c, BY2PG, 0) == pattern(0)[: BY2PG // 2]
+
+
+def test_an_interrupt_of_a_write_is_used_up_and_lets_it_pass() -> None:
+    _, dev, c = device([0, 2])
+    assert dev.write(c, b"abc", 0) == 3
+    with pytest.raises(Error, match="i/o error"):
+        dev.write(c, b"abc", 0)
+    assert dev.read(c, 3, 0) == b"abc"
+
+
+def test_an_interrupt_ends_a_read() -> None:
+    _, dev, c = device([2])
+    with pytest.raises(Error, match="interrupted"):
+        dev.read(c, 3, 0)

@@ -1,0 +1,1 @@
+"""Measurements, beside a bare Unicorn, Qiling and qemu-i386, and their pictures."""

@@ -1,0 +1,112 @@
+"""p9emu bench: what one fault, one system call and plain computing cost, beside what people would use instead.
+
+Each row runs a guest on the whole machine and its rivals (:mod:`emu.bench.rivals`) by turns, a few operations and many.
+The cost of one operation is the difference of the two, so start-up is not in it. Processor time counts, not the
+clock on the wall. A ratio is taken in each round; the median of the rounds is what to quote, with the lowest and the
+highest. Where the host is uneven it is the ratio of the means. The times are of this host, at this moment.
+
+More tables tell how costs grow (:mod:`emu.bench.scaling`, :mod:`emu.bench.curves`), whether what the commit says of
+itself holds (:mod:`emu.bench.claims`), what a start costs (:mod:`emu.bench.startup`), and Go's tests
+(:mod:`emu.bench.gotests`).
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Final
+
+from emu.bench import claims, curves, gotests, rivals, scaling, startup
+from emu.bench.ratio import ratios
+from emu.bench.report import RENDERINGS, Report, Rival, Row
+from emu.bench.rivals import QEMU, Run
+
+ROUNDS: Final = 7
+QUICK: Final = 3
+UNEVEN: Final = 4  # times as many rounds where the host is uneven
+
+
+@dataclass(frozen=True)
+class Work:
+    """A guest whose last argument is a number of operations, few and many, and who else does the same."""
+
+    name: str
+    guest: Sequence[str]
+    few: int
+    many: int
+    bare: Run
+    others: Sequence[str] = ()
+    uneven: bool = False  # the host's processor has slow and fast times for such code: means are compared, not medians
+
+
+WORKS: Final = (
+    Work("null system call", ("syscalls",), 1000, 101_000, rivals.bareloop("calls"), ("qiling",)),
+    Work("zero-fill fault", ("touch",), 100, 8100, rivals.bareloop("faults")),
+    Work("zero-fill, copy, remap", ("cow",), 100, 4100, rivals.bareloop("copies")),
+    Work("sieve over 4 MB", ("sieve", "4000000"), 1, 5, rivals.bareprogram, (QEMU,)),
+    Work("block of 16 instructions", ("blocks", "16"), 1000, 100_000_000, rivals.bareprogram, (QEMU, "qiling"), True),
+    Work("block of 4 instructions", ("blocks", "4"), 1000, 100_000_000, rivals.bareprogram, (QEMU, "qiling"), True),
+)
+
+
+def measure(work: Work, contenders: dict[str, Run], rounds: int) -> Row:
+    """Time one guest everywhere, by turns."""
+    costs: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            few, many = (run((*work.guest, str(n))) for n in (work.few, work.many))
+            costs[name].append(max(many - few, 1e-9) * 1e6 / (work.many - work.few))
+    ours = costs.pop("p9emu")
+    others = {}
+    typical = fmean if work.uneven else median
+    for name, theirs in costs.items():
+        ratio, lowest, highest = ratios(ours, theirs)
+        if work.uneven:
+            ratio = sum(ours) / sum(theirs)
+        others[name] = Rival(typical(theirs), ratio, lowest, highest)
+    return Row(work.name, " ".join(work.guest), typical(ours), others)
+
+
+def main(quick: bool, fmt: str, growth: bool = False, plot: str | None = None, go: bool = False) -> None:
+    """Print the tables; curves and Go's tests if asked. Pictures of the curves go into the directory ``plot``.
+
+    The guests' own output is a line or two; it is swallowed. Raises Failure.
+    """
+    from emu.machine.console import HostConsole
+
+    if plot is not None:
+        from emu.bench import plot as pictures
+
+        pictures.require()
+        os.makedirs(plot, exist_ok=True)
+    if go:
+        gotests.gocommand()
+    rounds = QUICK if quick else ROUNDS
+    saved = HostConsole.write
+    HostConsole.write = lambda self, fd, data: None  # type: ignore[method-assign]
+    try:
+        report = Report(
+            rows=beside(rounds),
+            scaling=[scaling.measure(*case, rounds) for case in scaling.CASES],
+            claims=claims.measure(),
+            starts=startup.measure(rounds),
+            curves=[curves.measure(case, rounds, quick) for case in curves.CASES] if growth or plot is not None else [],
+            go=gotests.measure(rounds) if go else [],
+        )
+    finally:
+        HostConsole.write = saved  # type: ignore[method-assign]
+    if plot is not None:
+        pictures.draw(report.curves, plot)
+    sys.stdout.write(RENDERINGS[fmt](report))
+
+
+def beside(rounds: int) -> list[Row]:
+    """The first table."""
+    rows = []
+    with rivals.linux(sorted({w.guest[0] for w in WORKS if w.others})) as installed:
+        for w in WORKS:
+            contenders = {"p9emu": rivals.p9emu, "bare": w.bare}
+            contenders |= {name: installed[name] for name in w.others if name in installed}
+            rows.append(measure(w, contenders, rounds * UNEVEN if w.uneven else rounds))
+    return rows

@@ -1,0 +1,1 @@
+"""The command line. Nothing is imported before it is needed: --help must be instant."""

@@ -1,0 +1,209 @@
+"""The p9emu command: what can be typed. What each command does is imported only when it runs.
+
+Nothing here imports the emulator, the kernel, capstone or rich: --help must be instant.
+"""
+
+from typing import Any, NoReturn
+
+import click
+
+from emu.cli.front import FrontGroup
+from emu.cli.options import machine_options
+from emu.cli.types import Options
+from emu.observe.filter import FilterError, parse
+
+STATUS = """
+\b
+Exit status of run and trace:
+  0        the guest's exit string is empty
+  1..255   the exit string is that number
+  1        any other exit string, told as "p9emu: PROGRAM PID: STRING"
+  2        wrong usage
+  124      time limit
+  125      the emulator itself failed, or could not write its output
+  126      the program cannot be loaded
+  127      the program was not found
+  130      interrupted
+  128+N    ended by the host's signal N (HUP, QUIT, TERM)
+"""
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        click.echo(f"p9emu {version('p9emu')}")
+    except PackageNotFoundError:
+        click.echo("p9emu (not installed)")
+    ctx.exit()
+
+
+GUEST_ARGS = {"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]}
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
+@click.group("p9emu", cls=FrontGroup, no_args_is_help=False, context_settings=HELP, epilog=STATUS)
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version and exit."
+)
+def cli() -> None:
+    """Run Plan 9 386 programs on 9front's memory subsystem, rebuilt in Python.
+
+    \b
+    Examples:
+      p9emu guests                     the programs that come along
+      p9emu run hello                  run one
+      p9emu trace -e fault hello       and see its page faults
+    """
+
+
+@cli.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program.")
+@machine_options()
+@click.argument("program")
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+def run(program: str, args: tuple[str, ...], **common: Any) -> int:
+    """Run PROGRAM, a Plan 9 386 executable or the name of a bundled guest.
+
+    Options come before PROGRAM; everything after it belongs to the guest.
+
+    \b
+    Examples:
+      p9emu run hello
+      p9emu run -m 8M --bind .:/n/host:rw ./a.out -v /n/host/input
+    """
+    from emu.cli.run import run as command
+
+    return command(Options(**common), program, args)
+
+
+@cli.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program and tell what the kernel does.")
+@machine_options()
+@click.option("-o", "--output", metavar="FILE", help="Write the trace to FILE instead of standard error.")
+@click.option(
+    "-e",
+    "exprs",
+    multiple=True,
+    metavar="EXPR",
+    help="Events to tell: a comma list of fault, syscall, proc, page, image, segment, note, tlb, %all; "
+    "!x leaves x out.  [default: fault,syscall,proc,note]",
+)
+@click.option("-c", "--summary-only", "summary", is_flag=True, help="Print counts at the end, and no single events.")
+@click.option(
+    "--format",
+    "fmt",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Lines for a person, or one JSON object per line.",
+)
+@click.argument("program")
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+def trace(
+    program: str,
+    args: tuple[str, ...],
+    output: str | None,
+    exprs: tuple[str, ...],
+    summary: bool,
+    fmt: str,
+    **common: Any,
+) -> int:
+    """Run PROGRAM and tell what the kernel does: page faults, system calls, processes...
+
+    One line per event goes to standard error, or to FILE. The guest owns standard output.
+
+    \b
+    Examples:
+      p9emu trace hello
+      p9emu trace -e fault,page -o faults.txt sort /lib/words
+      p9emu trace -e '!tlb' --format json -o run.jsonl hello
+      p9emu trace -c hello
+    """
+    try:
+        kinds = parse(exprs)
+    except FilterError as e:
+        raise click.BadParameter(str(e), param_hint="'-e'") from None
+    from emu.cli.run import trace as command
+
+    return command(Options(**common), program, args, output, kinds, summary, fmt == "json")
+
+
+@cli.command(context_settings=HELP)
+@click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.argument("program")
+def info(program: str, fmt: str) -> None:
+    """Show PROGRAM's header, segments and symbols.
+
+    \b
+    Example:
+      p9emu info hello
+
+    \b
+    Exit status: 126 if PROGRAM is no Plan 9 386 executable, 127 if there is no such file.
+    """
+    from emu.cli.inspect import info as command
+
+    command(program, fmt == "json")
+
+
+@cli.command(context_settings=HELP)
+@click.argument("program")
+@click.argument("symbol", required=False)
+def disasm(program: str, symbol: str | None) -> None:
+    """Disassemble PROGRAM's text, or only the function SYMBOL.
+
+    \b
+    Example:
+      p9emu disasm hello main
+
+    \b
+    Exit status: 1 if there is no function SYMBOL, 126 if PROGRAM is no Plan 9 386
+    executable, 127 if there is no such file.
+    """
+    from emu.cli.inspect import disasm as command
+
+    command(program, symbol)
+
+
+@cli.command(context_settings=HELP)
+@click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("-v", "--verbose", is_flag=True, help="Describe each program.")
+def guests(fmt: str, verbose: bool) -> None:
+    """List the programs that come with p9emu; run takes their names.
+
+    \b
+    Example:
+      p9emu guests -v
+    """
+    from emu.cli.inspect import guests as command
+
+    command(fmt == "json", verbose)
+
+
+@cli.command(context_settings=HELP)
+@click.option("--quick", is_flag=True, help="Fewer measurements.")
+@click.option("--format", "fmt", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+@click.option("--json", "fmt", flag_value="json", help="The same as --format json.")
+@click.option("--curves", is_flag=True, help="Also how costs grow, from place to place.")
+@click.option("--plot", type=click.Path(file_okay=False), metavar="DIR", help="Draw the curves, as SVG files in DIR.")
+@click.option("--go", is_flag=True, help="Also tests of Go's standard library.")
+def bench(quick: bool, fmt: str, curves: bool, plot: str | None, go: bool) -> None:
+    """Measure the emulator on this computer, beside a bare Unicorn and, if installed, Qiling and qemu-i386.
+
+    \b
+    Example:
+      p9emu bench --quick
+      p9emu bench --plot pictures
+
+    \b
+    Exit status: 1 if --plot finds no matplotlib, or --go no go command.
+    """
+    from emu.bench.suite import main as command
+
+    command(quick, fmt, curves, plot, go)
+
+
+def main() -> NoReturn:
+    """The console script."""
+    cli.main()

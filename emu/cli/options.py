@@ -1,0 +1,154 @@
+"""The options that run and trace have in common."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from emu.cli.types import bind, env, guestdir, injection, root, seconds, size, swapsize
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def machine_options(memory: str = "64M", notefp: bool = False) -> Callable[[Function], Function]:
+    """Decorate a command with them; it receives the fields of cli_types.Options as keywords.
+
+    ``memory`` and ``notefp`` are what holds unless told.
+    """
+    options = [
+        click.option(
+            "-m",
+            "--memory",
+            type=size,
+            default=memory,
+            show_default=True,
+            metavar="SIZE",
+            help="Memory of the machine, 4M to 3G; suffixes K, M, G.",
+        ),
+        click.option(
+            "--cpus", type=click.IntRange(1, 8), default=1, show_default=True, metavar="N", help="Processors, 1 to 8."
+        ),
+        click.option(
+            "--bind",
+            "binds",
+            type=bind,
+            multiple=True,
+            metavar="HOST:GUEST[:rw]",
+            help="Show a host directory in the guest's name space, read-only unless :rw follows. Repeatable.",
+        ),
+        click.option(
+            "--root",
+            type=root,
+            metavar="DIR[:rw]",
+            help="Make a host directory the root of the guest's name space, read-only unless :rw follows.",
+        ),
+        click.option(
+            "--env",
+            type=env,
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Set /env/NAME. Repeatable; the host's environment is not passed on.",
+        ),
+        click.option(
+            "--cwd",
+            type=guestdir,
+            default="/",
+            show_default=True,
+            metavar="DIR",
+            help="The program's current directory, in the guest.",
+        ),
+        click.option(
+            "--seed",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            metavar="N",
+            help="Seed of everything random; equal seeds give equal runs.",
+        ),
+        click.option(
+            "--clock",
+            type=click.Choice(["virtual", "real"]),
+            default="virtual",
+            show_default=True,
+            help="What time is in the guest: computed and repeatable, or the host's.",
+        ),
+        click.option(
+            "--swap",
+            type=swapsize,
+            default="0",
+            metavar="SIZE",
+            help="Give the machine a swap device of so many bytes, in a file that is removed at the end.",
+        ),
+        click.option(
+            "--swap-file",
+            "swapfile",
+            type=click.Path(dir_okay=False),
+            metavar="PATH",
+            help="Keep the swap device in this host file; needs --swap.",
+        ),
+        click.option(
+            "--sched",
+            type=click.Choice(["fifo", "random"]),
+            default="fifo",
+            show_default=True,
+            help="random switches at every lock and blocking point by --seed, to find races.",
+        ),
+        click.option(
+            "--fault-inject",
+            "inject",
+            type=injection,
+            default="",
+            metavar="KIND:N[+],...",
+            help="Let the N-th operation of a kind fail (N+: every N-th): newpage, malloc, swapread, swapwrite, "
+            "textread, hostread.",
+        ),
+        click.option(
+            "--note-fp/--no-note-fp",
+            "notefp",
+            default=notefp,
+            show_default=True,
+            help="Let note handlers use floating point, as 9front's amd64 kernel does; the 386 kernel kills them.",
+        ),
+        click.option(
+            "--timeout",
+            type=seconds,
+            metavar="SECONDS",
+            help="End the run after so much of the host's time, with status 124.",
+        ),
+        click.option("--check", is_flag=True, help="Check the kernel's invariants all the time (slow)."),
+        click.option(
+            "--counter",
+            type=click.Choice(["auto", "native", "inline", "hook", "python"]),
+            default="auto",
+            show_default=True,
+            help="What counts executed blocks, and so drives virtual time.",
+        ),
+        click.option(
+            "--mmu",
+            type=click.Choice(["nested", "plain"]),
+            default="nested",
+            show_default=True,
+            help="How Unicorn pages: nested is fast; plain, for one processor, does without SVM.",
+        ),
+        click.option("--stats", is_flag=True, help="Print figures about the run on standard error at its end."),
+        click.option(
+            "--color",
+            type=click.Choice(["auto", "always", "never"]),
+            default="auto",
+            show_default=True,
+            help="Colour what p9emu prints; auto is on a terminal, unless NO_COLOR is set.",
+        ),
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            help="Print the kernel's messages, processes left over, and a panic's dump on standard error.",
+        ),
+    ]
+
+    def decorate(f: Function) -> Function:
+        for option in reversed(options):
+            f = option(f)
+        return f
+
+    return decorate

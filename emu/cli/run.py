@@ -1,0 +1,260 @@
+"""p9emu run and p9emu trace."""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from emu.cli.types import MAXMEM, MAXSWAP, Options
+from emu.failure import BROKEN, TIMEOUT, USAGE, Failure
+from emu.observe.output import FileOutput, Output, OutputError, StderrOutput
+from emu.plain import plain
+
+if TYPE_CHECKING:
+    from emu.machine.config import Outcome
+    from emu.program.symbols import Symbols
+    from kernel.base.event import Event, Sink
+
+
+NOMEMORY = "Killed: Insufficient physical memory"  # Source: port/proc.c:procctl
+
+
+class Renderer(Protocol):
+    """What trace needs of a rendering: events, then the end."""
+
+    def __call__(self, ev: "Event") -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class Trace:
+    """The sink that trace gives to the machine: wanted events go to the renderer.
+
+    When the output fails it raises OutputError once, which the machine must let out of run; from
+    then on it is silent.
+    """
+
+    def __init__(self, renderer: Renderer, out: Output, kinds: frozenset[str]) -> None:
+        self.renderer = renderer
+        self.out = out
+        self.kinds = kinds
+        self.error: OutputError | None = None
+        self.seen = False
+
+    def __call__(self, ev: "Event") -> None:
+        if ev.kind in self.kinds and self.error is None:
+            self.seen = True
+            try:
+                self.renderer(ev)
+            except OutputError as e:
+                self.error = e
+                raise
+
+    def finish(self, failed: bool = False) -> None:
+        """Write what is left; then tell of a failure, now or before, by OutputError.
+
+        A run that failed before it did anything leaves its one line of error alone: no empty summary.
+        """
+        if self.error is None:
+            if self.seen or not failed:
+                self.renderer.finish()
+            self.out.close()
+        else:
+            with suppress(OutputError):
+                self.out.close()
+            raise self.error
+
+
+def run(options: Options, program: str, args: Sequence[str]) -> int:
+    """Run program to its end; the status to exit with. Raises Failure."""
+    return _report(options, _execute(options, program, args, None, None))
+
+
+def trace(
+    options: Options,
+    program: str,
+    args: Sequence[str],
+    output: str | None,
+    kinds: frozenset[str],
+    summary: bool,
+    json: bool,
+) -> int:
+    """Run program and render its events; the status to exit with. Raises Failure.
+
+    The output is opened before anything runs, and complete in whatever way the run ends.
+    """
+    from emu.program.symbols import Symbols
+
+    if output is not None and _same(output, program):
+        raise Failure(f"{output}: is the program itself", BROKEN)
+    symbols = Symbols()
+    try:
+        out: Output = StderrOutput() if output is None else FileOutput(output)
+        color = use_color(options.color, sys.stderr if output is None else None)
+        tracer = Trace(_renderer(out, options.cpus, color, symbols, summary, json), out, kinds)
+        try:
+            outcome = _execute(options, program, args, tracer, symbols)
+        except OutputError:
+            raise
+        except BaseException:
+            with suppress(OutputError):  # the first failure is the one to tell
+                tracer.finish(failed=True)
+            raise
+        tracer.finish()
+    except OutputError as e:
+        raise Failure(str(e), BROKEN) from None
+    return _report(options, outcome)
+
+
+def _renderer(out: Output, cpus: int, color: bool, symbols: "Symbols", summary: bool, json: bool) -> Renderer:
+    if summary:
+        from emu.observe.summary import Summary
+
+        return Summary(out, json, color)
+    if json:
+        from emu.observe.jsonl import JsonWriter
+
+        return JsonWriter(out)
+    from emu.observe.text import TextWriter
+
+    return TextWriter(out, cpus, color, symbols)
+
+
+def _execute(
+    options: Options, program: str, args: Sequence[str], sink: "Sink | None", symbols: "Symbols | None"
+) -> "Outcome":
+    """Make a machine, run program on it, and turn its failures into ours."""
+    from emu.machine.config import Bind, Config, LoadError, MachineError, Root
+    from emu.machine.machine import Machine
+    from emu.machine.signals import Ended, TimeLimit
+
+    if options.swapfile is not None and not options.swap:
+        raise Failure("--swap-file needs --swap SIZE", USAGE)
+    if options.mmu == "plain" and (options.cpus > 1 or options.clock == "real"):
+        raise Failure("--mmu plain is for one processor and virtual time", USAGE)
+    config = Config(
+        memory=options.memory,
+        cpus=options.cpus,
+        seed=options.seed,
+        binds=tuple(Bind(host, guest, writable) for host, guest, writable in options.binds),
+        env=options.env,
+        cwd=options.cwd,
+        check=options.check,
+        verbose=options.verbose,
+        timeout=options.timeout,
+        counter=options.counter,
+        swap=options.swap,
+        swapfile=options.swapfile,
+        sched=options.sched,
+        inject=options.inject,
+        notefp=options.notefp,
+        clock=options.clock,
+        root=Root(*options.root) if options.root is not None else None,
+        mmu=options.mmu,
+    )
+    try:
+        with closing(Machine(config, sink)) as machine:
+            if symbols is not None:
+                symbols.machine = machine
+            return machine.run(program, args)
+    except LoadError as e:
+        raise Failure(str(e), e.status) from None
+    except TimeLimit as e:
+        raise Failure(str(e) or f"time limit of {options.timeout:g} s reached", TIMEOUT) from None
+    except Ended as e:
+        raise Failure(str(e), e.status) from None
+    except MachineError as e:
+        raise _broken(e, options.verbose) from None
+
+
+def _broken(e: Exception, verbose: bool) -> Failure:
+    """The emulator's failure; its dump only when asked for, and how to repeat what should never happen."""
+    dump = str(getattr(e, "dump", "") or "")
+    repeat = str(getattr(e, "repeat", "") or "")
+    more = f"p9emu: again: {plain(repeat)}" if repeat else ""
+    if dump and not verbose:
+        return Failure(f"{e} (-v shows a dump)", BROKEN, more)
+    return Failure(str(e), BROKEN, "\n".join(filter(None, (more, dump))))
+
+
+def _report(options: Options, outcome: "Outcome") -> int:
+    """Tell what follows the run: the figures, and an exit string that is no number."""
+    color = use_color(options.color, sys.stderr)
+    text = stats_text(outcome.stats, color) if options.stats else ""
+    complaint = complaint_of(outcome)
+    if complaint:
+        line = f"p9emu: {plain(complaint)}{_more(options, complaint)}"
+        text += f"\x1b[31m{line}\x1b[0m\n" if color else f"{line}\n"
+    if text:
+        try:
+            StderrOutput().write(text)
+        except OutputError as e:
+            raise Failure(str(e), BROKEN) from None
+    return outcome.status
+
+
+def _more(options: Options, complaint: str) -> str:
+    """For a program that was killed for memory: what gives it more."""
+    if not complaint.endswith(NOMEMORY):
+        return ""
+    ways = ["-m"] if options.memory < MAXMEM else []
+    ways += ["--swap"] if options.swap < MAXSWAP else []
+    return f" ({' or '.join(ways)} gives more)" if ways else ""
+
+
+def complaint_of(outcome: "Outcome") -> str:
+    """``PROGRAM PID: STRING`` of an exit string that is neither empty nor a status; else ""."""
+    prefix = f"{outcome.name} {outcome.pid}: "
+    string = outcome.exits.removeprefix(prefix)
+    if not string or outcome.status != 1 or re.fullmatch("0*1", string):
+        return ""
+    return prefix + string
+
+
+def stats_text(stats: object, color: bool) -> str:
+    """A dataclass of figures as aligned lines; fields in _ns and _seconds are times."""
+    rows = list(_rows(stats))
+    width = max((len(name) for name, _ in rows), default=0)
+    wide = max((len(value) for _, value in rows), default=0)
+    dim, reset = ("\x1b[2m", "\x1b[0m") if color else ("", "")
+    return "".join(f"{dim}{name:<{width}}{reset}  {value:>{wide}}\n" for name, value in rows)
+
+
+def _rows(stats: object) -> "list[tuple[str, str]]":
+    if not is_dataclass(stats):
+        return []
+    rows: list[tuple[str, str]] = []
+    for f in fields(stats):
+        value = getattr(stats, f.name)
+        label = f.name.replace("_", " ")
+        if isinstance(value, dict):
+            rows += [(f"{label} {plain(str(key))}", str(n)) for key, n in sorted(value.items())]
+        elif f.name.endswith("_ns"):
+            rows.append((label.removesuffix(" ns") + " time", f"{value / 1e9:.9f} s"))
+        elif f.name.endswith("_seconds"):
+            rows.append((label.removesuffix(" seconds") + " time", f"{value:.3f} s"))
+        else:
+            rows.append((label, plain(str(value))))
+    return rows
+
+
+def use_color(choice: str, stream: TextIO | None) -> bool:
+    """Whether to colour what goes to stream. NO_COLOR, if not empty, decides for auto."""
+    if choice != "auto":
+        return choice == "always"
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return stream is not None and stream.isatty()
+
+
+def _same(output: str, program: str) -> bool:
+    """Whether -o would overwrite the program."""
+    from emu.program.find import resolve
+
+    try:
+        return os.path.samefile(output, resolve(program))
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,113 @@
+"""What a machine is made of, how a run of one ends, and what can go wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emu.machine.counter import Kind
+
+
+@dataclass(frozen=True)
+class Bind:
+    """A host directory shown in the guest."""
+
+    host: str
+    guest: str
+    writable: bool = False
+
+
+@dataclass(frozen=True)
+class Root:
+    """A host directory as the root of the guest's name space."""
+
+    host: str
+    writable: bool = False
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a machine is made of. ``memory`` in bytes, ``timeout`` in seconds of the host's time."""
+
+    memory: int = 64 << 20
+    cpus: int = 1
+    seed: int = 0
+    binds: tuple[Bind, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    cwd: str = "/"
+    check: bool = False
+    verbose: bool = False
+    timeout: float | None = None
+    counter: Kind = "auto"
+    swap: int = 0  # bytes of a swap device to make; 0: none
+    swapfile: str | None = None  # the host file it is in, to be kept
+    sched: str = "fifo"  # or "random": an exploring scheduler, by seed
+    mmu: str = "nested"  # or "plain": without nested paging
+    inject: tuple[tuple[str, int, bool], ...] = ()  # operation, number, whether every such number fails
+    notefp: bool = False  # note handlers may use floating point
+    clock: str = "virtual"  # or "real": the host's
+    argv0: str | None = None  # what the program is called by; None: as a shell would call it
+    root: Root | None = None  # a host directory as the root of the name space
+
+
+class LoadError(Exception):
+    """The program cannot be run: ``status`` 127 if it is not there, else 126."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class MachineError(Exception):
+    """The emulator or its kernel failed (status 125). ``dump`` has the processes, one a line.
+
+    ``repeat`` is the command line that does it again, where an invariant is broken.
+    """
+
+    def __init__(self, message: str, dump: str = "", repeat: str = "") -> None:
+        super().__init__(message)
+        self.dump = dump
+        self.repeat = repeat
+
+
+@dataclass
+class Stats:
+    """Figures of one run."""
+
+    virtual_ns: int = 0
+    faults: int = 0
+    system_calls: int = 0
+    context_switches: int = 0
+    ticks: int = 0
+    pages: int = 0
+    free_pages: int = 0
+    processes: int = 0
+    page_outs: int = 0
+    swap_writes: int = 0
+    swap_ins: int = 0
+    reclaimed_pages: int = 0
+    host_seconds: float = 0.0
+
+
+@dataclass
+class Outcome:
+    """How the program ended: the exit status for the host, Plan 9's exit string, and figures.
+
+    ``exits`` is as a parent has it, ``NAME PID: STRING``; ``name`` that of the program last executed.
+    """
+
+    status: int
+    exits: str
+    pid: int
+    name: str
+    stats: Stats
+
+
+def hoststatus(string: str) -> int:
+    """Exit status for an exit string: 0 for "", 1..255 for a decimal number (as Go's), else 1."""
+    if not string:
+        return 0
+    if string.isascii() and string.isdigit() and len(string) <= 3 and 1 <= int(string) <= 255:
+        return int(string)
+    return 1

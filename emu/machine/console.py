@@ -1,0 +1,147 @@
+"""The host's standard streams as the guest's console."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import sys
+from typing import TYPE_CHECKING, Final
+
+from emu.machine.terminal import Terminal
+from emu.plain import plain
+from kernel.base.dat import QLock, Rendez
+from kernel.base.error import Ehungup, Eio, Error
+from kernel.sched.qlock import eqlock, qunlock
+from kernel.sched.sleep import sleep, wakeup
+
+if TYPE_CHECKING:
+    from emu.machine.signals import Signals
+    from kernel.base.kernel import Kernel
+
+MAXREAD: Final = 64 * 1024  # of one read
+POLLNS: Final = 10_000_000  # how often, in the machine's time, input is asked for while other processes run
+PAUSENS: Final = 20_000_000  # a writer of the host's that is silent so long has written all it wants to
+
+
+class HostConsole:
+    """Implements kernel.devcons.Console on file descriptors 0, 1 and 2.
+
+    Who reads sleeps, and the machine's loop looks for input: when nothing else can run, and each POLLNS while other
+    processes do. A file is read at once. How a pipe's bytes are cut up must not depend on the host's moods: a read
+    that is not filled waits for more as long as the writer does not pause. ``live`` input, that of a terminal or with
+    the host's clock, comes when it comes.
+    """
+
+    def __init__(self, k: Kernel, signals: Signals, live: bool = False, fd: int = 0) -> None:
+        self.k = k
+        self.signals = signals
+        self.fd = fd
+        self.terminal = Terminal(fd)
+        self.live = live or self.terminal.tty
+        try:
+            self.file = stat.S_ISREG(os.fstat(fd).st_mode)
+        except OSError:
+            self.file = True  # reading it will tell
+        self.rlock = QLock()
+        self.rr = Rendez()
+        self.waiting = False  # a process waits for input
+        self.ready = False  # and there is some
+        self.due = 0  # when it is asked for next
+        self.asked = False  # it was asked for in vain
+
+    def read(self, n: int) -> bytes:
+        """Up to n bytes of standard input, b"" at its end; one reader at a time."""
+        eqlock(self.k, self.rlock)
+        try:
+            data = self._read(min(n, MAXREAD))
+        except Error:
+            qunlock(self.k, self.rlock)
+            raise
+        qunlock(self.k, self.rlock)
+        return data
+
+    def _read(self, n: int) -> bytes:
+        while True:
+            if not self.file:
+                self._await()
+            try:
+                return self._take(n)
+            except BlockingIOError:  # another process of the host's was faster
+                continue
+            except OSError:
+                raise Error(Eio) from None
+
+    def _await(self) -> None:
+        """Sleep until there is something to read. A note ends it, and loses nothing: nothing was read."""
+        k = self.k
+        self.ready = self.asked = False
+        self.due = k.m.cpu.now() + POLLNS
+        self.waiting = True
+        try:
+            while not self.ready:
+                sleep(k, self.rr, lambda: self.ready)
+        finally:
+            self.waiting = False
+
+    def _take(self, n: int) -> bytes:
+        data = more = os.read(self.fd, n)
+        if self.live or self.file:
+            return data
+        while more and len(data) < n and self.signals.wait(self, PAUSENS):
+            try:
+                more = os.read(self.fd, n - len(data))
+            except OSError:
+                break
+            data += more
+        return data
+
+    # The machine's side
+
+    def poll(self, now: int) -> bool:
+        """While other processes run: whether the reader can be woken. The first time a writer is given a moment."""
+        if now < self.due:
+            return False
+        self.due = now + POLLNS
+        pause = 0 if self.live or self.asked else PAUSENS
+        self.asked = True
+        return self.signals.wait(self, pause)
+
+    def wake(self) -> None:
+        """There is input: ready the process that waits for it."""
+        self.ready = True
+        self.waiting = False
+        wakeup(self.k, self.rr)
+
+    # Output
+
+    def write(self, fd: int, data: bytes) -> None:
+        """Write all of data to standard output (1) or standard error (2)."""
+        view = memoryview(data)
+        signals = self.signals
+        signals.blocked = True
+        try:
+            signals.check()
+            while view:
+                try:
+                    view = view[os.write(fd, view) :]
+                except BlockingIOError:  # somebody made the host's stream so
+                    poll = select.poll()
+                    poll.register(fd, select.POLLOUT)
+                    poll.poll()
+                except BrokenPipeError:
+                    raise Error(Ehungup) from None
+                except OSError:
+                    raise Error(Eio) from None
+        finally:
+            signals.blocked = False
+
+    def raw(self, on: bool) -> None:
+        """Raw mode of the host's terminal, if standard input is one."""
+        self.terminal.raw(on)
+
+
+def warn(text: str) -> None:
+    """One line of the emulator's own on standard error."""
+    sys.stderr.write(f"p9emu: {plain(text)}\n")
+    sys.stderr.flush()

@@ -1,0 +1,159 @@
+"""Counting executed blocks: the clock's source, and the one place where a running guest may be stopped.
+
+There are three ways, which count alike:
+
+- ``inline``: a C function in place of the one of Unicorn's that each block calls (emu/machine/_blockcount.c).
+- ``hook``: a C function that Unicorn's hook for blocks calls: one call more.
+- ``python``: such a hook in Python, some forty times slower, where the extension was not built.
+"""
+
+import ctypes
+import functools
+from collections.abc import Callable
+from ctypes import CFUNCTYPE, c_char, c_int, c_size_t, c_uint64, c_void_p
+from typing import Any, Final, Literal
+
+from emu.machine.lib import (
+    ARCH_X86,
+    BLOCKHOOK,
+    HOOK_BLOCK,
+    MODE_32,
+    PROT_ALL,
+    REG_ECX,
+    REG_EIP,
+    Lib,
+    blockcount,
+    lib,
+)
+
+NS_PER_BLOCK: Final = 10
+
+Kind = Literal["auto", "native", "inline", "hook", "python"]
+
+# struct counter of _blockcount.c:
+#
+#  | countdown int64 | stop int32 | stopped int32 | uc_emu_stop's address, 64 bits | the engine's |
+SIZE: Final = 32
+STOP, STOPPED = 2, 3  # indices as int32
+EMUSTOP, ENGINE = 2, 3  # indices as int64
+LEAVING: Final = 1 << 62  # subtracted from the countdown while emulation is being left
+
+START: Final = CFUNCTYPE(c_int, c_void_p, c_void_p, c_uint64)
+# Two blocks by turns, the second at TURN: inc ecx; jmp TURN; cmp ecx, 5; jne to the first; hlt
+PROBE: Final = b"\x41\xeb\x00\x83\xf9\x05\x75\xf8\xf4"
+PROBEPC: Final = 16
+TURN: Final = PROBEPC + 3
+
+
+class Counter:
+    """Lets ``blocks[0]`` blocks run on one processor, then stops it before the next one."""
+
+    def __init__(self, kind: Kind = "auto") -> None:
+        self._buf = bytearray(SIZE)
+        self._pin: Any = (c_char * SIZE).from_buffer(self._buf)
+        self.blocks: memoryview[int] = memoryview(self._buf).cast("q")
+        self._flags: memoryview[int] = memoryview(self._buf).cast("i")
+        self._hook: Any = None
+        self.kind = choose(kind)
+        self.start: Callable[[int], int]
+        self.leave: Callable[[], object]
+
+    @property
+    def native(self) -> bool:
+        """A C function counts."""
+        return self.kind != "python"
+
+    def install(self, lib: Lib, uc: c_void_p) -> None:
+        """Have it count for a processor, which is from then on started by ``start(pc)`` and stopped by ``leave()``."""
+        blocks, flags, stop = self.blocks, self._flags, lib.stop
+        data = c_void_p(ctypes.addressof(self._pin))
+        blocks[EMUSTOP] = lib.stopaddress
+        blocks[ENGINE] = uc.value or 0
+        native = blockcount()
+        if self.kind == "inline":
+            begin = START(native.start)
+
+            def start(pc: int) -> int:
+                try:
+                    return int(begin(data, uc, pc))
+                finally:
+                    if blocks[0] < 0:
+                        blocks[0] += LEAVING
+
+            def leave() -> None:
+                # Nothing looks for a stop but where the countdown is over.
+                if blocks[0] >= 0:
+                    blocks[0] -= LEAVING
+                stop(uc)
+
+            self.start, self.leave = start, leave
+            return
+
+        def block(_uc: int) -> None:
+            if blocks[0] > 0 and not flags[STOP]:
+                blocks[0] -= 1
+                return
+            flags[STOPPED] = 1
+            stop(uc)
+
+        self._hook = BLOCKHOOK(block) if self.kind == "python" else c_void_p(native.hook)
+        lib.check(lib.hook(uc, ctypes.byref(c_size_t()), HOOK_BLOCK, self._hook, data, 1, 0), "uc_hook_add")
+        self.start = lambda pc: lib.start(uc, pc, 0, 0, 0)
+        self.leave = functools.partial(stop, uc)
+
+    def request(self) -> None:
+        """Stop early, now or when the processor runs next; a signal handler or another thread may call it.
+
+        Before the next block, or (``inline``) when the countdown is over at the latest.
+        """
+        self._flags[STOP] = 1
+
+    def take(self) -> bool:
+        """Whether the hook has stopped the processor since the last call; also takes back a request."""
+        stopped = self._flags[STOPPED] != 0
+        if stopped:
+            self._flags[STOP] = self._flags[STOPPED] = 0
+        return stopped
+
+
+def choose(kind: Kind) -> Kind:
+    """The way that a kind comes to on this computer. Raises ImportError if there is none."""
+    if kind == "python":
+        return kind
+    if blockcount() is None:
+        if kind == "auto":
+            return "python"
+        raise ImportError("the extension emu.machine._blockcount was not built")
+    if kind == "hook":
+        return kind
+    if works(lib()):
+        return "inline"
+    if kind == "inline":
+        raise ImportError("this Unicorn does not let its check for a stop be replaced")
+    return "hook"
+
+
+@functools.cache
+def works(lib: Lib) -> bool:
+    """Whether the inline way does on this Unicorn: tried out on a scratch engine."""
+    ram = ctypes.create_string_buffer(2 * 4096)
+    address = ctypes.addressof(ram) + 4095 & ~4095
+    ctypes.memmove(address + PROBEPC, PROBE, len(PROBE))
+    counter = Counter("hook")
+    counter.kind = "inline"  # which is what is in question
+    uc = c_void_p()
+    lib.check(lib.open(ARCH_X86, MODE_32, ctypes.byref(uc)), "uc_open")
+    try:
+        lib.check(lib.map(uc, 0, 4096, PROT_ALL, address), "uc_mem_map_ptr")
+        counter.install(lib, uc)
+        # The third block goes to the fourth without telling: EIP is right only if Unicorn finds out where it is.
+        counter.blocks[0] = 3
+        lib.check(counter.start(PROBEPC), "uc_emu_start")
+        got = []
+        for reg in (REG_ECX, REG_EIP):
+            value = c_uint64()
+            lib.check(lib.regread(uc, reg, ctypes.byref(value)), "uc_reg_read")
+            got.append(value.value)
+        return got == [2, TURN] and counter.take() and counter.blocks[0] == 0
+    finally:
+        lib.close(uc)

@@ -1,0 +1,308 @@
+"""The machine: memory, processors and kernel, booted and run to the end of one program.
+
+Processors are run in turn, the one whose virtual clock is furthest behind first, each for a slice of
+time at the most; the turns are a function of the guest alone, so a run repeats itself exactly. With the host's clock
+they take turns, and what happens depends on when it happens.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from emu.machine import boot
+from emu.machine.clock import Clock, Hostclock, Realcpu
+from emu.machine.config import Config, MachineError, Outcome, Stats, hoststatus
+from emu.machine.console import HostConsole, warn
+from emu.machine.cpu import Cpu
+from emu.machine.disk import FileDisk
+from emu.machine.memory import Memory
+from emu.machine.repeat import commandline
+from emu.machine.signals import LONGEST, Signals
+from kernel.base.error import Panic, Wrong
+from kernel.base.inject import Inject
+from kernel.base.kernel import NSPERSEC
+from kernel.base.mem import BY2PG, MB, ROUND
+from kernel.base.procdat import Broken, Dead, Mach
+from kernel.main import confinit, newkernel
+from kernel.memory.check import mustcheck
+from kernel.memory.uaccess import peek
+from kernel.memory.vmap import machpdb
+from kernel.sched.clock import Never, idle, nexttimer, runtimers
+from kernel.sched.dispatch import dispatch
+from kernel.sched.explore import LEAD, Explore
+from kernel.sched.newproc import procbypid, unwind
+from kernel.sched.note import hostnote
+from kernel.sched.sched import canrun
+from kernel.waits import procdump
+
+if TYPE_CHECKING:
+    from emu.machine.cpu import Service
+    from kernel.base.event import Sink
+    from kernel.base.hw import Regs
+
+SLICE = 500_000  # ns one of several processors runs ahead of the others
+
+
+class Machine:
+    """One emulated computer. ``sink`` gets every kernel event; it may raise to end the run.
+
+    ``clock`` is what time it follows with Config.clock "real", the host's if not given.
+    """
+
+    def __init__(self, config: Config, sink: Sink | None = None, clock: Clock | None = None) -> None:
+        self.config = config
+        conf = confinit(config.memory, config.cpus)
+        if config.swap:
+            conf.nswap = config.swap // BY2PG
+        conf.notefp = config.notefp
+        # The kernel's window maps 4 MB at a time; what -m leaves of the last 4 MB nobody uses.
+        self.memory = Memory(ROUND(config.memory, 4 * MB))
+        self.kernel = k = newkernel(conf, self.memory, config.memory - conf.upages * BY2PG)
+        if config.clock == "real":
+            clock = clock or Hostclock()
+            k.epoch = clock.epoch
+        else:
+            clock = None
+        self.cpus: list[Cpu] = []
+        for n in range(config.cpus):
+            try:
+                cpu = self._cpu(n, clock)
+            except ImportError as e:
+                raise MachineError(f"--counter native: {e}") from None
+            self.cpus.append(cpu)
+            m = Mach(n, cpu, machpdb(k, n))
+            k.machs.append(m)
+            cpu.putcr3(m.pdb)
+        k.m = k.machs[0]
+        k.sink = sink
+        k.checking = config.check
+        k.rng.seed(config.seed)
+        if config.seed and clock is None:
+            # programs that seed their own chance by the time of day, as Go's do, go different ways too
+            k.epoch += random.Random(config.seed).randrange(NSPERSEC)
+        if config.sched == "random":
+            k.explore = explore = Explore(k, config.seed)
+            k.procs.rng = explore.rng
+        if config.inject:
+            k.inject = Inject({kind: (n, every) for kind, n, every in config.inject})
+        self.clock = clock
+        self.turns = list(range(config.cpus))  # with a clock: when each processor had its last turn
+        self.signals = Signals(self._stop, config.timeout)
+        self.console = k.console = HostConsole(k, self.signals, live=clock is not None)
+        k.onwarn = lambda text: warn(f"warning: {text}")
+        if config.verbose:
+            k.onprint = lambda text: warn(text.rstrip("\n"))
+        if config.counter == "auto" and not self.cpus[0].counter.native:
+            warn("the block counter is in Python, as no C compiler was there at installation: running slower")
+        self.disk = self._swapdisk()
+        self.posted = False  # the note for the first Ctrl-C was posted
+        self.first: boot.First | None = None
+        self.program = ("", "")  # name in the guest and host path of what runs
+
+    def _cpu(self, n: int, clock: Clock | None) -> Cpu:
+        if clock is None:
+            kind = Cpu
+            if self.config.mmu == "plain":
+                from emu.machine.plaincpu import PlainCpu
+
+                kind = PlainCpu
+            return kind(n, self.memory, self._service(n), counter=self.config.counter)
+        return Realcpu(n, self.memory, self._service(n), counter=self.config.counter, clock=clock.now)
+
+    def _swapdisk(self) -> FileDisk | None:
+        config = self.config
+        if not config.swap:
+            return None
+        try:
+            return FileDisk(config.swap, config.swapfile)
+        except OSError as e:
+            what = f"--swap-file {config.swapfile}" if config.swapfile else "--swap"
+            raise MachineError(f"{what}: {e.strerror}") from None
+
+    def _service(self, n: int) -> Service:
+        machs = self.kernel.machs
+        k = self.kernel
+
+        def service(no: int, ecode: int) -> Regs | None:
+            # the kernel's Regs are those that newregs() made
+            return dispatch(k, machs[n], no, ecode)
+
+        return service  # type: ignore[return-value]
+
+    def run(self, program: str, args: Sequence[str]) -> Outcome:
+        """Run a host program, or a bundled guest by name, to its end.
+
+        Raises LoadError, MachineError, TimeLimit, and whatever the sink raises.
+        """
+        started = time.perf_counter()
+        first = self.first = boot.boot(self, program, [os.fsencode(a) for a in args])
+        try:
+            with self.signals:
+                try:
+                    self._loop()
+                finally:
+                    self.console.raw(False)
+                if self.config.verbose:
+                    self._leftovers(first)
+                self.kernel.up = None
+                self._checkend()
+        except Panic as e:
+            repeat = commandline(self.config, program, args) if isinstance(e, Wrong) else ""
+            raise MachineError(f"panic: {e}", procdump(self.kernel), repeat) from e
+        except RecursionError as e:
+            # a file server mounted through itself, over and over: the original's stack is 4 kB
+            raise MachineError("panic: kernel stack overflow", procdump(self.kernel)) from e
+        w = first.wait
+        if first.loaderror is not None:
+            raise first.loaderror
+        assert w is not None
+        # the name is that of the program which it was at the end, after any exec
+        return Outcome(hoststatus(w.exits), w.msg, w.pid, w.text, self._stats(time.perf_counter() - started))
+
+    def _checkend(self) -> None:
+        try:
+            mustcheck(self.kernel)
+        except Wrong as e:
+            raise Wrong(f"{e}; seen at the end") from None
+
+    # The loop
+
+    def _loop(self) -> None:
+        k = self.kernel
+        machs = k.machs
+        procs = k.procs
+        signals, console = self.signals, self.console
+        while not k.halted:
+            signals.check()
+            if signals.interrupts:
+                self._interrupted()
+            busy = [m for m in machs if m.proc is not None]
+            if not busy and not procs.runvec:
+                self._sleep()
+                continue
+            front = min(m.cpu.now() for m in busy or machs)
+            for m in machs:
+                if m.proc is None and (m.cpu.now() < front or (self.clock is not None and m.nexttick <= front)):
+                    idle(k, m, front)
+            some = [m for m in machs if m.proc is not None or canrun(k, m)] if procs.runvec else busy
+            if procs.rng is not None:
+                m = procs.rng.choice([m for m in some if m.cpu.now() <= front + LEAD] or some)
+            elif self.clock is not None:
+                m = min(some, key=lambda m: self.turns[m.machno])
+                self.turns[m.machno] = max(self.turns) + 1
+            else:
+                # of two at the same time, the idle one: it takes what is ready, while the other goes on
+                m = min(some, key=lambda m: (m.cpu.now(), m.proc is not None, m.machno))
+            now = m.cpu.now()
+            k.m, k.up = m, None
+            runtimers(k, now)
+            if console.waiting and console.poll(now):
+                console.wake()
+            m.until = min(m.nexttick, nexttimer(k))
+            if len(machs) > 1:
+                m.until = min(m.until, now + SLICE)
+            # the host's time passes in here too: a turn is long enough to get something done
+            m.until = max(m.until, now + (1 if self.clock is None else SLICE))
+            regs = dispatch(k, m)
+            if regs is not None:
+                self.cpus[m.machno].run(regs, m.until)  # type: ignore[arg-type]
+
+    def _sleep(self) -> None:
+        """Nothing can run: wait for input, if a process does, or let time pass until the next timer.
+
+        Virtual time stands still while it is waited for input, but if that comes from a terminal: then it passes no
+        faster than the host's.
+        """
+        k = self.kernel
+        console, clock = self.console, self.clock
+        t = nexttimer(k)
+        if t == Never and not console.waiting:
+            raise MachineError("no progress: every process waits for another", procdump(k))
+        source = console if console.waiting else None
+        k.m, k.up = k.machs[0], None
+        if clock is not None or source is not None:
+            left = None if t == Never or (source and not console.live) else max(t - k.m.cpu.now(), 0)
+            wait = clock.wait if clock is not None else Signals.wait
+            if wait(self.signals, source, left):
+                console.wake()
+                return
+            if self.signals.came:
+                return
+            if clock is not None:
+                t = clock.now()
+            elif left is not None and left > LONGEST:
+                t = k.m.cpu.now() + LONGEST  # as long as was waited
+        for m in k.machs:
+            idle(k, m, t)
+        k.m, k.up = k.machs[0], None
+        runtimers(k, t)
+
+    # Ctrl-C: the first one is the note "interrupt" to the program's group, the second one the machine's end.
+
+    def _interrupted(self) -> None:
+        """In the loop, after Ctrl-C."""
+        if self.posted:
+            return
+        k = self.kernel
+        k.m, k.up = k.machs[0], None
+        if self.first is None or not self.first.noteid:
+            raise KeyboardInterrupt  # there is no program yet
+        self.posted = hostnote(k, self.first.noteid, "interrupt")
+
+    def _stop(self) -> None:
+        """Have the processors return to the loop; a signal handler calls it."""
+        for cpu in self.cpus:
+            cpu.requeststop()
+
+    # Reports
+
+    def _leftovers(self, first: boot.First) -> None:
+        for p in self.kernel.procs.proctab:
+            if p.state != Dead and not p.kp:
+                what = "kept, broken," if p.state == Broken else "still running"
+                warn(f"{p.text} {p.pid}: {what} when {first.name} ended")
+
+    def _stats(self, seconds: float) -> Stats:
+        k = self.kernel
+        return Stats(
+            virtual_ns=max(m.cpu.now() for m in k.machs),
+            faults=k.nfault,
+            system_calls=k.nsyscall,
+            context_switches=sum(m.cs for m in k.machs),
+            ticks=k.machs[0].ticks,
+            pages=k.palloc.user,
+            free_pages=k.palloc.freecount,
+            processes=k.procs.pidgen,
+            page_outs=k.npageout,
+            swap_writes=k.nswapwrite,
+            swap_ins=k.nswapin,
+            reclaimed_pages=k.nreclaim,
+            host_seconds=seconds,
+        )
+
+    # For renderers of the trace
+
+    def code(self, pid: int, pc: int) -> bytes:
+        """Up to 15 bytes at pc in the current process, b"" if it is another or they are not mapped."""
+        up = self.kernel.up
+        if up is None or up.pid != pid:
+            return b""
+        return peek(self.kernel, pc, 15)
+
+    def image(self, pid: int) -> str | None:
+        """Host path of the a.out that process pid runs, if it is known."""
+        p = procbypid(self.kernel, pid)
+        return boot.hostpath(self, p) if p is not None else None
+
+    def close(self) -> None:
+        """Give everything back. The machine is of no use afterwards."""
+        unwind(self.kernel)
+        boot.shutdown(self)
+        if self.disk is not None:
+            self.disk.close()
+        for cpu in self.cpus:
+            cpu.close()

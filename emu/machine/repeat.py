@@ -1,0 +1,45 @@
+"""The command line that does a run again."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emu.machine.config import Config
+
+
+def _size(n: int) -> str:
+    return f"{n >> 20}M" if n % (1 << 20) == 0 else f"{n >> 10}K"
+
+
+def commandline(config: "Config", program: str, args: Sequence[str]) -> str:
+    """``p9emu run --check`` with the options that make that configuration, but for limits and what only is told."""
+    from emu.machine.config import Config
+
+    plain = Config()
+    words = ["p9emu", "run", "--check"]
+    for f in fields(config):
+        v = getattr(config, f.name)
+        if v == getattr(plain, f.name):
+            continue
+        if f.name in ("memory", "swap"):
+            words += [f"--{f.name}", _size(v)]
+        elif f.name == "binds":
+            for b in v:
+                words += ["--bind", f"{b.host}:{b.guest}{':rw' if b.writable else ''}"]
+        elif f.name == "root":
+            words += ["--root", f"{v.host}{':rw' if v.writable else ''}"]
+        elif f.name == "env":
+            for name, value in v:
+                words += ["--env", f"{name}={value}"]
+        elif f.name == "inject":
+            words += ["--fault-inject", ",".join(f"{kind}:{n}{'+' if every else ''}" for kind, n, every in v)]
+        elif f.name == "notefp":
+            words.append("--note-fp")
+        elif f.name == "swapfile":
+            words += ["--swap-file", v]
+        elif f.name in ("cpus", "cwd", "seed", "sched", "mmu", "clock", "counter"):
+            words += [f"--{f.name}", str(v)]
+    return os.fsencode(shlex.join([*words, program, *args])).decode(errors="backslashreplace")

@@ -1,0 +1,133 @@
+"""The host's signals: Ctrl-C, the time limit, and requests to end.
+
+A handler only sets flags and has the processors stop, for the machine's loop to look at. Two places may block the
+host: ``wait``, which a signal ends by itself, and the writing of output, where what ends the run is raised.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final, Protocol
+
+AGAIN: Final = 0.05  # s between two rings of the timer once the time is over
+GRACE: Final = 20  # rings in which the machine may end by itself
+LONGEST: Final = 86_400_000_000_000  # ns of one wait: a day; poll takes no more than 24
+
+ENDING: Final = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)
+
+
+class TimeLimit(Exception):
+    """Config.timeout is over (status 124)."""
+
+
+class Ended(Exception):
+    """A signal ended the run (status 128 and its number)."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"ended by {signal.Signals(number).name}")
+        self.status = 128 + number
+
+
+class Input(Protocol):
+    """What can be waited for."""
+
+    fd: int
+
+
+class Signals:
+    """A context in which signals are caught; nothing is outside the main thread, where they cannot be."""
+
+    def __init__(self, stop: Callable[[], None], timeout: float | None) -> None:
+        self.stop = stop  # have the processors return
+        self.timeout = timeout
+        self.interrupts = 0  # times that Ctrl-C was typed
+        self.fatal: BaseException | None = None  # what is to end the run
+        self.came = False  # the last wait was ended by a signal
+        self.late = 0  # times that the timer has rung since
+        self.blocked = False  # in a call of the host's that may block: a handler may raise
+        self._old: dict[int, Any] = {}
+        self._oldwake = -1
+        self._wake: tuple[int, ...] = ()
+
+    def __enter__(self) -> Signals:
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._oldwake = signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            self._old[signal.SIGINT] = signal.signal(signal.SIGINT, self._interrupt)
+        for number in ENDING:  # one that is ignored, or that somebody else takes, stays so
+            if signal.getsignal(number) is signal.SIG_DFL:
+                self._old[number] = signal.signal(number, self._end)
+        if self.timeout is not None:
+            self._old[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._alarm)
+            signal.setitimer(signal.ITIMER_REAL, self.timeout, AGAIN)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        if self._wake:
+            if signal.SIGALRM in self._old:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            for number, old in self._old.items():
+                signal.signal(number, old)
+            signal.set_wakeup_fd(self._oldwake)
+            for fd in self._wake:
+                os.close(fd)
+            self._wake = ()
+
+    def check(self) -> None:
+        """Raise what is to end the run."""
+        if self.fatal is not None:
+            raise self.fatal
+
+    def wait(self, source: Input | None, ns: int | None) -> bool:
+        """Wait until source can be read: True. Or until ns have passed, a day at the most, or a signal came: False."""
+        poll = select.poll()
+        if source is not None:
+            poll.register(source.fd, select.POLLIN)
+        if self._wake:
+            poll.register(self._wake[0], select.POLLIN)
+        ready = poll.poll(None if ns is None else min(ns, LONGEST) / 1e6)
+        self.came = bool(self._wake) and any(fd == self._wake[0] for fd, _ in ready)
+        if self.came:
+            try:
+                os.read(self._wake[0], 4096)
+            except BlockingIOError:
+                pass
+            return False
+        return bool(ready)
+
+    def _interrupt(self, _no: int, _frame: FrameType | None) -> None:
+        self.interrupts += 1
+        if self.interrupts > 1:
+            self.fatal = KeyboardInterrupt()
+        self.stop()
+        if self.interrupts > 2:
+            raise KeyboardInterrupt  # the loop does not come round
+        self._unblock()
+
+    def _end(self, number: int, _frame: FrameType | None) -> None:
+        again = isinstance(self.fatal, Ended)
+        self.fatal = Ended(number)
+        self.stop()
+        if again:
+            raise self.fatal
+        self._unblock()
+
+    def _alarm(self, _no: int, _frame: FrameType | None) -> None:
+        self.fatal = self.fatal or TimeLimit(f"time limit of {self.timeout:g} s reached")
+        self.stop()
+        self.late += 1
+        if self.late > GRACE:
+            self.late = 0
+            raise self.fatal  # the loop does not come round
+        self._unblock()
+
+    def _unblock(self) -> None:
+        if self.blocked and self.fatal is not None:
+            raise self.fatal

@@ -1,0 +1,1 @@
+"""Executables: which file a name means, header, symbols, instructions."""

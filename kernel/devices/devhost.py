@@ -1,0 +1,605 @@
+"""Directories of the host, mounted: what a file server behind devmnt (``M``) would be.
+
+Each directory handed over is a tree of its own; its device number is one of those that mounts have too.
+qid.path counts files in the order in which they were first seen, qid.vers the changes of a file that were
+noticed; owner and group are the host owner, times are the file's mtime: nothing a guest sees depends on where
+it runs. Permission bits are the host's, and are checked here as the owner's, whoever runs the machine.
+
+A file keeps its place by name, links not resolved, so that ".." of a link is where the link is, and remove
+and rename concern the link. How names are kept inside the tree is told in :mod:`kernel.devices.hostfile`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
+
+from kernel.base.alloc import IDENT, LOC, NAME
+from kernel.base.chandat import DMAPPEND, DMDIR, DMEXCL, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, QTDIR, UNKNOWN, Chan
+from kernel.base.dat import Qid
+from kernel.base.devdat import Walkqid
+from kernel.base.error import (
+    Ebadstat,
+    Eexist,
+    Eio,
+    Eisdir,
+    Enegoff,
+    Enoattach,
+    Enomem,
+    Enonexist,
+    Eperm,
+    Error,
+    Eshort,
+    Eshortstat,
+)
+from kernel.base.text import kbytes, kstr
+from kernel.devices.hostfile import Etoobigfile, Tree, chmodat, hosterror, openat, pread, pwrite, regular, signature
+from kernel.files.channel import isdir, newchan, newpath
+from kernel.files.conv import BIT16SZ, NOLENGTH, Dir, convD2M, convM2D
+from kernel.files.dev import PIECE, Dev, checkelem, devclone, devpermcheck, openmode, readpieces
+
+if TYPE_CHECKING:
+    from kernel.base.alloc import Pool
+    from kernel.base.chandat import Buffer, Data
+    from kernel.base.kernel import Kernel
+    from kernel.devices.hostfile import Place
+
+
+Eexclusive: Final = "exclusive use file already open"
+_FLAGS: Final = {OREAD: os.O_RDONLY, OWRITE: os.O_WRONLY, ORDWR: os.O_RDWR}
+
+
+class Ident:
+    """What a file of the host is to the guest. ``bits`` are DMAPPEND and DMEXCL, which the host does not keep."""
+
+    __slots__ = ("bits", "dirty", "opens", "path", "sig", "vers")
+
+    def __init__(self, path: int, sig: tuple[int, int]) -> None:
+        self.path = path
+        self.vers = 0
+        self.sig = sig
+        self.dirty = False  # changed by us since last seen
+        self.bits = 0
+        self.opens = 0
+
+
+class Loc:
+    """A place in a tree, by name. All channels to it share it, so that a rename reaches them.
+
+    It lasts as long as one of them does: through links a tree can have any number of places.
+    """
+
+    __slots__ = ("__weakref__", "gone", "kids", "mainmem", "name", "parent")
+
+    def __init__(self, mainmem: Pool, parent: Loc | None, name: bytes) -> None:
+        self.mainmem = mainmem
+        mainmem.charge(LOC)
+        self.parent = parent or self
+        self.name = name
+        self.kids: WeakValueDictionary[bytes, Loc] = WeakValueDictionary()
+        self.gone = False
+
+    def __del__(self) -> None:
+        self.mainmem.free(LOC)
+
+    def kid(self, name: bytes) -> Loc:
+        """The place of that name below this one."""
+        loc = self.kids.get(name)
+        if loc is None:
+            loc = self.kids[name] = Loc(self.mainmem, self, name)
+        return loc
+
+    def names(self) -> list[bytes]:
+        """The elements from the root to here."""
+        out = []
+        at = self
+        while at.parent is not at:
+            if at.gone:
+                raise Error(Enonexist)
+            out.append(at.name)
+            at = at.parent
+        return out[::-1]
+
+
+class Hosttree:
+    """One directory handed over."""
+
+    def __init__(self, mainmem: Pool, path: str | bytes, rw: bool, dev: int) -> None:
+        self.mainmem = mainmem
+        self.tree = Tree(path)
+        self.rw = rw
+        self.dev = dev
+        self.root = Loc(mainmem, None, b"/")
+        self.ids: dict[tuple[int, int], Ident] = {}
+        self.npath = 0
+
+    def ident(self, st: os.stat_result) -> Ident:
+        """Which file this is, its version up to date. Errors: Enomem, for a new one."""
+        key = (st.st_dev, st.st_ino)
+        ident = self.ids.get(key)
+        if ident is None:
+            if not self.mainmem.alloc(IDENT):
+                raise Error(Enomem)
+            self.npath += 1
+            ident = self.ids[key] = Ident(self.npath, signature(st))
+        return self.look(ident, st)
+
+    def forget(self, st: os.stat_result) -> None:
+        """The file is gone: the host may give its number to another one."""
+        if self.ids.pop((st.st_dev, st.st_ino), None) is not None:
+            self.mainmem.free(IDENT)
+
+    def look(self, ident: Ident, st: os.stat_result) -> Ident:
+        """Notice a change: one for any number of our own, as the host's clock may be too coarse to tell."""
+        sig = signature(st)
+        if ident.dirty or sig != ident.sig:
+            ident.vers = (ident.vers + 1) & 0xFFFFFFFF
+            ident.sig = sig
+            ident.dirty = False
+        return ident
+
+    def place(self, loc: Loc, follow: bool = True) -> tuple[Place, os.stat_result]:
+        """Where loc is on the host, its directory open; it exists."""
+        place = self.tree.resolve(loc.names(), follow)
+        if place.st is None:
+            place.close()
+            raise Error(Enonexist)
+        return place, place.st
+
+    def stat(self, loc: Loc) -> os.stat_result:
+        """What the host tells of loc."""
+        place, st = self.place(loc)
+        place.close()
+        return st
+
+
+class Fid:
+    """A channel's aux: its place, and if it is open the file."""
+
+    __slots__ = ("fd", "host", "ident", "listing", "loc", "size")
+
+    def __init__(self, host: Hosttree, loc: Loc) -> None:
+        self.host = host
+        self.loc = loc
+        self.ident: Ident | None = None
+        self.fd = -1
+        self.listing: list[bytes] = []  # names of a directory being read, backwards
+        self.size = 0  # what they are charged
+
+    def list(self, names: list[bytes]) -> None:
+        """Keep the names of a directory that are yet to be read. Errors: Enomem."""
+        size = sum(NAME + len(b) for b in names)
+        if not self.host.mainmem.alloc(size - self.size):
+            raise Error(Enomem)
+        self.size = size
+        self.listing = names
+
+    def stat(self) -> tuple[os.stat_result, Ident]:
+        """What the host tells of the file, open or not."""
+        if self.fd < 0 or self.ident is None:
+            st = self.host.stat(self.loc)
+            return st, self.host.ident(st)
+        try:
+            st = os.fstat(self.fd)
+        except (OSError, ValueError) as e:
+            raise hosterror(e) from None
+        return st, self.host.look(self.ident, st)
+
+
+def _qid(st: os.stat_result, ident: Ident) -> Qid:
+    return Qid(ident.path, ident.vers, (QTDIR if stat.S_ISDIR(st.st_mode) else 0) | ident.bits >> 24)
+
+
+class Hostdev(Dev):
+    """Files of the host."""
+
+    dc = "M"
+    name = "mnt"
+
+    def __init__(self, k: Kernel) -> None:
+        super().__init__(k)
+        self.trees: list[Hosttree] = []
+        self.open_: set[Fid] = set()
+
+    def bind(self, path: str | bytes, rw: bool = False) -> Chan:
+        """A channel to the root of a host directory, to be mounted. Raises Error."""
+        host = Hosttree(self.k.mainmem, path, rw, self.k.mntalloc.newid())
+        self.trees.append(host)
+        c = newchan(self.k)
+        c.type = self.k.devtab.index(self)
+        c.dev = host.dev
+        c.path = newpath("#M")
+        c.aux = f = Fid(host, host.root)
+        c.qid = _qid(*f.stat())
+        return c
+
+    def shutdown(self) -> None:
+        """Close every descriptor of the host."""
+        for f in list(self.open_):
+            self._closefd(f)
+        for host in self.trees:
+            host.tree.close()
+
+    def attach(self, spec: str) -> Chan:
+        """Nothing of the host is there for the asking."""
+        raise Error(Enoattach)
+
+    def stores(self, c: Chan) -> str:
+        """devmnt copies directory entries like any data."""
+        return "memmove"
+
+    def walk(self, c: Chan, nc: Chan | None, names: Sequence[str]) -> Walkqid:
+        """Walk by name; ".." stops at the root of the tree."""
+        f: Fid = c.aux
+        if names:
+            isdir(c)
+        loc = f.loc
+        wq = Walkqid(None)
+        for j, n in enumerate(names):
+            if wq.qid and not wq.qid[-1].type & QTDIR:
+                break
+            if n == "..":
+                to = loc.parent
+            elif n == ".":
+                to = loc
+            else:
+                to = loc.kids.get(kbytes(n)) or Loc(self.k.mainmem, loc, kbytes(n))
+            try:
+                st = f.host.stat(to)
+            except Error:
+                if j == 0:
+                    raise
+                break
+            loc = to if n in ("..", ".") else loc.kid(to.name)
+            wq.qid.append(_qid(st, f.host.ident(st)))
+        if len(wq.qid) == len(names):
+            wq.clone = nc if nc is not None else devclone(self.k, c)
+            wq.clone.aux = Fid(f.host, loc)
+            if wq.qid:
+                wq.clone.qid = wq.qid[-1]
+        return wq
+
+    def _dir(self, host: Hosttree, name: bytes, st: os.stat_result, ident: Ident) -> Dir:
+        eve = self.k.eve
+        mtime = int(st.st_mtime) & 0xFFFFFFFF
+        return Dir(
+            name=kstr(name),
+            qid=_qid(st, ident),
+            mode=st.st_mode & 0o777 | (DMDIR if stat.S_ISDIR(st.st_mode) else 0) | ident.bits,
+            length=st.st_size if stat.S_ISREG(st.st_mode) else 0,
+            type=ord(self.dc),
+            dev=host.dev,
+            atime=mtime,
+            mtime=mtime,
+            uid=eve,
+            gid=eve,
+            muid=eve,
+        )
+
+    def stat(self, c: Chan, n: int) -> bytes:
+        """Source: port/devmnt.c:mntstat, for the error."""
+        if n < BIT16SZ:
+            raise Error(Eshortstat)
+        f: Fid = c.aux
+        return convD2M(self._dir(f.host, f.loc.name, *f.stat()), n)
+
+    def _writable(self, host: Hosttree, dirfd: int) -> int:
+        """Raise Eperm unless the directory may be changed; its permission bits."""
+        if not host.rw:
+            raise Error(Eperm)
+        try:
+            st = os.stat(b".", dir_fd=dirfd)
+        except (OSError, ValueError) as e:
+            raise hosterror(e) from None
+        devpermcheck(self.k, self.k.eve, st.st_mode & 0o777, OWRITE)
+        host.ident(st).dirty = True
+        return st.st_mode & 0o777
+
+    def _opened(self, c: Chan, fd: int, mode: int) -> Chan:
+        f: Fid = c.aux
+        st = os.fstat(fd)
+        f.fd = fd
+        f.ident = f.host.ident(st)
+        f.ident.opens += 1
+        self.open_.add(f)
+        c.qid = _qid(st, f.ident)
+        c.mode = mode
+        c.flag |= Chan.COPEN
+        c.offset = 0
+        return c
+
+    def open(self, c: Chan, omode: int) -> Chan:
+        """Open a regular file or directory."""
+        f: Fid = c.aux
+        host = f.host
+        mode = openmode(omode)
+        place, st = host.place(f.loc)
+        try:
+            if not regular(st):
+                raise Error(Eperm)
+            change = mode != OREAD or bool(omode & OTRUNC)
+            if stat.S_ISDIR(st.st_mode) and change:
+                raise Error(Eisdir)
+            if change and not host.rw:
+                raise Error(Eperm)
+            # The host's x bits are for the host's programs: a guest may run whatever it may read.
+            perm = st.st_mode & 0o777 | (st.st_mode & 0o444) >> 2
+            devpermcheck(self.k, self.k.eve, perm, omode)
+            if omode & OTRUNC:
+                devpermcheck(self.k, self.k.eve, st.st_mode & 0o777, OWRITE)
+            if omode & ORCLOSE:
+                self._writable(host, place.dirfd)
+            ident = host.ident(st)
+            if ident.bits & DMEXCL and ident.opens:
+                raise Error(Eexclusive)
+            trunc = omode & OTRUNC and not ident.bits & DMAPPEND
+            fd = openat(place, os.O_RDWR if trunc and mode == OREAD else _FLAGS[mode])
+        finally:
+            place.close()
+        if trunc:
+            try:
+                os.ftruncate(fd, 0)
+            except OSError as e:
+                os.close(fd)
+                raise hosterror(e) from None
+            ident.dirty = True
+        return self._opened(c, fd, mode)
+
+    def create(self, c: Chan, name: str, omode: int, perm: int) -> Chan:
+        """A new file or directory; its permissions are limited by the directory's. Source: open(5)."""
+        f: Fid = c.aux
+        host = f.host
+        mode = openmode(omode)
+        elem = kbytes(name)
+        if elem in (b".", b".."):
+            raise Error(Eexist)
+        place = host.tree.resolve([*f.loc.names(), elem])
+        try:
+            dirperm = self._writable(host, place.dirfd)
+            if place.st is not None:
+                raise Error(Eexist)
+            isdir_ = bool(perm & DMDIR)
+            if isdir_:
+                if mode != OREAD:
+                    raise Error(Eisdir)
+                try:
+                    os.mkdir(place.name, 0o700, dir_fd=place.dirfd)
+                except OSError as e:
+                    raise hosterror(e) from None
+                fd = openat(place, os.O_RDONLY | os.O_DIRECTORY)
+                perm &= ~0o777 | dirperm & 0o777
+            else:
+                fd = openat(place, _FLAGS[mode] | os.O_CREAT | os.O_EXCL, 0o600)
+                perm &= ~0o666 | dirperm & 0o666
+            try:
+                os.fchmod(fd, perm & 0o777)
+            except OSError as e:
+                os.close(fd)
+                # namec would take a file left behind for another process's
+                (os.rmdir if isdir_ else os.unlink)(place.name, dir_fd=place.dirfd)
+                raise hosterror(e) from None
+        finally:
+            place.close()
+        c.aux = Fid(host, f.loc.kid(elem))
+        self._opened(c, fd, mode)
+        c.aux.ident.bits = perm & (DMAPPEND | DMEXCL)
+        c.qid = _qid(os.fstat(fd), c.aux.ident)
+        return c
+
+    def _closefd(self, f: Fid) -> None:
+        if f.fd >= 0:
+            os.close(f.fd)
+            f.fd = -1
+            f.list([])
+            self.open_.discard(f)
+            if f.ident is not None:
+                f.ident.opens -= 1
+
+    def close(self, c: Chan) -> None:
+        """Close, and with ORCLOSE remove, the file."""
+        f: Fid = c.aux
+        if c.flag & Chan.CRCLOSE:
+            self.remove(c)
+        self._closefd(f)
+
+    def remove(self, c: Chan) -> None:
+        """Remove a file, an empty directory, or a link; the channel is done with, also on an error."""
+        f: Fid = c.aux
+        host = f.host
+        self._closefd(f)
+        if f.loc is host.root:
+            raise Error(Eperm)
+        place, st = host.place(f.loc, follow=False)
+        try:
+            self._writable(host, place.dirfd)
+            if stat.S_ISDIR(st.st_mode):
+                os.rmdir(place.name, dir_fd=place.dirfd)
+            else:
+                os.unlink(place.name, dir_fd=place.dirfd)
+        except (OSError, ValueError) as e:
+            raise hosterror(e) from None
+        finally:
+            place.close()
+        if st.st_nlink <= 1 or stat.S_ISDIR(st.st_mode):
+            host.forget(st)
+        f.loc.gone = True
+        f.loc.parent.kids.pop(f.loc.name, None)
+
+    def read(self, c: Chan, n: int, offset: int) -> bytes:
+        """Directories in the order of names."""
+        f: Fid = c.aux
+        if c.qid.type & QTDIR:
+            return self._dirread(f, n, offset)
+        if self.k.inject is not None and self.k.inject.hit("hostread"):
+            raise Error(Eio)
+        return pread(f.fd, n, offset)
+
+    def readto(self, c: Chan, buf: Buffer, offset: int) -> int:
+        """read(), in pieces."""
+        return readpieces(self, c, buf, offset)
+
+    def _dirread(self, f: Fid, n: int, offset: int) -> bytes:
+        if offset == 0:
+            try:
+                names = [os.fsencode(name) for name in os.listdir(f.fd)]
+            except (OSError, ValueError) as e:
+                raise hosterror(e) from None
+            # a name with control characters could not be used
+            f.list(sorted((b for b in names if min(b) >= 0x20 and 0x7F not in b), reverse=True))
+        out = b""
+        while f.listing and len(out) < n:
+            name = f.listing[-1]
+            try:
+                st = os.stat(name, dir_fd=f.fd, follow_symlinks=False)
+                if stat.S_ISLNK(st.st_mode):
+                    st = f.host.stat(Loc(self.k.mainmem, f.loc, name))
+            except (OSError, Error):  # gone meanwhile, or a link that leads nowhere
+                f.listing.pop()
+                continue
+            b = convD2M(self._dir(f.host, name, st, f.host.ident(st)), n - len(out))
+            if len(b) <= BIT16SZ:
+                if not out:
+                    raise Error(Eshort)
+                break
+            out += b
+            f.listing.pop()
+        if not f.listing:
+            f.list([])
+        return out
+
+    def write(self, c: Chan, data: Data, offset: int) -> int:
+        """Write; an append-only file always at its end."""
+        f: Fid = c.aux
+        if offset < 0:
+            raise Error(Enegoff)
+        if not len(data):
+            return 0
+        assert f.ident is not None
+        if f.ident.bits & DMAPPEND:
+            offset = os.fstat(f.fd).st_size
+        f.ident.dirty = True
+        done = 0
+        for at in range(0, len(data), PIECE):
+            try:
+                b = data[at : min(at + PIECE, len(data))]
+                n = pwrite(f.fd, b, offset + at)
+            except Error:
+                if not done:
+                    raise
+                break
+            done += n
+            if n < len(b):
+                break
+        return done
+
+    def wstat(self, c: Chan, data: bytes) -> int:
+        """Rename, truncate, change permissions or mtime; with nothing to change, a sync. Checks come first."""
+        k = self.k
+        f: Fid = c.aux
+        host = f.host
+        got = convM2D(data)
+        if got is None:
+            raise Error(Ebadstat)
+        d, m = got
+        name = kbytes(d.name)
+        rename = name not in (b"", f.loc.name)
+        if not rename and d.length == NOLENGTH and d.mode == UNKNOWN and d.mtime == UNKNOWN:
+            if d.uid not in ("", k.eve) or d.gid not in ("", k.eve):
+                raise Error(Eperm)
+            self._sync(c, f)
+            return m
+        if not host.rw or d.uid not in ("", k.eve) or d.gid not in ("", k.eve):
+            raise Error(Eperm)
+        place, st = host.place(f.loc)
+        try:
+            isdir_ = stat.S_ISDIR(st.st_mode)
+            if not regular(st) or (d.mode != UNKNOWN and bool(d.mode & DMDIR) != isdir_):
+                raise Error(Eperm)
+            if (d.mode != UNKNOWN or d.mtime != UNKNOWN) and (k.up is None or k.up.user != k.eve):
+                raise Error(Eperm)
+            if d.length != NOLENGTH:
+                if isdir_:
+                    raise Error(Eisdir)
+                if d.length >> 63:
+                    raise Error(Etoobigfile)
+                if not self._forwrite(c, f):
+                    devpermcheck(k, k.eve, st.st_mode & 0o777, OWRITE)
+            if rename:
+                self._canrename(host, f.loc, name)
+            ident = host.ident(st)
+            ident.dirty = True
+            if d.length != NOLENGTH:
+                self._truncate(c, f, place, d.length)
+            if d.mode != UNKNOWN:
+                chmodat(place, d.mode & 0o777)
+                ident.bits = d.mode & (DMAPPEND | DMEXCL)
+            if d.mtime != UNKNOWN:
+                try:
+                    os.utime(place.name, (d.mtime, d.mtime), dir_fd=place.dirfd, follow_symlinks=False)
+                except OSError as e:
+                    raise hosterror(e) from None
+        finally:
+            place.close()
+        if rename:
+            self._rename(host, f.loc, name)
+        return m
+
+    def _forwrite(self, c: Chan, f: Fid) -> bool:
+        return f.fd >= 0 and c.mode in (OWRITE, ORDWR)
+
+    def _sync(self, c: Chan, f: Fid) -> None:
+        if self._forwrite(c, f):
+            try:
+                os.fsync(f.fd)
+            except (OSError, ValueError) as e:
+                raise hosterror(e) from None
+
+    def _truncate(self, c: Chan, f: Fid, place: Place, n: int) -> None:
+        own = self._forwrite(c, f)
+        fd = f.fd if own else openat(place, os.O_WRONLY)
+        try:
+            os.ftruncate(fd, n)
+        except (OSError, ValueError) as e:
+            raise hosterror(e) from None
+        finally:
+            if not own:
+                os.close(fd)
+
+    def _canrename(self, host: Hosttree, loc: Loc, name: bytes) -> None:
+        if loc is host.root:
+            raise Error(Eperm)
+        if name in (b".", b".."):
+            raise Error(Ebadstat)
+        checkelem(kstr(name))
+        place, _ = host.place(loc, follow=False)
+        try:
+            self._writable(host, place.dirfd)
+            try:
+                os.stat(name, dir_fd=place.dirfd, follow_symlinks=False)
+            except FileNotFoundError:
+                return
+            except (OSError, ValueError) as e:
+                raise hosterror(e) from None
+        finally:
+            place.close()
+        raise Error(Eexist)
+
+    def _rename(self, host: Hosttree, loc: Loc, name: bytes) -> None:
+        place, _ = host.place(loc, follow=False)
+        try:
+            os.rename(place.name, name, src_dir_fd=place.dirfd, dst_dir_fd=place.dirfd)
+        except (OSError, ValueError) as e:
+            raise hosterror(e) from None
+        finally:
+            place.close()
+        loc.parent.kids.pop(loc.name, None)
+        loc.name = name
+        loc.parent.kids[name] = loc
+
+
+def hostdev(k: Kernel) -> Hostdev:
+    """The kernel's host device, for the boot."""
+    return next(d for d in k.devtab if isinstance(d, Hostdev))

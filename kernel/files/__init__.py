@@ -1,0 +1,1 @@
+"""Channels, names, name spaces and descriptors. Knows memory, sched and base."""

@@ -1,0 +1,56 @@
+"""Making a kernel: its sizes, and the calls that go up. Source: pc/main.c."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kernel.base.dat import Conf
+from kernel.base.kernel import Kernel
+from kernel.base.mem import BY2PG, KZERO, MASK32, MB
+from kernel.devices.devcons import pprint
+from kernel.devices.mountio import muxclose
+from kernel.files.channel import cclose, ccloseq
+from kernel.files.pgrp import forceclosefgrp
+from kernel.memory.mmu import flushmmu, mmurelease, mmuswitch
+from kernel.memory.swap import kickpager
+from kernel.process.proc import pexit
+from kernel.trap import profclock, syscall, trap
+from kernel.waits import checkchanged
+
+if TYPE_CHECKING:
+    from kernel.base.hw import Memory
+
+KBASE = 1 * MB  # first byte of kernel memory that xspanalloc may use
+
+
+def confinit(memory: int, nmach: int) -> Conf:
+    """Sizes for a machine with so many bytes of memory, run as a terminal. Source: pc/main.c:confinit."""
+    conf = Conf(nmach=nmach)
+    conf.npage = (memory - KBASE) // BY2PG
+    conf.nproc = min(100 + conf.npage * BY2PG // MB * 5, 2000)
+    conf.nswap = conf.nproc * 80
+    userpcnt = 50 if conf.npage * BY2PG < 16 * MB else 60
+    kpages = conf.npage - conf.npage * userpcnt // 100
+    # the kernel's own memory ends with its window
+    kpages = min(kpages, (-KZERO & MASK32) // BY2PG)
+    conf.upages = conf.npage - kpages
+    conf.copymode = 1 if nmach > 1 else 0  # copy on reference (pc/mp.c)
+    return conf
+
+
+def link(k: Kernel) -> None:
+    """Fill in the calls that go up."""
+    h = k.hooks
+    h.mmuswitch, h.mmurelease, h.flushmmu, h.checkchanged = mmuswitch, mmurelease, flushmmu, checkchanged
+    h.trap, h.syscall, h.profclock = trap, syscall, profclock
+    h.forceclosefgrp, h.cclose, h.ccloseq = forceclosefgrp, cclose, ccloseq
+    h.kickpager = kickpager
+    h.muxclose = muxclose
+    h.pexit, h.pprint = pexit, pprint
+
+
+def newkernel(conf: Conf, mem: Memory, base: int | None = None) -> Kernel:
+    """A kernel on that memory, without processors; the pool of user pages begins at physical address base."""
+    k = Kernel(conf, mem, base)
+    link(k)
+    return k

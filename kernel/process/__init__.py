@@ -1,0 +1,1 @@
+"""How a process ends, its registers, its notes and its floating point. Knows files and what is below."""

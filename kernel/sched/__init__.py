@@ -1,0 +1,1 @@
+"""Who runs, who waits, who holds a lock; notes and alarms. Knows base."""

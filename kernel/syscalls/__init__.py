@@ -1,0 +1,1 @@
+"""The system calls and their table. Knows all rooms."""
