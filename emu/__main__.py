@@ -1,6 +1,6 @@
 """``python -m emu`` is ``p9emu``."""
 
-from emu.cli.main import main
+from emu.cli import main
 
 if __name__ == "__main__":
     main()

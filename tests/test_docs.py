@@ -25,7 +25,7 @@ from pathlib import Path
 import pytest
 
 from emu.bench.curves import CASES
-from emu.cli.main import cli
+from emu.cli.commands import cli
 from guest.catalog import CATALOG
 from kernel.base.event import Event
 from kernel.syscalls.systab import SYSTAB

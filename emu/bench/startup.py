@@ -22,7 +22,7 @@ _, status, ru = os.wait4(pid, 0)
 print(ru.ru_utime + ru.ru_stime, ru.ru_maxrss, os.waitstatus_to_exitcode(status))
 """
 # What the installed command does, without looking for it.
-P9EMU: Final = (sys.executable, "-c", "from emu.cli.main import main; main()")
+P9EMU: Final = (sys.executable, "-c", "from emu.cli import main; main()")
 MEGABYTES: Final = 150
 
 

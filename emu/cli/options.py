@@ -11,7 +11,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def machine_options(memory: str = "64M", notefp: bool = False) -> Callable[[Function], Function]:
-    """Decorate a command with them; it receives the fields of cli_types.Options as keywords.
+    """Decorate a command with them; it receives the fields of types.Options as keywords.
 
     ``memory`` and ``notefp`` are what holds unless told.
     """

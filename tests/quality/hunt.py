@@ -79,7 +79,7 @@ def explore() -> None:
 
 def guests() -> None:
     """Real programs."""
-    from emu.cli.main import cli
+    from emu.cli.commands import cli
 
     for guest in GUESTS:
         out = io.StringIO()

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import pytest
 from click.testing import CliRunner, Result
 
-from emu.cli.main import cli
+from emu.cli.commands import cli
 from emu.cli.run import Trace, stats_text, use_color
 from emu.failure import Failure
 from emu.machine.signals import Ended, TimeLimit
@@ -770,7 +770,7 @@ def spawn(code: str, *args: str, **how: Any) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", code, *args], cwd=ROOT, text=True, **how)
 
 
-MAIN = "from emu.cli.main import main; main()"
+MAIN = "from emu.cli import main; main()"
 FAKED = f"""import sys
 from tests.emu.cli.test_cli import fake
 sys.modules['emu.machine.machine'] = sys.modules['emu.machine.config'] = fake()
@@ -781,7 +781,7 @@ sys.modules['emu.machine.machine'] = sys.modules['emu.machine.config'] = fake()
 def test_help_imports_nothing_heavy(args: list[str]) -> None:
     code = f"""
 import sys
-from emu.cli.main import cli
+from emu.cli.commands import cli
 try:
     cli.main({args!r})
 except SystemExit:

@@ -12,7 +12,7 @@ import pytest
 import unicorn
 from unicorn.x86_const import UC_X86_REG_ECX
 
-from emu.cli.main import cli
+from emu.cli.commands import cli
 from emu.machine import counter
 from emu.machine.counter import NS_PER_BLOCK, Counter
 from emu.machine.regs import Regs

@@ -3,7 +3,7 @@
 Nothing here imports the emulator, the kernel, capstone or rich: --help must be instant.
 """
 
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -202,8 +202,3 @@ def bench(quick: bool, fmt: str, curves: bool, plot: str | None, go: bool) -> No
     from emu.bench.suite import main as command
 
     command(quick, fmt, curves, plot, go)
-
-
-def main() -> NoReturn:
-    """The console script."""
-    cli.main()
