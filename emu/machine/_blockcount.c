@@ -10,9 +10,7 @@
  *
  * Nothing here is linked with libunicorn; addresses of its functions come from Python.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
+#include "_module.h"
 
 /* As in emu/machine/counter.py. */
 struct counter {
@@ -108,31 +106,12 @@ bind(void *s, void *o)
 	original = (Check *)o;
 }
 
-static struct PyModuleDef module = {
-	PyModuleDef_HEAD_INIT, "emu.machine._blockcount", "Native block counters.", -1, NULL, NULL, NULL, NULL, NULL,
-};
-
-PyMODINIT_FUNC
-PyInit__blockcount(void)
+static int
+fill(PyObject *m)
 {
-	static const struct {
-		const char *name;
-		void *address;
-	} all[] = {
-		{"hook", (void *)block},
-		{"bind", (void *)bind},
-		{"start", (void *)start},
-	};
-	PyObject *m, *address;
-	size_t i;
-
-	m = PyModule_Create(&module);
-	for(i = 0; m != NULL && i < sizeof all / sizeof all[0]; i++){
-		address = PyLong_FromVoidPtr(all[i].address);
-		if(address == NULL || PyModule_AddObject(m, all[i].name, address) < 0){
-			Py_XDECREF(address);
-			Py_CLEAR(m);
-		}
-	}
-	return m;
+	if(addaddress(m, "hook", (void *)block) < 0 || addaddress(m, "bind", (void *)bind) < 0)
+		return -1;
+	return addaddress(m, "start", (void *)start);
 }
+
+MODULE(_blockcount, "Native block counters.", fill)

@@ -11,10 +11,8 @@
  *
  * Nothing here is linked with libunicorn; addresses of its functions come from Python.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "_module.h"
 #include <stdbool.h>
-#include <stdint.h>
 
 typedef int Exec(void *uc, void *cpu);
 typedef bool Restore(void *cpu, uintptr_t pc, bool exit);
@@ -62,19 +60,10 @@ bind(void *e, void *r, void *h)
 	original = (Helper *)h;
 }
 
-static struct PyModuleDef module = {
-	PyModuleDef_HEAD_INIT, "emu.machine._cmpxchg8b", "CMPXCHG8B with the right flags.", -1, NULL, NULL, NULL, NULL, NULL,
-};
-
-PyMODINIT_FUNC
-PyInit__cmpxchg8b(void)
+static int
+fill(PyObject *m)
 {
-	PyObject *m = PyModule_Create(&module);
-	PyObject *address = PyLong_FromVoidPtr((void *)bind);
-
-	if(m == NULL || address == NULL || PyModule_AddObject(m, "bind", address) < 0){
-		Py_XDECREF(address);
-		Py_CLEAR(m);
-	}
-	return m;
+	return addaddress(m, "bind", (void *)bind);
 }
+
+MODULE(_cmpxchg8b, "CMPXCHG8B with the right flags.", fill)

@@ -7,10 +7,8 @@
  *
  * Nothing here is linked with libunicorn; addresses of its functions come from Python.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "_module.h"
 #include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 
 #define INT1 0xF1
@@ -113,19 +111,10 @@ bind(void *r, void *e)
 	emit = (Emit *)e;
 }
 
-static struct PyModuleDef module = {
-	PyModuleDef_HEAD_INIT, "emu.machine._lock", "LOCK where it may not be.", -1, NULL, NULL, NULL, NULL, NULL,
-};
-
-PyMODINIT_FUNC
-PyInit__lock(void)
+static int
+fill(PyObject *m)
 {
-	PyObject *m = PyModule_Create(&module);
-	PyObject *address = PyLong_FromVoidPtr((void *)bind);
-
-	if(m == NULL || address == NULL || PyModule_AddObject(m, "bind", address) < 0){
-		Py_XDECREF(address);
-		Py_CLEAR(m);
-	}
-	return m;
+	return addaddress(m, "bind", (void *)bind);
 }
+
+MODULE(_lock, "LOCK where it may not be.", fill)

@@ -2,9 +2,7 @@
  * The way through a process's page tables that kernel/memory/uaccess.py:uwalk goes too, as far as there is nothing
  * to do on it, for emu/machine/memory.py: each system call and each trap needs it.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
+#include "_module.h"
 
 /* Bits of a page directory or page table entry, as in kernel/base/mem.py. */
 #define VALID 0x1u
@@ -17,7 +15,7 @@ typedef struct {
 	Py_buffer ram;
 } Mmu;
 
-/* The word at pa, 0 beyond memory. */
+/* The word at pa, which is a multiple of 4; 0 beyond memory. */
 static uint32_t
 word(Mmu *m, uint32_t pa)
 {
@@ -26,29 +24,41 @@ word(Mmu *m, uint32_t pa)
 	return ((uint32_t *)m->ram.buf)[pa >> 2];
 }
 
+/* The 32-bit number that o is. */
+static int
+number(PyObject *o, uint32_t *n)
+{
+	unsigned long value = PyLong_AsUnsignedLong(o);
+
+	if(value == (unsigned long)-1 && PyErr_Occurred())
+		return -1;
+	if(value > UINT32_MAX){
+		PyErr_SetString(PyExc_OverflowError, "an address has 32 bits");
+		return -1;
+	}
+	*n = (uint32_t)value;
+	return 0;
+}
+
 /* translate(pdb, va, write) */
 static PyObject *
 translate(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
 	Mmu *m = (Mmu *)self;
-	unsigned long pdb, va;
-	uint32_t want, entry;
+	uint32_t pdb, va, want, entry;
 	int write;
 
 	if(n != 3){
 		PyErr_SetString(PyExc_TypeError, "translate(pdb, va, write)");
 		return NULL;
 	}
-	pdb = PyLong_AsUnsignedLong(args[0]);
-	va = PyLong_AsUnsignedLong(args[1]);
-	write = PyObject_IsTrue(args[2]);
-	if(PyErr_Occurred())
+	if(number(args[0], &pdb) < 0 || number(args[1], &va) < 0 || (write = PyObject_IsTrue(args[2])) < 0)
 		return NULL;
 	want = VALID | ACCESSED;
-	entry = word(m, (uint32_t)(pdb | (va >> 20 & 0xFFC)));
+	entry = word(m, (pdb & ~0xFFFu) | (va >> 20 & 0xFFC));
 	if((entry & want) != want)
 		return PyLong_FromLong(-1);
-	entry = word(m, (uint32_t)((entry & ~0xFFFu) | (va >> 10 & 0xFFC)));
+	entry = word(m, (entry & ~0xFFFu) | (va >> 10 & 0xFFC));
 	if(write)
 		want |= WRITE | DIRTY;
 	if((entry & want) != want)
@@ -56,20 +66,29 @@ translate(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	return PyLong_FromUnsignedLong((entry & ~0xFFFu) | (va & 0xFFF));
 }
 
-static int
-mmu_init(PyObject *self, PyObject *args, PyObject *kwds)
+/* Made whole or not at all: there is no __init__ that could be called again. */
+static PyObject *
+mmu_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 {
 	static char *names[] = {"ram", NULL};
-	Mmu *m = (Mmu *)self;
 	PyObject *ram;
+	Mmu *m;
 
-	if(m->ram.obj != NULL){
-		PyErr_SetString(PyExc_TypeError, "already initialized");
-		return -1;
+	if(!PyArg_ParseTupleAndKeywords(args, kwds, "O:Mmu", names, &ram))
+		return NULL;
+	m = (Mmu *)type->tp_alloc(type, 0);
+	if(m == NULL)
+		return NULL;
+	if(PyObject_GetBuffer(ram, &m->ram, PyBUF_SIMPLE) < 0){
+		Py_DECREF(m);
+		return NULL;
 	}
-	if(!PyArg_ParseTupleAndKeywords(args, kwds, "O", names, &ram))
-		return -1;
-	return PyObject_GetBuffer(ram, &m->ram, PyBUF_SIMPLE);
+	if(m->ram.len % 4 != 0 || (uintptr_t)m->ram.buf % 4 != 0){
+		Py_DECREF(m);
+		PyErr_SetString(PyExc_ValueError, "memory consists of 32-bit words");
+		return NULL;
+	}
+	return (PyObject *)m;
 }
 
 static void
@@ -88,8 +107,7 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-	{Py_tp_init, (void *)mmu_init},
-	{Py_tp_new, (void *)PyType_GenericNew},
+	{Py_tp_new, (void *)mmu_new},
 	{Py_tp_dealloc, (void *)mmu_dealloc},
 	{Py_tp_methods, methods},
 	{0, NULL},
@@ -98,26 +116,9 @@ static PyType_Slot slots[] = {
 static PyType_Spec spec = {"emu.machine._mmu.Mmu", sizeof(Mmu), 0, Py_TPFLAGS_DEFAULT, slots};
 
 static int
-exec(PyObject *m)
+fill(PyObject *m)
 {
-	PyObject *type = PyType_FromSpec(&spec);
-	int err = type == NULL ? -1 : PyModule_AddType(m, (PyTypeObject *)type);
-
-	Py_XDECREF(type);
-	return err;
+	return addtype(m, &spec);
 }
 
-static PyModuleDef_Slot moduleslots[] = {
-	{Py_mod_exec, (void *)exec},
-	{0, NULL},
-};
-
-static struct PyModuleDef module = {
-	PyModuleDef_HEAD_INIT, "emu.machine._mmu", "A native walk of page tables.", 0, NULL, moduleslots, NULL, NULL, NULL,
-};
-
-PyMODINIT_FUNC
-PyInit__mmu(void)
-{
-	return PyModuleDef_Init(&module);
-}
+MODULE(_mmu, "A native walk of page tables.", fill)

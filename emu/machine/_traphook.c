@@ -4,10 +4,8 @@
  * Unicorn runs without the GIL and calls interrupt() from there. Nothing here is linked with libunicorn;
  * addresses of its functions come from Python.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "_module.h"
 #include <structmember.h>
-#include <stdint.h>
 
 /* As in emu/machine/x86.py. */
 #define SYSCALL 64
@@ -19,37 +17,64 @@ typedef int Copy(void *uc, void *context);
 typedef struct {
 	PyObject_HEAD
 	PyObject *current;	/* the Regs of what runs */
-	uint32_t *state;	/* what it has saved: a context of Unicorn's */
+	Py_buffer buf;		/* of its state, which stays where it is while this is held */
+	uint32_t *state;	/* what it has saved: a context of Unicorn's; NULL if nothing runs */
 	uint32_t pdb;
 	char flush, held, apart;	/* cr3, flush, held, apart of emu/machine/traphook.py */
 	PyObject *service, *trapped, *ended, *flushtlb;
 	void *uc;
 	Copy *save, *restore;
-	Py_ssize_t isint, oldexception, cr3;	/* indices of words in the state */
+	Py_ssize_t size;	/* bytes of a state */
+	Py_ssize_t isint, oldexception, cr3;	/* indices of words in it */
 } Hook;
 
-/* current = regs, whose bytearray stays where it is, for others hold views of it. */
+/* current = regs. What is done to regs.buf meanwhile does not matter. */
 static int
 setcurrent(Hook *h, PyObject *regs)
 {
-	PyObject *buf, *old;
+	PyObject *bytes, *oldregs;
+	Py_buffer new, old;
+	int err;
 
 	if(regs == h->current)
 		return 0;
-	buf = PyObject_GetAttrString(regs, "buf");
-	if(buf == NULL)
+	if(h->service == NULL){
+		PyErr_SetString(PyExc_RuntimeError, "the hook was collected");
 		return -1;
-	if(!PyByteArray_Check(buf)){
-		Py_DECREF(buf);
+	}
+	bytes = PyObject_GetAttrString(regs, "buf");
+	if(bytes == NULL)
+		return -1;
+	if(!PyByteArray_Check(bytes)){
+		Py_DECREF(bytes);
 		PyErr_SetString(PyExc_TypeError, "the buf of a Regs is a bytearray");
 		return -1;
 	}
-	h->state = (uint32_t *)PyByteArray_AS_STRING(buf);
-	Py_DECREF(buf);
-	old = h->current;
+	err = PyObject_GetBuffer(bytes, &new, PyBUF_WRITABLE);
+	Py_DECREF(bytes);
+	if(err < 0)
+		return -1;
+	if(new.len != h->size || (uintptr_t)new.buf % 4 != 0){
+		PyBuffer_Release(&new);
+		PyErr_SetString(PyExc_ValueError, "the buf of a Regs is as large as a state");
+		return -1;
+	}
+	old = h->buf;
+	oldregs = h->current;
+	h->buf = new;
+	h->state = new.buf;
 	h->current = Py_NewRef(regs);
-	Py_XDECREF(old);
+	PyBuffer_Release(&old);
+	Py_XDECREF(oldregs);
 	return 0;
+}
+
+/* Unicorn has refused what was asked of it. */
+static int
+refused(const char *what, int err)
+{
+	PyErr_Format(PyExc_RuntimeError, "%s: error %d of Unicorn", what, err);
+	return -1;
 }
 
 /* Go on with regs. */
@@ -57,11 +82,14 @@ static int
 resume(Hook *h, PyObject *regs)
 {
 	PyObject *r;
+	int err;
 
 	if(setcurrent(h, regs) < 0)
 		return -1;
 	h->state[h->cr3] = h->pdb;
-	h->restore(h->uc, h->state);
+	err = h->restore(h->uc, h->state);
+	if(err != 0)
+		return refused("uc_context_restore", err);
 	if(!h->flush)
 		return 0;
 	r = PyObject_CallNoArgs(h->flushtlb);
@@ -115,18 +143,28 @@ static void
 interrupt(void *uc, uint32_t intno, void *data)
 {
 	Hook *h = data;
-	uint32_t isint;
+	uint32_t isint = 0;
 	PyGILState_STATE gil;
+	int err;
 
 	(void)uc;
-	if(h->held)
+	if(h->held || h->state == NULL)
 		return;
-	h->save(h->uc, h->state);
-	isint = h->state[h->isint];
-	h->state[h->isint] = 0;
-	h->state[h->oldexception] = NONE;
+	err = h->save(h->uc, h->state);
+	if(err == 0){
+		isint = h->state[h->isint];
+		h->state[h->isint] = 0;
+		h->state[h->oldexception] = NONE;
+	}
 	gil = PyGILState_Ensure();
-	serve(h, intno, isint);
+	Py_INCREF(h);	/* whatever the service lets go of */
+	if(err == 0)
+		serve(h, intno, isint);
+	else{
+		refused("uc_context_save", err);
+		end(h);
+	}
+	Py_DECREF(h);
 	PyGILState_Release(gil);
 }
 
@@ -184,6 +222,7 @@ hook_traverse(PyObject *self, visitproc visit, void *arg)
 
 	Py_VISIT(Py_TYPE(self));
 	Py_VISIT(h->current);
+	Py_VISIT(h->buf.obj);
 	Py_VISIT(h->service);
 	Py_VISIT(h->trapped);
 	Py_VISIT(h->ended);
@@ -198,6 +237,8 @@ hook_clear(PyObject *self)
 	Hook *h = (Hook *)self;
 
 	h->held = 1;
+	h->state = NULL;
+	PyBuffer_Release(&h->buf);
 	Py_CLEAR(h->current);
 	Py_CLEAR(h->service);
 	Py_CLEAR(h->trapped);
@@ -217,32 +258,46 @@ hook_dealloc(PyObject *self)
 	Py_DECREF(type);
 }
 
-static int
-hook_init(PyObject *self, PyObject *args, PyObject *kwds)
+/* Made whole or not at all: there is no __init__ that could be called again. */
+static PyObject *
+hook_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 {
 	static char *names[] = {
-		"service", "trapped", "ended", "flushtlb", "uc", "save", "restore", "isint", "oldexception", "cr3", NULL,
+		"service", "trapped", "ended", "flushtlb", "uc", "save", "restore", "size", "isint", "oldexception", "cr3",
+		NULL,
 	};
-	Hook *h = (Hook *)self;
+	PyObject *service, *trapped, *ended, *flushtlb;
 	unsigned long long uc, save, restore;
+	Py_ssize_t size, isint, oldexception, cr3, words;
+	Hook *h;
 
-	if(h->service != NULL){
-		PyErr_SetString(PyExc_TypeError, "already initialized");
-		return -1;
+	if(!PyArg_ParseTupleAndKeywords(args, kwds, "OOOOKKKnnnn:Hook", names, &service, &trapped, &ended, &flushtlb,
+	    &uc, &save, &restore, &size, &isint, &oldexception, &cr3))
+		return NULL;
+	words = size / 4;
+	if(save == 0 || restore == 0){
+		PyErr_SetString(PyExc_ValueError, "no function to save or restore a state");
+		return NULL;
 	}
-	if(!PyArg_ParseTupleAndKeywords(args, kwds, "OOOOKKKnnn", names, &h->service, &h->trapped, &h->ended,
-	    &h->flushtlb, &uc, &save, &restore, &h->isint, &h->oldexception, &h->cr3)){
-		h->service = h->trapped = h->ended = h->flushtlb = NULL;
-		return -1;
+	if(isint < 0 || isint >= words || oldexception < 0 || oldexception >= words || cr3 < 0 || cr3 >= words){
+		PyErr_SetString(PyExc_ValueError, "no word of a state");
+		return NULL;
 	}
-	Py_INCREF(h->service);
-	Py_INCREF(h->trapped);
-	Py_INCREF(h->ended);
-	Py_INCREF(h->flushtlb);
+	h = (Hook *)type->tp_alloc(type, 0);
+	if(h == NULL)
+		return NULL;
+	h->service = Py_NewRef(service);
+	h->trapped = Py_NewRef(trapped);
+	h->ended = Py_NewRef(ended);
+	h->flushtlb = Py_NewRef(flushtlb);
 	h->uc = (void *)(uintptr_t)uc;
 	h->save = (Copy *)(uintptr_t)save;
 	h->restore = (Copy *)(uintptr_t)restore;
-	return 0;
+	h->size = size;
+	h->isint = isint;
+	h->oldexception = oldexception;
+	h->cr3 = cr3;
+	return (PyObject *)h;
 }
 
 static PyMethodDef methods[] = {
@@ -266,8 +321,7 @@ static PyGetSetDef getset[] = {
 };
 
 static PyType_Slot slots[] = {
-	{Py_tp_init, (void *)hook_init},
-	{Py_tp_new, (void *)PyType_GenericNew},
+	{Py_tp_new, (void *)hook_new},
 	{Py_tp_dealloc, (void *)hook_dealloc},
 	{Py_tp_traverse, (void *)hook_traverse},
 	{Py_tp_clear, (void *)hook_clear},
@@ -282,26 +336,9 @@ static PyType_Spec spec = {
 };
 
 static int
-exec(PyObject *m)
+fill(PyObject *m)
 {
-	PyObject *type = PyType_FromSpec(&spec);
-	int err = type == NULL ? -1 : PyModule_AddType(m, (PyTypeObject *)type);
-
-	Py_XDECREF(type);
-	return err;
+	return addtype(m, &spec);
 }
 
-static PyModuleDef_Slot moduleslots[] = {
-	{Py_mod_exec, (void *)exec},
-	{0, NULL},
-};
-
-static struct PyModuleDef module = {
-	PyModuleDef_HEAD_INIT, "emu.machine._traphook", "A native interrupt hook.", 0, NULL, moduleslots, NULL, NULL, NULL,
-};
-
-PyMODINIT_FUNC
-PyInit__traphook(void)
-{
-	return PyModuleDef_Init(&module);
-}
+MODULE(_traphook, "A native interrupt hook.", fill)

@@ -17,6 +17,7 @@ class Hook:
         uc: int,
         save: int,
         restore: int,
+        size: int,
         isint: int,
         oldexception: int,
         cr3: int,

@@ -122,6 +122,7 @@ def traphook(kind: Kind, handlers: Handlers, lib: Lib, uc: c_void_p, layout: Lay
                 uc=uc.value or 0,
                 save=lib.saveaddress,
                 restore=lib.restoreaddress,
+                size=lib.contextsize(uc),
                 isint=layout.isint,
                 oldexception=layout.oldexception,
                 cr3=layout.cr3,

@@ -213,7 +213,8 @@ def test_a_library_that_does_not_find_its_way_back_is_refused(tmp_path: Path, le
     code = (
         "import importlib.util as u, emu.machine\n"
         f"spec = u.spec_from_file_location('emu.machine._blockcount', {library!r})\n"
-        "emu.machine._blockcount = u.module_from_spec(spec)\n"
+        "emu.machine._blockcount = m = u.module_from_spec(spec)\n"
+        "spec.loader.exec_module(m)\n"
         "from emu.machine.counter import works\n"
         "from emu.machine.lib import blockcount, lib\n"
         "print(works(lib()), blockcount().__file__)"

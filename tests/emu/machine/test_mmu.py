@@ -2,6 +2,7 @@
 
 import mmap
 import struct
+import sys
 from contextlib import closing
 from typing import Any, Final
 
@@ -89,16 +90,60 @@ def test_the_one_in_c_is_taken() -> None:
     ram.close()
 
 
-@pytest.mark.parametrize("args", [(), (1, 2), (1, 2, 3, 4), ("1", 2, False), (-1, 2, False), (1 << 70, 2, False)])
-def test_bad_arguments_raise(args: tuple[Any, ...]) -> None:
-    with pytest.raises((TypeError, OverflowError)):
+class Unsure:
+    """What cannot be true or false."""
+
+    def __bool__(self) -> bool:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("args", "error"),
+    [
+        ((), TypeError),
+        ((1, 2), TypeError),
+        ((1, 2, 3, 4), TypeError),
+        (("1", 2, False), TypeError),
+        ((1, "2", False), TypeError),
+        ((-1, 2, False), OverflowError),
+        ((1, -2, False), OverflowError),
+        ((1 << 70, 2, False), OverflowError),
+        ((1 << 32, 2, False), OverflowError),
+        ((1, 1 << 32, False), OverflowError),
+        ((1, 2, Unsure()), ZeroDivisionError),
+        ((-1, "2", Unsure()), OverflowError),  # the first is told, and the others are not asked
+    ],
+)
+def test_bad_arguments_raise(args: tuple[Any, ...], error: type[Exception]) -> None:
+    with pytest.raises(error) as caught:
         Native(mmap.mmap(-1, SIZE)).translate(*args)
+    assert caught.value.__context__ is None
 
 
 def test_the_memory_cannot_be_exchanged() -> None:
-    m = Native(mmap.mmap(-1, SIZE))
-    with pytest.raises(TypeError, match="already"):
-        m.__init__(mmap.mmap(-1, SIZE))  # type: ignore[misc]
+    ram = mmap.mmap(-1, SIZE)
+    struct.pack_into("<I", ram, PDB + (VA >> 22) * 4, TABLE | FULL)
+    struct.pack_into("<I", ram, TABLE + (VA >> 12 & 0x3FF) * 4, FRAME | FULL)
+    m = Native(ram)
+    m.__init__(mmap.mmap(-1, SIZE))  # type: ignore[misc]
+    assert m.translate(PDB, VA, True) == FRAME | VA & 0xFFF
+
+
+@pytest.mark.parametrize("ram", [bytes(4095), memoryview(bytearray(4098))[1:4097]])
+def test_memory_that_is_not_words_is_refused(ram: Any) -> None:
+    with pytest.raises(ValueError, match="32-bit words"):
+        Native(ram)
+
+
+def test_what_has_no_bytes_is_refused_and_leaves_nothing() -> None:
+    before = sys.getrefcount(Native)
+    for _ in range(100):
+        for wrong in (None, "text", 1):
+            with pytest.raises(TypeError):
+                Native(wrong)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="32-bit words"):
+            Native(bytes(5))  # type: ignore[arg-type]
+    assert sys.getrefcount(Native) <= before + 1
 
 
 @pytest.mark.parametrize(("guest", "args"), [("cow", ["4"]), ("notes", [])])

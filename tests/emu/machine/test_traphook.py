@@ -1,10 +1,12 @@
 """The interrupt hook, in C and in Python: both do the same, and neither keeps what it must not."""
 
+import ctypes
 import gc
 import sys
 import weakref
 from collections.abc import Callable
-from typing import Final
+from ctypes import CFUNCTYPE, c_int, c_uint32, c_void_p, cast
+from typing import Any, Final
 
 import pytest
 
@@ -187,3 +189,152 @@ def test_a_processor_that_is_dropped_is_collected(kind: counter.Kind) -> None:
     refs = [used(True), used(False)]
     gc.collect()
     assert [ref() for ref in refs] == [None, None]
+
+
+# The one in C by itself, with functions of ours in place of Unicorn's
+
+SIZE: Final = 64
+COPY: Final = CFUNCTYPE(c_int, c_void_p, c_void_p)
+CALLBACK: Final = CFUNCTYPE(None, c_void_p, c_uint32, c_void_p)
+
+
+class Fake:
+    """A state without a processor."""
+
+    def __init__(self, size: int = SIZE) -> None:
+        self.buf = bytearray(size)
+
+
+class Alone:
+    """A hook, what it is given, and what became of it."""
+
+    def __init__(self, save: int = 0, restore: int = 0, **how: Any) -> None:
+        self.raised: list[BaseException | None] = []
+        self.next: Any = None  # what the service returns
+        self.saved: list[int] = []
+        self.restored: list[int] = []
+
+        def saves(_uc: int, context: int) -> int:
+            self.saved.append(context)
+            ctypes.memset(context, 1, SIZE)
+            return save
+
+        def restores(_uc: int, context: int) -> int:
+            self.restored.append(context)
+            return restore
+
+        self.functions = COPY(saves), COPY(restores)
+        where = dict(zip(("save", "restore"), (cast(f, c_void_p).value for f in self.functions), strict=True))
+        handlers = {"service": self.service, "trapped": self.service, "ended": self.raised.append}
+        words = {"uc": 1, "size": SIZE, "isint": 0, "oldexception": 1, "cr3": 2}
+        self.hook = Hook(**{**handlers, "flushtlb": lambda: None, **where, **words, **how})
+
+    def service(self, trapno: int, _ecode: int) -> Any:
+        return self.next() if callable(self.next) else self.next
+
+    def trap(self) -> None:
+        CALLBACK(self.hook.callback)(1, x86.SYSCALL, self.hook.data)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"save": 0},
+        {"restore": 0},
+        {"isint": -1},
+        {"oldexception": SIZE // 4},
+        {"cr3": 1 << 40},
+        {"size": 8},
+        {"size": -SIZE},
+    ],
+)
+def test_a_hook_is_made_whole_or_not_at_all(how: dict[str, int]) -> None:
+    given = {"uc": 1, "save": 1, "restore": 1, "size": SIZE, "isint": 0, "oldexception": 1, "cr3": 2, **how}
+    service, before = lambda _trapno, _ecode: None, sys.getrefcount(Hook)
+    counts = sys.getrefcount(service)
+    for _ in range(10):
+        with pytest.raises(ValueError, match="state"):
+            Hook(service=service, trapped=service, ended=service, flushtlb=service, **given)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            Hook(service)  # type: ignore[call-arg]
+        with pytest.raises(TypeError):
+            Hook.__new__(Hook)
+    assert (sys.getrefcount(service), sys.getrefcount(Hook)) == (counts, before)
+
+
+def test_a_trap_before_anything_runs_does_nothing() -> None:
+    a = Alone()
+    a.trap()
+    assert (a.saved, a.raised) == ([], [])
+
+
+@pytest.mark.parametrize("size", [0, SIZE - 4, SIZE + 4])
+def test_a_state_of_another_size_is_refused_and_the_old_one_kept(size: int) -> None:
+    a = Alone()
+    hook: Any = a.hook
+    hook.current = fake = Fake()
+    with pytest.raises(ValueError, match="as large as a state"):
+        hook.current = Fake(size)
+    assert hook.current is fake
+    a.next = lambda: Fake(size)
+    a.trap()
+    assert [type(e) for e in a.raised] == [ValueError]
+
+
+def test_a_state_stays_where_it_is_whatever_becomes_of_its_regs() -> None:
+    a = Alone()
+    fake = Fake()
+    a.hook.current = fake  # type: ignore[assignment]
+    with pytest.raises(BufferError):
+        fake.buf.append(0)
+    kept, fake.buf = fake.buf, bytearray(4)
+    a.trap()
+    assert bytes(kept[12:]) == b"\1" * (SIZE - 12)
+    assert fake.buf == bytes(4)
+    a.hook.current = Fake()  # type: ignore[assignment]
+    kept.append(0)  # nobody holds it any more
+
+
+def test_what_unicorn_refuses_is_told() -> None:
+    a = Alone(save=3)
+    a.hook.current = Fake()  # type: ignore[assignment]
+    a.trap()
+    assert [str(e) for e in a.raised] == ["uc_context_save: error 3 of Unicorn"]
+    a = Alone(restore=4)
+    a.next = Fake()
+    with pytest.raises(RuntimeError, match="uc_context_restore: error 4"):
+        a.hook.resume(a.next)
+    a.trap()
+    assert [str(e) for e in a.raised] == ["uc_context_restore: error 4 of Unicorn"]
+
+
+def test_the_hook_may_be_dropped_in_its_own_service() -> None:
+    a = Alone()
+    a.hook.current = Fake()  # type: ignore[assignment]
+    data, callback = a.hook.data, CALLBACK(a.hook.callback)
+
+    def drop() -> None:
+        del a.hook
+        gc.collect()
+
+    a.next = drop
+    callback(1, x86.SYSCALL, data)
+    assert a.raised == [None]
+
+
+def test_a_failure_to_tell_of_a_failure_is_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: told.append(what.exc_value))
+    a = Alone(ended=lambda _e: 1 // 0)
+    a.hook.current = Fake()  # type: ignore[assignment]
+    a.trap()
+    assert [type(e) for e in told] == [ZeroDivisionError]
+
+
+def test_the_state_of_a_hook_that_is_gone_is_let_go() -> None:
+    a = Alone()
+    a.hook.current = fake = Fake()  # type: ignore[assignment]
+    del a
+    gc.collect()
+    fake.buf.append(0)
+    assert sys.getrefcount(fake) == 2
