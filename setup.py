@@ -1,7 +1,7 @@
 """The one part of the build that pyproject.toml cannot say: extensions that may be left out.
 
-With P9EMU_STRICT=1, as ``make`` sets it for tests, none may, and a warning is an error. Not for users: their compilers may
-have warnings that ours has not.
+With P9EMU_STRICT=1, as ``make`` sets it for tests, none may, and a warning is an error. Not for users: their compilers
+may have warnings that ours has not.
 """
 
 import os
