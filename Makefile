@@ -1,5 +1,6 @@
 # make demo    trace a guest that forks, page by page
 # make test    everything that CI checks
+# make quick   the tests of single parts, in well under a minute: no guest programs, nothing long
 # make guests  rebuild the guest programs (byte for byte the same)
 # make bench   the benchmarks, as ratios to a bare Unicorn
 # make bench-docs  all of them, into docs/performance.md and docs/pictures (some ten minutes)
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 # For tests the C must be built, without a warning; 0 if your compiler knows more of them than ours.
 P9EMU_STRICT ?= 1
 
-.PHONY: demo test lint guests bench bench-docs go-test go-soak go-std soak fuzz clean
+.PHONY: demo test quick lint guests bench bench-docs go-test go-soak go-std soak fuzz clean
 
 $(BIN)/p9emu: pyproject.toml setup.py $(wildcard emu/machine/*.c emu/machine/*.h)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -35,6 +36,11 @@ demo: $(BIN)/p9emu
 
 test: $(VENV)/.test lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# By directory, by marker, and without the one long test of random sequences.
+quick: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not guest" tests/kernel tests/vectors tests/emu \
+		--ignore=tests/emu/bench --ignore=tests/kernel/memory/test_properties.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -32,7 +32,7 @@ from kernel.syscalls.systab import SYSTAB
 from tests import benchdocs
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 UPDATE = os.environ.get("P9EMU_UPDATE", "") == "1"
 
 # Commands that are shown and not run here, with the reason. Each must be shown somewhere.
@@ -40,6 +40,7 @@ EXEMPT = {
     "make demo": "sets up a virtual environment; its two commands are run from docs/trace.md",
     "make test": "is what continuous integration runs, this test with it",
     "make lint": "is a part of make test",
+    "make quick": "is a part of make test",
     "make guests": "writes into guest/bin; tests/guest rebuilds the programs and compares",
     "p9emu bench": "its figures are this host's; bench --quick is run",
     "make bench-docs": "takes ten minutes, and writes docs/performance.md",

@@ -51,6 +51,7 @@ def run(program: str, *args: str, cpus: int = 1) -> tuple[Turned, str]:
     return clock, console.out[1].decode()
 
 
+@pytest.mark.guest
 def test_the_time_of_day_is_the_clocks() -> None:
     _, text = run("cat", "/dev/time")
     seconds, ns, ticks, hz = map(int, text.split())
@@ -59,16 +60,19 @@ def test_the_time_of_day_is_the_clocks() -> None:
     assert ns < Turned.epoch + 1 * S
 
 
+@pytest.mark.guest
 @pytest.mark.parametrize("cpus", [1, 2])
 @pytest.mark.parametrize("guest", ["usertests time_sleep", "forkbomb 5", "sema 3", "pingpong 3"])
 def test_guests_that_look_at_the_time(guest: str, cpus: int) -> None:
     run(*guest.split(), cpus=cpus)
 
 
+@pytest.mark.guest
 def test_alarms_come_when_the_clock_says() -> None:
     run("alarm")
 
 
+@pytest.mark.guest
 def test_who_sleeps_makes_the_machine_wait_and_no_longer() -> None:
     clock, text = run("cons", "ticks")
     assert re.findall(r"tick \d", text) == ["tick 1", "tick 2", "tick 3"]
@@ -77,6 +81,7 @@ def test_who_sleeps_makes_the_machine_wait_and_no_longer() -> None:
     assert all(ns <= 50_000_000 for ns in long)
 
 
+@pytest.mark.guest
 def test_a_late_host_loses_no_tick() -> None:
     """Now and then a second passes at once: a hundred ticks, one after the other."""
     clock = Turned()
@@ -87,6 +92,7 @@ def test_a_late_host_loses_no_tick() -> None:
         assert abs(machine.kernel.machs[0].ticks - clock.ns // 10_000_000) <= 101
 
 
+@pytest.mark.guest
 def test_no_progress_is_told() -> None:
     with closing(Machine(Config(clock="real"), clock=Turned())) as machine:
         machine.kernel.console = Console(b"q")

@@ -146,6 +146,7 @@ def test_what_has_no_bytes_is_refused_and_leaves_nothing() -> None:
     assert sys.getrefcount(Native) <= before + 1
 
 
+@pytest.mark.guest
 @pytest.mark.parametrize(("guest", "args"), [("cow", ["4"]), ("notes", [])])
 def test_the_kernel_does_the_same_without_it(guest: str, args: list[str]) -> None:
     def trace(native: bool) -> list[str]:
