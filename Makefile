@@ -2,8 +2,8 @@
 # make test    everything that CI checks
 # make quick   the tests of single parts, in well under a minute: no guest programs, nothing long
 # make guests  rebuild the guest programs (byte for byte the same)
-# make bench   the benchmarks, as ratios to a bare Unicorn
-# make bench-docs  all of them, into docs/performance.md and docs/pictures (some ten minutes)
+# make bench   the benchmarks, as ratios to a bare Unicorn (two or three minutes)
+# make bench-docs  all of them, into docs/performance.md and docs/pictures (half an hour)
 # make go-test Go's own tests, by go test (P9EMU_OPTS are p9emu's options)
 # make go-soak some of them with --check, with little memory and swap, and many times over (many minutes)
 # make go-std  the whole standard library, into docs/go.md (an hour; a run that was ended goes on where it was)
@@ -55,7 +55,7 @@ bench: $(BIN)/p9emu
 
 bench-docs: $(VENV)/.test
 	mkdir -p build
-	$(BIN)/p9emu bench --plot docs/pictures --go --format markdown > build/bench.md
+	$(BIN)/p9emu bench --full --plot docs/pictures --format markdown > build/bench.md
 	$(BIN)/python -m tests.benchdocs build/bench.md
 
 go-test: $(VENV)/.test

@@ -43,7 +43,7 @@ EXEMPT = {
     "make quick": "is a part of make test",
     "make guests": "writes into guest/bin; tests/guest rebuilds the programs and compares",
     "p9emu bench": "its figures are this host's; bench --quick is run",
-    "make bench-docs": "takes ten minutes, and writes docs/performance.md",
+    "make bench-docs": "takes half an hour, and writes docs/performance.md",
     "python3 -m venv p9": "belongs to the installation, which needs the network",
     "p9/bin/pip install .": "needs the network",
     "p9/bin/p9emu run hello": "runs what was installed, which needs the network",

@@ -12,19 +12,21 @@ itself holds (:mod:`emu.bench.claims`), what a start costs (:mod:`emu.bench.star
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from emu.bench import claims, curves, gotests, rivals, scaling, startup
 from emu.bench.ratio import ratios
 from emu.bench.report import RENDERINGS, Report, Rival, Row
 from emu.bench.rivals import QEMU, Run
 
-ROUNDS: Final = 7
-QUICK: Final = 3
-UNEVEN: Final = 4  # times as many rounds where the host is uneven
+T = TypeVar("T")
+
+QUICK, ROUNDS, FULL = 1, 3, 7
+UNEVEN: Final = 4  # times as many rounds where the host is uneven, if all is measured
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,10 @@ def measure(work: Work, contenders: dict[str, Run], rounds: int) -> Row:
     return Row(work.name, " ".join(work.guest), typical(ours), others)
 
 
-def main(quick: bool, fmt: str, growth: bool = False, plot: str | None = None, go: bool = False) -> None:
-    """Print the tables; curves and Go's tests if asked. Pictures of the curves go into the directory ``plot``.
+def main(
+    quick: bool, fmt: str, growth: bool = False, plot: str | None = None, go: bool = False, full: bool = False
+) -> None:
+    """Print the tables; curves and Go's tests if asked, or all. Pictures of the curves go into the directory ``plot``.
 
     The guests' own output is a line or two; it is swallowed. Raises Failure.
     """
@@ -80,20 +84,27 @@ def main(quick: bool, fmt: str, growth: bool = False, plot: str | None = None, g
 
         pictures.require()
         os.makedirs(plot, exist_ok=True)
+    go = go or full
     if go:
         gotests.gocommand()
-    rounds = QUICK if quick else ROUNDS
+    rounds = FULL if full else QUICK if quick else ROUNDS
+    works = WORKS
+    cases = curves.CASES if growth or full or plot is not None else ()
     saved = HostConsole.write
     HostConsole.write = lambda self, fd, data: None  # type: ignore[method-assign]
     try:
-        report = Report(
-            rows=beside(rounds),
-            scaling=[scaling.measure(*case, rounds) for case in scaling.CASES],
-            claims=claims.measure(),
-            starts=startup.measure(rounds),
-            curves=[curves.measure(case, rounds, quick) for case in curves.CASES] if growth or plot is not None else [],
-            go=gotests.measure(rounds) if go else [],
-        )
+        with (
+            rivals.linux(sorted({w.guest[0] for w in works if w.others})) as installed,
+            told(len(works) + len(scaling.CASES) + 2 + len(cases) + go) as tell,
+        ):
+            report = Report(
+                rows=[beside(tell(w.name, w), installed, rounds, full) for w in works],
+                scaling=[scaling.measure(*tell(case[0], case), rounds) for case in scaling.CASES],
+                claims=tell("what the commit says", claims.measure)(),
+                starts=tell("starts", startup.measure)(rounds),
+                curves=[curves.measure(tell(case.series, case), rounds, quick) for case in cases],
+                go=tell("Go's tests", gotests.measure)(rounds) if go else [],
+            )
     finally:
         HostConsole.write = saved  # type: ignore[method-assign]
     if plot is not None:
@@ -101,12 +112,37 @@ def main(quick: bool, fmt: str, growth: bool = False, plot: str | None = None, g
     sys.stdout.write(RENDERINGS[fmt](report))
 
 
-def beside(rounds: int) -> list[Row]:
-    """The first table."""
-    rows = []
-    with rivals.linux(sorted({w.guest[0] for w in WORKS if w.others})) as installed:
-        for w in WORKS:
-            contenders = {"p9emu": rivals.p9emu, "bare": w.bare}
-            contenders |= {name: installed[name] for name in w.others if name in installed}
-            rows.append(measure(w, contenders, rounds * UNEVEN if w.uneven else rounds))
-    return rows
+class Tell(Protocol):
+    """Says what is measured next, and gives back what it was given."""
+
+    def __call__(self, name: str, thing: T, /) -> T: ...
+
+
+@contextmanager
+def told(total: int) -> Iterator[Tell]:
+    """A progress bar on standard error if that is a terminal. It moves between measurements only: it is no load."""
+    if not sys.stderr.isatty():
+        yield lambda name, thing: thing
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as progress:
+        task = progress.add_task("", total=total)
+        started = False
+
+        def tell(name: str, thing: T) -> T:
+            nonlocal started
+            progress.update(task, description=name, advance=int(started), refresh=True)
+            started = True
+            return thing
+
+        yield tell
+
+
+def beside(work: Work, installed: dict[str, Run], rounds: int, full: bool) -> Row:
+    """A row of the first table."""
+    contenders = {"p9emu": rivals.p9emu, "bare": work.bare}
+    contenders |= {name: installed[name] for name in work.others if name in installed}
+    return measure(work, contenders, rounds * UNEVEN if work.uneven and full else rounds)

@@ -182,14 +182,17 @@ def guests(fmt: str, verbose: bool) -> None:
 
 
 @cli.command(context_settings=HELP)
-@click.option("--quick", is_flag=True, help="Fewer measurements.")
+@click.option("--quick", is_flag=True, help="One round of each measurement instead of three.")
+@click.option("--full", is_flag=True, help="Everything, in seven rounds and more: half an hour.")
 @click.option("--format", "fmt", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
 @click.option("--json", "fmt", flag_value="json", help="The same as --format json.")
 @click.option("--curves", is_flag=True, help="Also how costs grow, from place to place.")
 @click.option("--plot", type=click.Path(file_okay=False), metavar="DIR", help="Draw the curves, as SVG files in DIR.")
 @click.option("--go", is_flag=True, help="Also tests of Go's standard library.")
-def bench(quick: bool, fmt: str, curves: bool, plot: str | None, go: bool) -> None:
+def bench(quick: bool, full: bool, fmt: str, curves: bool, plot: str | None, go: bool) -> None:
     """Measure the emulator on this computer, beside a bare Unicorn and, if installed, Qiling and qemu-i386.
+
+    Takes two or three minutes; a bar on a terminal shows how far it is.
 
     \b
     Example:
@@ -197,8 +200,11 @@ def bench(quick: bool, fmt: str, curves: bool, plot: str | None, go: bool) -> No
       p9emu bench --plot pictures
 
     \b
-    Exit status: 1 if --plot finds no matplotlib, or --go no go command.
+    Exit status: 1 if --plot finds no matplotlib, or --go or --full no go command.
     """
     from emu.bench.suite import main as command
 
-    command(quick, fmt, curves, plot, go)
+    if quick and full:
+        raise click.UsageError("--quick and --full exclude each other")
+    command(quick, fmt, curves, plot, go, full)
+

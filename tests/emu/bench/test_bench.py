@@ -208,10 +208,13 @@ def test_all_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pyte
     assert {name: len(obj[name]) for name in FIELDS} == {n: 2 if n == "go" else 1 for n in FIELDS}
     assert [p["x"] for p in obj["curves"][0]["points"]] == [1, 3, 4]
     assert [p.name for p in (tmp_path / "new" / "d").iterdir()] == ["p.svg"]
-    bench.main(False, "json", growth=True)
+    bench.main(False, "json", full=True)
     obj = json.loads(capsys.readouterr().out)
-    assert (len(obj["curves"][0]["points"]), obj["go"]) == (4, [])
-    assert rounds == [3, 3, 7]
+    assert (len(obj["curves"][0]["points"]), len(obj["go"])) == (4, 2)
+    bench.main(False, "json")
+    obj = json.loads(capsys.readouterr().out)
+    assert (obj["curves"], obj["go"]) == ([], [])
+    assert rounds == [1, 1, 7, 7, 3]
 
 
 @pytest.mark.parametrize("work", bench.WORKS, ids=lambda w: w.name)
@@ -252,3 +255,38 @@ def test_scaling_compares_pairs() -> None:
 
 def test_scaling_measures_something() -> None:
     assert scaling.lookups(4)() > 0
+
+
+def test_where_the_host_is_uneven_there_are_more_rounds_if_all_is_measured() -> None:
+    asked: list[str] = []
+
+    def ours(words: Sequence[str]) -> float:
+        asked.append(words[-1])
+        return float(words[-1])
+
+    work = Work("w", ("g",), 1, 2, ours, ("other",), uneven=True)
+    monkey = {"other": steady(1)}
+    for full, calls in ((False, 2 * 3), (True, 2 * 3 * bench.UNEVEN)):
+        asked.clear()
+        bench.beside(replace(work, guest=("true",), bare=ours), monkey, 3, full)
+        assert len(asked) == calls
+
+
+def test_a_terminal_sees_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    with bench.told(3) as tell:
+        assert tell("null system call", 7) == 7
+        tell("sieve", 8)
+        err = capsys.readouterr().err
+    assert "null system call" in err
+    assert "0/3" in err
+    assert "1/3" in err
+    assert "sieve" in err
+
+
+def test_no_terminal_sees_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with bench.told(3) as tell:
+        assert tell("x", 7) == 7
+    assert capsys.readouterr().err == ""

@@ -710,7 +710,13 @@ def test_bench_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "emu.bench.suite", module)
     assert p9emu("bench", "--quick", "--format", "json").exit_code == 0
     assert p9emu("bench", "--curves", "--plot", "d", "--go").exit_code == 0
-    assert calls == [(True, "json", False, None, False), (False, "text", True, "d", True)]
+    assert p9emu("bench", "--full").exit_code == 0
+    assert calls == [
+        (True, "json", False, None, False, False),
+        (False, "text", True, "d", True, False),
+        (False, "text", False, None, False, True),
+    ]
+    assert "exclude each other" in oneline(p9emu("bench", "--full", "--quick"), 2)
 
 
 def test_bench_without_an_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
