@@ -53,7 +53,7 @@ def _compile(source: Path, work: Path) -> Path:
     """Compile one file of lib or src to an object file under work."""
     target = work / f"{source.parent.name}-{source.name}.o"
     flags = CFLAGS if source.suffix == ".c" else []
-    where = source.relative_to(HERE)
+    where = source.relative_to(HERE) if source.is_relative_to(HERE) else source
     _zig([*flags, "-I", "lib", "-c", where, "-o", target], HERE, work)
     return target
 
@@ -91,6 +91,15 @@ def build(names: Sequence[str], jobs: int = 2) -> dict[str, bytes]:
             return _link(name, [*first, *(objects[s] for s in own), *lib], work)
 
         return dict(zip(names, pool.map(program, names), strict=True))
+
+
+def program(name: str, files: Sequence[Path]) -> bytes:
+    """An a.out of C and assembly files from anywhere, with the library. Raises BuildError."""
+    with tempfile.TemporaryDirectory(prefix="p9emu-guests-") as scratch:
+        work = Path(scratch)
+        libsources = sorted(p for p in LIB.iterdir() if p.suffix in (".c", ".S") and p.name != "start.S")
+        objects = [_compile(s.resolve(), work) for s in (LIB / "start.S", *files, *libsources)]
+        return _link(name, objects, work)
 
 
 def linux(names: Sequence[str]) -> dict[str, bytes]:
