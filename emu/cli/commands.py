@@ -207,4 +207,3 @@ def bench(quick: bool, full: bool, fmt: str, curves: bool, plot: str | None, go:
     if quick and full:
         raise click.UsageError("--quick and --full exclude each other")
     command(quick, fmt, curves, plot, go, full)
-

@@ -3,7 +3,8 @@
  *
  * Unicorn's translator takes no notice of LOCK before most instructions, and before BTS and its like with a register
  * it aborts the whole program. So the function by which it reads the bytes of an instruction is replaced: where LOCK
- * is not allowed, it reads an opcode that it does not know in place of the one that is there. The two functions below get there as the one in _blockcount.c.
+ * is not allowed, it reads an opcode that it does not know in place of the one that is there. The two functions below
+ * get there as the one in _blockcount.c.
  *
  * Nothing here is linked with libunicorn; addresses of its functions come from Python.
  */
@@ -51,7 +52,7 @@ lockable(void *env, uint64_t address, uint32_t b)
 		default:
 			return false;
 		}
-	}else if(b < 0x38 && (b & 7) < 2 || b == 0x86 || b == 0x87)	/* ADD to XOR, XCHG */
+	}else if((b < 0x38 && (b & 7) < 2) || b == 0x86 || b == 0x87)	/* ADD to XOR, XCHG */
 		regs = 0xFF;
 	else if(b >= 0x80 && b <= 0x83)	/* the same, immediate; not CMP */
 		regs = 0x7F;

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from kernel.base.procdat import Mach, Proc
 
 
-# Memory of other processes
-
-
 def canpage(k: Kernel, p: Proc) -> bool:
     """Whether p does not run; if so its mmu will be flushed before it does. Source: port/proc.c:canpage."""
     if p.mach is None:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 NCONT, NDFLT, NSAVE, NRSTR = range(4)
 
 
-# Notes
-
-
 def notify(k: Kernel, up: Proc) -> bool:
     """Deliver the first note: call the handler, or die of it. Source: pc/trap.c:notify."""
     if up.procctl:

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 NBROKEN = 4
 
 
-# Dying
-
-
 def addbroken(k: Kernel, p: Proc) -> None:
     """Keep a broken process for a debugger, the last four of them. Source: port/proc.c:addbroken."""
     if len(k.procs.broken) == NBROKEN:

@@ -46,9 +46,6 @@ def preempted(k: Kernel) -> None:
         sched(k)
 
 
-# The clock
-
-
 def hzclock(k: Kernel, m: Mach, user: bool = False) -> None:
     """One tick of processor m, which may have been in user mode. Source: port/portclock.c:hzclock.
 

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from kernel.base.procdat import Proc
 
 
-# Sleep and wakeup
-
-
 def sleep(k: Kernel, r: Rendez, f: Callable[[], bool]) -> None:
     """Sleep at r unless f(); the caller tests again afterwards. A note ends it with Error(Eintr).
 

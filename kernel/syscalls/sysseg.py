@@ -122,9 +122,6 @@ def segflush(k: Kernel, addr: int, len: int) -> int:
     return 0
 
 
-# Memory
-
-
 def syssegbrk(k: Kernel, args: Args) -> int:
     """Move the end of the segment that holds an address. Source: port/sysproc.c:syssegbrk."""
     up = current(k)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from emu.cli.main import cli
+from emu.cli.commands import cli
 from emu.machine.config import Bind, Config, MachineError, Root
 from emu.machine.machine import Machine
 from emu.machine.repeat import commandline

@@ -60,8 +60,8 @@ def run(hostile: Path, tmp_path: Path, case: str, *options: str) -> str:
         f.truncate(1 << 30)
     done = subprocess.run(
         [
-            sys.executable, "-c", LAUNCH, "run", "-m", f"{MEMORY}M", "--timeout", "100", "--bind", f"{tmp_path}:/n/host:rw",
-            *options, str(hostile), case,
+            sys.executable, "-c", LAUNCH, "run", "-m", f"{MEMORY}M", "--timeout", "100",
+            "--bind", f"{tmp_path}:/n/host:rw", *options, str(hostile), case,
         ],
         env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
         capture_output=True, text=True, errors="replace", check=True,
