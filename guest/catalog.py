@@ -66,7 +66,7 @@ CATALOG: Final[tuple[Guest, ...]] = (
     Guest("shootdown", "shootdown [N]", "free a page that another process, on another processor, keeps reading"),
     Guest("fs9p", "fs9p [CLIENTS]", "a 9P file server of our own, mounted by other processes; it dies, and none hangs"),
     Guest("cachefs", "cachefs [N]", "read through a mount's cache twice; new versions; N pages of pressure meanwhile"),
-    Guest("ns", "ns", "bind, unions, mount, unmount, name spaces shared, copied and empty"),
-    Guest("dirs", "dirs [DIR]", "directory reads that survive changes, in pieces of any size"),
+    Guest("ns", "ns [9p]", "bind, unions, mount, unmount, name spaces shared, copied and empty"),
+    Guest("dirs", "dirs [-9] [DIR]", "directory reads that survive changes, in pieces of any size"),
     Guest("fuzz", "fuzz SEED [N [PROCS]]", "PROCS processes make N random system calls each, which follow from SEED"),
 )

@@ -392,7 +392,7 @@ hang(void)
 static void
 c_sleep(void)
 {
-	sleep(1000000);
+	sleep(3000); /* one that is stopped sleeps on to the end first */
 }
 
 static void
@@ -409,7 +409,7 @@ c_two(void)
 {
 	if (rfork(RFPROC) == 0)
 		exits("the younger");
-	sleep(1000000);
+	sleep(3000);
 }
 
 static void

@@ -19,13 +19,32 @@ UFLAGSAT = 16  # flags among the words
 UDSEL, UESEL = 0x1B, 0x23
 
 
+WITHECODE = frozenset((8, 10, 11, 12, 13, 14, 17))  # traps for which the processor pushes an error code
+FAULTS = frozenset((0, 5, 6, 7, 9, 10, 11, 12, 13, 14, 16, 17, 19))  # those that leave pc at the instruction
+RF = 0x10000  # the processor sets it in the flags that a fault pushes
+# Where pc/l.s:vectortable lies: an entry is a CALL and a byte, and for a trap without an error code the CALL's return
+# address stays in its place. It is that of one build of the kernel; a system call's is 0xf010021c then.
+VECTORTABLE = 0xF0100097
+VECTORSIZE, CALLSIZE = 6, 5
+
+
+def ecode(up: Proc) -> int:
+    """The word of the Ureg's that has the error code. Source: pc/l.s:_strayintr, _syscallintr."""
+    return up.ecode if up.trapno in WITHECODE else VECTORTABLE + VECTORSIZE * up.trapno + CALLSIZE
+
+
 def packureg(up: Proc) -> bytes:
-    """The Ureg of a process's registers. The segment registers are what every process starts with."""
+    """The Ureg of a process's registers, as pc/l.s lays it down.
+
+    The segment registers are what every process starts with; nsp, the address of the Ureg's gs on the kernel's stack,
+    which nothing reads, is 0.
+    """
     r = up.regs
     assert r is not None
+    flags = r.flags | RF if up.trapno in FAULTS else r.flags
     return UREG.pack(
-        r.di, r.si, r.bp, 0, r.bx, r.dx, r.cx, r.ax, 0, 0, UDSEL, UDSEL, up.trapno, up.ecode, r.pc, UESEL,
-        r.flags, r.sp, UDSEL,
+        r.di, r.si, r.bp, 0, r.bx, r.dx, r.cx, r.ax, 0, 0, UDSEL, UDSEL, up.trapno, ecode(up), r.pc, UESEL,
+        flags, r.sp, UDSEL,
     )  # fmt: skip
 
 

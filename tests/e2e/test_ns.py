@@ -11,7 +11,7 @@ from emu.machine.config import Bind
 from kernel.base.event import PageEvent
 from tests.e2e.harness import run
 
-GUESTS = ["ns", "fs9p 3", "cachefs", "cachefs 300", "dirs"]
+GUESTS = ["ns", "ns 9p", "fs9p 3", "cachefs", "cachefs 300", "dirs", "dirs -9"]
 FSCACHE = -3
 
 

