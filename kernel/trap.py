@@ -200,8 +200,8 @@ def syscall(k: Kernel) -> None:
         else:
             ret = traced(k, up, nr, call, args)
     except Error as e:
-        up.errstr = up.syserrstr
-        up.syserrstr = str(e)
+        up.errstr = str(e)
+        up.errbuf, up.syserrbuf = up.syserrbuf, up.errbuf
     up.nerrlab = 0
     regs.ax = ret & 0xFFFFFFFF
     if up.procctl == Proc_tracesyscall:

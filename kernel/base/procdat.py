@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kernel.base.dat import NSEG, Lock, QLock, Rendez
+from kernel.base.error import ERRMAX
+from kernel.base.text import kstr, strcpy
 
 if TYPE_CHECKING:
     from greenlet import greenlet
@@ -142,8 +144,8 @@ class Proc:
         self.timer = 0  # generation of the running timer; 0: none
         self.kpfun: Callable[[], None] | None = None
         self.nerrlab = 0
-        self.syserrstr = ""
-        self.errstr = ""
+        self.syserrbuf = bytearray(ERRMAX)  # of the last system call's error
+        self.errbuf = bytearray(ERRMAX)  # of the last error
         self.genbuf = ""  # last element of the last name namec walked
         self.note: list[Note] = []
         self.notified = False
@@ -179,6 +181,26 @@ class Proc:
         self.kmaptable: Page | None = None
         self.lastkmap = 0
         self.nkmap = 0
+
+    # Messages end in NUL; what longer ones have left behind it stays, and errstr() lets programs see it.
+
+    @property
+    def syserrstr(self) -> str:
+        """What errstr() tells."""
+        return kstr(bytes(self.syserrbuf).split(b"\0")[0])
+
+    @syserrstr.setter
+    def syserrstr(self, text: str) -> None:
+        strcpy(self.syserrbuf, text)
+
+    @property
+    def errstr(self) -> str:
+        """The last error, be it the kernel's own affair."""
+        return kstr(bytes(self.errbuf).split(b"\0")[0])
+
+    @errstr.setter
+    def errstr(self, text: str) -> None:
+        strcpy(self.errbuf, text)
 
     def __repr__(self) -> str:
         return f"<Proc {self.pid} {self.text} {STATENAME[self.state]}>"

@@ -65,6 +65,12 @@ def kstrcpy(s: str, n: int) -> str:
     return kstr(b[:end] + b"...")
 
 
+def strcpy(to: bytearray, s: str) -> None:
+    """Put s, as it fits, and a NUL into a buffer; what is behind them stays. Source: port/chan.c:kstrcpy."""
+    b = kbytes(kstrcpy(s, len(to))) + b"\0"
+    to[: len(b)] = b
+
+
 def cut(s: str, n: int) -> str:
     """As many whole characters of s as fit into n bytes with their NUL: what snprint leaves. Source: print(2)."""
     b = kbytes(s)

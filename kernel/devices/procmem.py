@@ -234,8 +234,8 @@ def procstruct(k: Kernel, p: Proc) -> bytes:
     s.b += p.fpsave
     s.word(p.scallnr, *p.s[:MAXSYSARG], p.nerrlab)
     s.none(NERR * 8 + ptr * 2)  # errlab syserrstr errstr
-    s.text(kbytes(p.syserrstr), ERRMAX)
-    s.text(kbytes(p.errstr), ERRMAX)
+    s.b += p.syserrbuf
+    s.b += p.errbuf
     s.text(kbytes(p.genbuf), 128)
     s.none(ptr * 2)  # slash dot
     for i in range(NNOTE):

@@ -96,9 +96,9 @@ def _generrstr(k: Kernel, buf: int, n: int) -> int:
         raise Error(Ebadarg)
     validaddr(k, buf, n, True)
     n = min(n, ERRMAX)
-    old = ufetch(k, buf, n).split(b"\0")[0][: n - 1]
-    ustore(k, buf, kbytes(up.syserrstr)[: n - 1].ljust(n, b"\0"))
-    up.syserrstr = kstr(old)
+    old = ufetch(k, buf, n)
+    ustore(k, buf, up.syserrbuf[: n - 1] + b"\0")
+    up.syserrbuf[:n] = old[:-1] + b"\0"
     return 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kernel.base.dat import SG_STACK, SSEG
-from kernel.base.error import Ebadarg, Error
+from kernel.base.error import ERRMAX, Ebadarg, Error
 from kernel.base.mem import BY2PG, MB, USTKTOP
 from kernel.base.procdat import Proc, Waitmsg
 from kernel.memory.segment import newseg
@@ -102,6 +102,22 @@ def test_errstr_exchanges(rig: Rig) -> None:
             assert ufetch(rig.k, BUF, n).rstrip(b"\0") == b"e" * min(100, n - 1)
             assert ufetch(rig.k, BUF + n, 10) == b"\xff" * 10
         assert err(rig.call, sysproc.syserrstr, BUF, 0) == Ebadarg
+
+
+def test_errstr_exchanges_whole_buffers(rig: Rig) -> None:
+    """Behind the NUL comes what longer messages left, in both directions; a buffer always ends in NUL."""
+
+    @rig.run
+    def _() -> None:
+        rig.up.syserrstr = "a long message"
+        rig.up.syserrstr = "short"
+        ustore(rig.k, BUF, b"mine\0yours".ljust(200, b"\xff"))
+        assert rig.call(sysproc.syserrstr, BUF, 12) == 0
+        assert ufetch(rig.k, BUF, 13) == b"short\0 messa"[:11] + b"\0\xff"
+        assert rig.up.syserrstr == "mine"
+        assert rig.call(sysproc.syserrstr, BUF, ERRMAX) == 0
+        assert ufetch(rig.k, BUF, 14) == b"mine\0yours\xff\0ge"
+        assert rig.up.syserrstr == "short"
 
 
 def waited(up: Proc, msg: str) -> None:
