@@ -46,6 +46,7 @@ from kernel.files.channel import cclose
 from kernel.files.conv import convM2D
 from kernel.files.dev import (
     DEVDOTDOT,
+    PIECE,
     Dev,
     devdir,
     devdirread,
@@ -489,6 +490,8 @@ class Procdev(Dev):
             if p.fpstate & FPactive and p.regs is not None:
                 p.regs.fprestore(bytes(p.fpsave[:512]))
         elif q == Qctl:
+            if n > PIECE:  # the original copies it into its own memory, whatever its size
+                raise Error(Etoobig)
             procctlreq(k, p, data[0:n])
         elif q == Qnote:
             if p.kp:

@@ -8,7 +8,6 @@ a directory's permissions allow it (/tmp), processes make files of their own, ke
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from kernel.base.chandat import DMAPPEND, DMDIR, ORCLOSE, OREAD, OTRUNC, OWRITE, UNKNOWN, Chan
@@ -307,7 +306,8 @@ class Rootdev(Dev):
         if grow > 0 and (n > MAXFILE or self.used + grow > 4 * MAXFILE):
             raise Error(Efull)
         if grow > 0:
-            node.data.extend(repeat(0, grow))
+            for at in range(0, grow, PIECE):
+                node.data += bytes(min(PIECE, grow - at))
         else:
             del node.data[n:]
         self.used += grow

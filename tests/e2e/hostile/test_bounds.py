@@ -25,7 +25,7 @@ CASES = [
     for name in re.findall(r'\{"(\w+)", \w+\}', table)
 ]
 MEMORY = 16  # MB of the machine
-MORE = 512  # MB that there may be besides, p9emu itself among them
+MORE = 512 + 256  # MB that there may be besides, p9emu itself and what a processor translates among them
 DIES = "sys: bad address in syscall"
 NOMEM = "Killed: Insufficient physical memory"
 ENDS = {  # what cases die of, where that is right
