@@ -363,7 +363,7 @@ def test_files_and_functions_that_are_named_exist(doc: Path) -> None:
         assert (ROOT / path).is_file(), path
         text = (ROOT / path).read_text()
         for name in symbol.split(".") if symbol else ():
-            assert re.search(rf"^ *(def|class) {name}\b", text, flags=re.MULTILINE), f"{path}:{symbol}"
+            assert re.search(rf"^ *((def|class) {name}\b|{name}\b.*[:=])", text, flags=re.MULTILINE), f"{path}:{symbol}"
 
 
 GUESTTEST = re.compile(r"`(guest/src/\w+\.c)` \(([\w, ]+)\)")

@@ -1,5 +1,5 @@
 /*
- * ns: bind, unions, mount and unmount, and name spaces that are shared, copied and empty: each as it should be, and
+ * ns [9p]: bind, unions, mount and unmount, and name spaces that are shared, copied and empty: each as it should be, and
  * each error with its text. With 9p /tmp is a file server's.
  */
 

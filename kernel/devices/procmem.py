@@ -106,7 +106,10 @@ def _fetch(k: Kernel, s: Segment, addr: int, read: bool) -> bool:
     if image is not None:
         putimage(k, image)
     if failed is not None:
-        raise failed
+        try:
+            raise failed
+        finally:
+            del failed  # it holds this frame
     return there
 
 

@@ -165,7 +165,10 @@ def _unionwalk(k: Kernel, c: Chan, mh: Mhead | None, names: list[str], nomount: 
                 return wq, f.to
             f = f.next
         runlock(k, mh.lock)
-    raise err
+    try:
+        raise err
+    finally:
+        del err  # it holds this frame, and the frame the names: garbage only the collector finds
 
 
 def walk(k: Kernel, start: Chan, names: list[str], nomount: bool) -> Chan:

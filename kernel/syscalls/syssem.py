@@ -145,7 +145,10 @@ def semacquire(k: Kernel, s: Segment, addr: int, ms: int | None) -> int:
     if timedout:
         return 0
     if failed is not None:
-        raise failed
+        try:
+            raise failed
+        finally:
+            del failed  # it holds this frame
     return 1
 
 

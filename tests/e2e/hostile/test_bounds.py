@@ -31,7 +31,7 @@ NOMEM = "Killed: Insufficient physical memory"
 ENDS = {  # what cases die of, where that is right
     "readtmp": NOMEM, "readzero": NOMEM, "readrandom": NOMEM, "readhost": NOMEM, "writehost": NOMEM, "sparse": NOMEM,
     "stack": NOMEM, "copies": NOMEM, "longargs": NOMEM, "stats": DIES, "endlessname": DIES, "fd2paths": DIES,
-    "versions": DIES, "errstrs": DIES, "timers": DIES, "awaits": DIES, "brks": "sys: trap: fault read",
+    "versions": DIES, "errstrs": DIES, "awaits": DIES, "brks": "sys: trap: fault read",
     "mounts": "sys: write on closed pipe", "smallblocks": "Killed", "rudeserver": "Killed",
 }  # fmt: skip
 REAL = ("timers",)  # run with the host's clock too

@@ -211,9 +211,9 @@ def test_a_library_that_does_not_find_its_way_back_is_refused(tmp_path: Path, le
     flags = [level, "-shared", "-fPIC", "-fno-sanitize=undefined", "-I", sysconfig.get_path("include")]
     subprocess.run([sys.executable, "-m", "ziglang", "cc", *flags, "-o", library, str(source)], check=True)
     code = (
-        "import importlib.util as u, emu.machine\n"
+        "import importlib.util as u, sys, emu.machine\n"
         f"spec = u.spec_from_file_location('emu.machine._blockcount', {library!r})\n"
-        "emu.machine._blockcount = m = u.module_from_spec(spec)\n"
+        "sys.modules[spec.name] = m = u.module_from_spec(spec)\n"
         "spec.loader.exec_module(m)\n"
         "from emu.machine.counter import works\n"
         "from emu.machine.lib import blockcount, lib\n"

@@ -15,7 +15,8 @@ from kernel.files.conv import Dir, packdir
 from kernel.files.fcall import Twstat
 from kernel.memory.segment import newseg
 from kernel.memory.uaccess import ufetch, usetword, ustore, uword
-from kernel.syscalls import sysfile, sysproc
+from kernel.syscalls import sysexec as execution
+from kernel.syscalls import sysfile, sysseg
 from kernel.syscalls.bindmount import sysmount
 from kernel.syscalls.sysexec import TOSSIZE, sysexec
 from kernel.syscalls.sysseg import syssegattach
@@ -76,7 +77,7 @@ def test_exec_counts_the_arguments_once_and_copies_what_is_there_then(
     @rig.run
     def _() -> None:
         program(rig, b"first", b"ab")
-        between(monkeypatch, sysproc, "newseg", change)
+        between(monkeypatch, execution, "newseg", change)
         rig.call(sysexec, "/tmp/prog", ARGV)
         assert argv(rig) == [b"two", b"cd"]
         assert rig.up.args == b"two\0cd\0"
@@ -86,7 +87,7 @@ def test_a_string_that_has_grown_runs_over_the_tos(rig: Rig, monkeypatch: pytest
     @rig.run
     def _() -> None:
         program(rig, b"x")
-        between(monkeypatch, sysproc, "newseg", lambda: ustore(rig.k, TEXT, b"y" * 300 + b"\0"))
+        between(monkeypatch, execution, "newseg", lambda: ustore(rig.k, TEXT, b"y" * 300 + b"\0"))
         rig.call(sysexec, "/tmp/prog", ARGV)
         tos = ufetch(rig.k, USTKTOP - TOSSIZE, TOSSIZE)
         assert tos == b"y" * TOSSIZE  # and what was above is gone with the old memory
@@ -103,7 +104,7 @@ def test_a_pointer_that_is_bad_by_then_is_a_bad_address(
         free = []
         for _ in range(2):
             usetword(rig.k, ARGV + 4, TEXT + 64)
-            between(monkeypatch, sysproc, "newseg", lambda: usetword(rig.k, ARGV + 4, pointer))
+            between(monkeypatch, execution, "newseg", lambda: usetword(rig.k, ARGV + 4, pointer))
             with pytest.raises(Error, match="bad arg in system call"):
                 rig.call(sysexec, "/tmp/prog", ARGV)
             assert [n.msg for n in rig.up.note] == ["sys: bad address in syscall"]
@@ -122,28 +123,26 @@ def test_a_string_too_long_for_the_memory_above_is_one_too(rig: Rig, monkeypatch
         stack.base = stack.top - BY2PG  # as a program may have it
         stack.top = stack.base + BY2PG
         long = b"y" * (3 * BY2PG)
-        between(monkeypatch, sysproc, "newseg", lambda: ustore(rig.k, TEXT, long + b"\0"))
+        between(monkeypatch, execution, "newseg", lambda: ustore(rig.k, TEXT, long + b"\0"))
         with pytest.raises(Error, match="bad arg in system call"):
             rig.call(sysexec, "/tmp/prog", ARGV)
         rig.up.note.clear()
 
 
 def test_segattach_compares_the_name_when_it_has_found_a_place(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kernel.memory import segment
-
     @rig.run
     def _() -> None:
         k = rig.k
         rig.up.seg[SSEG] = newseg(k, SG_STACK, USTKTOP - MB, MB // BY2PG)
         ustore(k, TEXT, b"shared\0")
-        between(monkeypatch, segment, "isoverlap", lambda: ustore(k, TEXT, b"nosuch\0"))
+        between(monkeypatch, sysseg, "isoverlap", lambda: ustore(k, TEXT, b"nosuch\0"))
         with pytest.raises(Error, match="bad arg in system call"):
             rig.call(syssegattach, 0, TEXT, 0, BY2PG)
-        between(monkeypatch, segment, "isoverlap", lambda: ustore(k, TEXT, b"memory\0"))
+        between(monkeypatch, sysseg, "isoverlap", lambda: ustore(k, TEXT, b"memory\0"))
         rig.call(syssegattach, 0, TEXT, 0, BY2PG)
         end = UBASE + MB - 6  # its NUL is gone by then
         ustore(k, end - 1, b"shared\0")
-        between(monkeypatch, segment, "isoverlap", lambda: ustore(k, end - 1, b"xshared"))
+        between(monkeypatch, sysseg, "isoverlap", lambda: ustore(k, end - 1, b"xshared"))
         with pytest.raises(Error, match="bad arg in system call"):
             rig.call(syssegattach, 0, end, 0, BY2PG)
         rig.up.note.clear()
