@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
@@ -40,8 +41,9 @@ def main() -> int:
             (str(program), options.seed, start, min(CHUNK, options.sequences - start))
             for start in range(0, options.sequences, CHUNK)
         ]
-        with get_context("spawn").Pool(options.workers, maxtasksperchild=10) as pool:
-            for report in pool.imap(chunk, jobs):
+        # No Pool, which waits for ever if a worker is killed
+        with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
+            for report in pool.map(chunk, jobs):
                 total.add(report)
     for line in total.unexplained:
         print(line)

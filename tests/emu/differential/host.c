@@ -9,13 +9,18 @@
 
 /* System calls, signals and flags of linux/386. */
 enum {
-	READ = 3, WRITE = 4, MUNMAP = 91, FTRUNCATE = 93, MPROTECT = 125, SIGACTION = 174, SIGALTSTACK = 186, MMAP2 = 192,
-	EXIT_GROUP = 252, MEMFD_CREATE = 356,
+	READ = 3, WRITE = 4, MUNMAP = 91, FTRUNCATE = 93, MPROTECT = 125, PRCTL = 172, SIGRETURN = 173, SIGACTION = 174,
+	SIGALTSTACK = 186, MMAP2 = 192, EXIT_GROUP = 252, MEMFD_CREATE = 356,
 	SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11,
 	SIGINFO = 4, RESTORER = 0x04000000, ONSTACK = 0x08000000, NODEFER = 0x40000000,
 	SHARED = 0x11, PRIVATE = 0x32,	/* fixed; the latter without a file */
 	PROT_R = 1, PROT_W = 2, PROT_X = 4,
+	SECCOMP = 22, FILTER = 2, NO_NEW_PRIVS = 38,	/* of prctl */
+	LOAD = 0x20, IFEQ = 0x15, RETURN = 0x06,	/* of a filter: a word of struct seccomp_data, below; a jump; a verdict */
+	NUMBER = 0, ARCH = 4, I386 = 0x40000003, ALLOW = 0x7fff0000,
 };
+
+static const uint32_t KILL = 0x80000000;
 
 /* What a signal handler finds of the processor. */
 struct frame {
@@ -35,6 +40,18 @@ struct action {
 struct stack {
 	void *at;
 	uint32_t flags, size;
+};
+
+/* What the kernel calls sock_filter and sock_fprog. */
+struct step {
+	uint16_t code;
+	uint8_t then, otherwise;	/* how many steps a jump leaves out */
+	uint32_t k;
+};
+
+struct filter {
+	uint16_t nsteps;
+	const struct step *steps;
 };
 
 enum {
@@ -152,6 +169,32 @@ report(struct frame *f)
 			put((void *)pages[i], PAGE);
 }
 
+/*
+ * Before the first sequence: take away what it might read, and the system calls that this program needs no more. One
+ * that makes another ends the program.
+ */
+static void
+confine(void)
+{
+	static const struct step steps[] = {
+	    {LOAD, 0, 0, ARCH},
+	    {IFEQ, 0, 5, I386},	/* else KILL */
+	    {LOAD, 0, 0, NUMBER},
+	    {IFEQ, 4, 0, READ},	/* then ALLOW */
+	    {IFEQ, 3, 0, WRITE},
+	    {IFEQ, 2, 0, SIGRETURN},
+	    {IFEQ, 1, 0, EXIT_GROUP},
+	    {RETURN, 0, 0, KILL},
+	    {RETURN, 0, 0, ALLOW},
+	};
+	static const struct filter filter = {sizeof steps / sizeof steps[0], steps};
+
+	if(call(MUNMAP, above, end - above, 0, 0, 0) < 0
+	    || call(PRCTL, NO_NEW_PRIVS, 1, 0, 0, 0) < 0
+	    || call(PRCTL, SECCOMP, FILTER, (long)&filter, 0, 0) < 0)
+		call(EXIT_GROUP, 6, 0, 0, 0, 0);
+}
+
 static void
 handler(int sig, void *info, struct frame *f)
 {
@@ -162,7 +205,7 @@ handler(int sig, void *info, struct frame *f)
 	if(running)
 		report(f);
 	else
-		call(MUNMAP, above, end - above, 0, 0, 0);	/* a sequence might read them */
+		confine();
 	running = 1;
 	if(!get(&in, sizeof in)){
 		flush();

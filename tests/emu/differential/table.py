@@ -334,13 +334,12 @@ def _sse() -> list[Op]:
     MOVDQ2Q f20fd6 P U|EMMS 0f77|PUNPCKLQDQ 660f6c V W16|PUNPCKHQDQ 660f6d V W16|LDDQU f20ff0 V M0
     ADDSUBPS f20fd0 V W16|ADDSUBPD 660fd0 V W16|HADDPS f20f7c V W16|HADDPD 660f7c V W16|HSUBPS f20f7d V W16
     HSUBPD 660f7d V W16|MOVSLDUP f30f12 V W16|MOVSHDUP f30f16 V W16|MOVDDUP f20f12 V W8|PSRLDQ 660f73 /3 U I1
-    PSLLDQ 660f73 /7 U I1|LDMXCSR 0fae /2 M4|STMXCSR 0fae /3 M4
+    PSLLDQ 660f73 /7 U I1
     """
     for row in rows.replace("\n", "|").split("|"):
         if row.strip():
             name, code, *operands = row.split()
-            if name not in ("LDMXCSR", "STMXCSR"):  # the one faults on what memory holds here, the other tells flags
-                ops.append(op(name, code, " ".join(operands)))
+            ops.append(op(name, code, " ".join(operands)))
     for stem, code in (("UCOMIS", "2e"), ("COMIS", "2f")):
         ops.append(op(stem + "S", "0f" + code, "V W4", ALL))
         ops.append(op(stem + "D", "660f" + code, "V W8", ALL))

@@ -1,9 +1,12 @@
 """The comparison with a real processor: a recorded slice, and one on this computer's where it can."""
 
+import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.emu.differential import host
 from tests.emu.differential.compare import differences
@@ -29,6 +32,15 @@ def test_this_computer(tmp_path: Path) -> None:
     else:
         report = compare(reversed(list(numbers("recorded", 0, RECORDS))), recorded())
     assert report.unexplained == []
+
+
+def test_sequences_have_no_system_calls(tmp_path: Path) -> None:
+    """Random code cannot ask this computer's kernel for anything: getpid ends the program that runs it."""
+    program = host.build(tmp_path)
+    if program is not None:
+        getpid = Insn("INT", b"\xb8\x14\0\0\0\xcd\x80", 0, 0)
+        with pytest.raises(subprocess.CalledProcessError):
+            host.run(program, [replace(sequence("x:0"), insns=(getpid,))])
 
 
 def test_each_rule_is_a_row_of_the_documentation() -> None:
