@@ -413,7 +413,7 @@ class _Check:
 
 
 def midway(k: Kernel, p: Proc) -> bool:
-    """Whether p was switched away from in the middle of kernel work, in a fault or where it can go on by itk.procs.
+    """Whether p was switched away from in the middle of kernel work, in a fault or where it can go on by itself.
 
     It may hold references then, and its page tables may lag behind its segments.
     """

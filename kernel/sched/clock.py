@@ -25,7 +25,7 @@ def preempted(k: Kernel) -> None:
 
     The clock ticks if it is time, and a process of higher priority gets the processor. On several
     processors the pager cannot touch a process that loops on one, and the original waits for a third
-    process to push that one off; here it steps aside until the next interrupt by itk.procs.
+    process to push that one off; here it steps aside until the next interrupt by itself.
     Source: port/proc.c:preempted.
     """
     up, m = k.up, k.m
