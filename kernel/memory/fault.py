@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from kernel.base.alloc import PTE
 from kernel.base.dat import (
@@ -92,10 +92,11 @@ def fault(k: Kernel, addr: int, read: bool) -> int:
     return 0
 
 
-def faulterror(k: Kernel, s: str, c: Chan | None) -> None:
-    """A page could not be read: a note and an error in a system call, else the end of the process.
+def faulterror(k: Kernel, s: str, c: Chan | None, freemem: bool) -> NoReturn:
+    """A page could not be had: a note and an error in a system call, else the end of the process.
 
-    Does not return. Source: port/fault.c:faulterror.
+    c is what could not be read; unless freemem the memory of the process is kept for a debugger.
+    Source: port/fault.c:faulterror.
     """
     up = k.up
     assert up is not None
@@ -104,20 +105,7 @@ def faulterror(k: Kernel, s: str, c: Chan | None) -> None:
     if up.nerrlab:
         postnote(k, up, 1, s, NDebug)
         raise Error(s)
-    k.hooks.pexit(k, s, False)
-
-
-def nomem(k: Kernel, s: Segment) -> None:
-    """There is no kernel memory for a page table of s, which is locked: an error in a system call, else the end of
-    the process. The original waits for some. Does not return.
-    """
-    up = k.up
-    assert up is not None
-    qunlock(k, s)
-    if up.nerrlab:
-        postnote(k, up, 1, Enomem, NDebug)
-        raise Error(Enomem)
-    k.hooks.pexit(k, Enomem, True)
+    k.hooks.pexit(k, s, freemem)
 
 
 def fixfault(k: Kernel, s: Segment, addr: int, read: bool, doputmmu: bool) -> int:
@@ -133,7 +121,8 @@ def fixfault(k: Kernel, s: Segment, addr: int, read: bool, doputmmu: bool) -> in
     etp = s.map[soff // PTEMAPMEM]
     if etp is None:
         if not k.mainmem.alloc(PTE):
-            nomem(k, s)
+            qunlock(k, s)
+            faulterror(k, Enomem, None, True)  # the original waits
         etp = s.map[soff // PTEMAPMEM] = Pte()
     n = (soff & PTEMAPMEM - 1) // BY2PG
     pages = etp.pages
@@ -266,7 +255,7 @@ def pio(k: Kernel, s: Segment, addr: int, soff: int, pte: Pte, n: int) -> Page:
                     continue
                 kunmap(k, kk)
                 putpage(k, new)
-                faulterror(k, Eioload, c)
+                faulterror(k, Eioload, c, False)
         if ask < BY2PG:
             data = bytes(data) + bytes(BY2PG - ask)
         k.mem.write(VA(k, kk), data)
