@@ -167,22 +167,19 @@ def mountio(k: Kernel, m: Mnt, r: Mntrpc) -> None:
         except Error as e:
             if m.rip is up:
                 mntgate(k, m)
-            err = e
-        if str(err) == Eintr:
+            err = str(e)  # e itself would hold the frames, and they the messages
+        if err == Eintr:
             try:
                 r = mntflushalloc(k, r)
                 r.request.tag = r.tag
                 continue
             except Error as e:
-                err = e
+                err = str(e)
         r = mntflushfree(k, m, r)
-        if r.request.type in (Tremove, Tclunk) and str(err) != Ehungup:
+        if r.request.type in (Tremove, Tclunk) and err != Ehungup:
             assert r.c is not None
             r.c.fid = 0  # who knows whether the server has it still: give the number up
-        try:
-            raise err
-        finally:
-            del err  # its traceback holds the frames, and they the messages
+        raise Error(err)
     mntflushfree(k, m, r)
 
 

@@ -91,25 +91,22 @@ def _fetch(k: Kernel, s: Segment, addr: int, read: bool) -> bool:
     if image is not None:
         incref(k, image)
     state, up.psstate = up.psstate, "Fault"  # references are held that no structure shows
-    failed: Error | None = None
+    failed: str | None = None
     there = False
     try:
         there = fixfault(k, s, addr, read, False) == 0
     except Error as e:
-        failed = e
+        failed = str(e)  # e itself would hold this frame
     up.psstate = state
     if s.ref == 0:
         for pte in s.map:
             if pte is not None:
                 freepte(k, s, pte)
-        failed = Error(Eprocdied)
+        failed = Eprocdied
     if image is not None:
         putimage(k, image)
     if failed is not None:
-        try:
-            raise failed
-        finally:
-            del failed  # it holds this frame
+        raise Error(failed)
     return there
 
 

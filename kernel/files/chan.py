@@ -151,7 +151,7 @@ def _unionwalk(k: Kernel, c: Chan, mh: Mhead | None, names: list[str], nomount: 
     try:
         return k.devtab[c.type].walk(c, None, names), c
     except Error as e:
-        err = e
+        err = str(e)  # e itself would hold this frame, and the frame the names
     if mh is not None and not nomount:
         rlock(k, mh.lock)
         f = mh.mount.next if mh.mount is not None else None  # the first element is c
@@ -159,16 +159,13 @@ def _unionwalk(k: Kernel, c: Chan, mh: Mhead | None, names: list[str], nomount: 
             try:
                 wq = k.devtab[f.to.type].walk(f.to, None, names)
             except Error as e:
-                err = e
+                err = str(e)
             else:
                 runlock(k, mh.lock)
                 return wq, f.to
             f = f.next
         runlock(k, mh.lock)
-    try:
-        raise err
-    finally:
-        del err  # it holds this frame, and the frame the names: garbage only the collector finds
+    raise Error(err)
 
 
 def walk(k: Kernel, start: Chan, names: list[str], nomount: bool) -> Chan:

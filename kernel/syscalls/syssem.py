@@ -117,7 +117,7 @@ def semacquire(k: Kernel, s: Segment, addr: int, ms: int | None) -> int:
         return 1
     if ms == 0:
         return 0
-    failed: Error | None = None
+    failed: str | None = None
     timedout = False
     phore = Sema(addr)
     semqueue(k, s, phore)
@@ -137,7 +137,7 @@ def semacquire(k: Kernel, s: Segment, addr: int, ms: int | None) -> int:
                     break
                 ms -= elms
         except Error as e:
-            failed = e
+            failed = str(e)  # e itself would hold this frame
             break
     semdequeue(k, s, phore)
     if not phore.waiting:
@@ -145,10 +145,7 @@ def semacquire(k: Kernel, s: Segment, addr: int, ms: int | None) -> int:
     if timedout:
         return 0
     if failed is not None:
-        try:
-            raise failed
-        finally:
-            del failed  # it holds this frame
+        raise Error(failed)
     return 1
 
 
