@@ -36,9 +36,10 @@ from kernel.base.error import (
 from kernel.base.text import kbytes, kstr
 from kernel.devices.hostfile import Etoobigfile, chmodat, hosterror, openat, pread, pwrite, regular
 from kernel.devices.hosttree import Hosttree, Ident, Loc
+from kernel.files.chan import checkelem
 from kernel.files.channel import isdir, newchan, newpath
 from kernel.files.conv import BIT16SZ, NOLENGTH, Dir, convD2M, convM2D
-from kernel.files.dev import PIECE, Dev, checkelem, devclone, devpermcheck, openmode, readpieces
+from kernel.files.dev import PIECE, Dev, devclone, devpermcheck, openmode, readpieces
 
 if TYPE_CHECKING:
     from kernel.base.chandat import Buffer, Data
@@ -467,7 +468,7 @@ class Hostdev(Dev):
             raise Error(Eperm)
         if name in (b".", b".."):
             raise Error(Ebadstat)
-        checkelem(kstr(name))
+        checkelem(self.k, kstr(name))
         place, _ = host.place(loc, follow=False)
         try:
             self._writable(host, place.dirfd)

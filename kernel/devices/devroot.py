@@ -24,12 +24,12 @@ from kernel.base.error import (
     Eperm,
     Error,
     Eshort,
-    Eshortstat,
 )
 from kernel.devices.hostfile import Hostfile
+from kernel.files.chan import checkelem
 from kernel.files.channel import isdir
 from kernel.files.conv import BIT16SZ, NOLENGTH, Dir, convD2M, convM2D
-from kernel.files.dev import PIECE, Dev, checkelem, devattach, devclone, devpermcheck, openmode, readpieces
+from kernel.files.dev import PIECE, Dev, devattach, devclone, devpermcheck, openmode, readpieces
 
 if TYPE_CHECKING:
     from kernel.base.chandat import Buffer, Data
@@ -235,7 +235,7 @@ class Rootdev(Dev):
         if node.kids is None:
             raise Error(Enotdir)
         devpermcheck(self.k, node.user, node.perm, OWRITE)
-        checkelem(name)
+        checkelem(self.k, name)
         if name in node.kids:
             raise Error(Eexist)
         mode = openmode(omode)
@@ -370,7 +370,7 @@ class Rootdev(Dev):
         node = self._node(c)
         got = convM2D(data)
         if got is None:
-            raise Error(Eshortstat)
+            raise Error(Ebadstat)
         d, m = got
         parent = node.parent
         rename = d.name not in ("", node.name)
@@ -381,7 +381,7 @@ class Rootdev(Dev):
                 raise Error(Eexist)
             if node is self.root or d.name in (".", ".."):
                 raise Error(Ebadstat)
-            checkelem(d.name)
+            checkelem(k, d.name)
         if d.length != NOLENGTH:
             if node.kids is not None or node.host is not None:
                 raise Error(Eperm)

@@ -6,7 +6,7 @@ Errors that concern a name show it as far as it was walked: ``'/a/b' does not ex
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kernel.base.chandat import (
     DMDIR,
@@ -37,6 +37,7 @@ from kernel.base.error import (
     Enocreate,
     Enotdir,
     Error,
+    Etoolong,
     Panic,
 )
 from kernel.base.kernel import current
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
 
 
 Edoesnotexist = "does not exist"
+NAMEMAX: Final = 255  # bytes in the name of a file of ours, as on the host
 
 
 def skipslash(name: str) -> str:
@@ -74,7 +76,11 @@ def skipslash(name: str) -> str:
     return name
 
 
-def _checkname(k: Kernel, name: str, slashok: bool) -> None:
+def validname(k: Kernel, name: str, slashok: bool) -> None:
+    """Raise unless name is short enough and free of control characters and, unless slashok, of slashes.
+
+    Source: port/chan.c:validname.
+    """
     b = kbytes(name)
     if len(b) >= 1 << 16:
         raise Error("name too long")
@@ -85,12 +91,14 @@ def _checkname(k: Kernel, name: str, slashok: bool) -> None:
             raise Error(up.genbuf)
 
 
-def validname(k: Kernel, name: str | bytes, slashok: bool) -> None:
-    """Raise unless name is short enough and free of control characters and, unless slashok, of slashes.
+def checkelem(k: Kernel, name: str) -> None:
+    """Raise unless a file of ours may be called so: a valid name, and not longer than the host's.
 
-    Source: port/chan.c:validname.
+    namec has seen the names of create, but wstat a rename's only if they are short.
     """
-    _checkname(k, kstr(name) if isinstance(name, bytes) else name, slashok)
+    if len(kbytes(name)) > NAMEMAX:
+        raise Error(Etoolong)
+    validname(k, name, False)
 
 
 def validnamedup(k: Kernel, addr: int, slashok: bool) -> str:
@@ -99,7 +107,7 @@ def validnamedup(k: Kernel, addr: int, slashok: bool) -> str:
     if end == 0:
         raise Error("name too long")
     name = kstr(ufetch(k, addr, end - addr))
-    _checkname(k, name, slashok)
+    validname(k, name, slashok)
     return name
 
 

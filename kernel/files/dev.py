@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from kernel.base.chandat import DMDIR, DMMOUNT, OCEXEC, OEXEC, ORCLOSE, OREAD, OTRUNC, QTDIR, QTMOUNT, Chan
 from kernel.base.dat import Qid
 from kernel.base.devdat import Device, Dirtab, Walkqid
-from kernel.base.error import Ebadarg, Ebadchar, Enonexist, Enotdir, Eperm, Error, Eshort, Etoolong, Panic
+from kernel.base.error import Ebadarg, Enonexist, Enotdir, Eperm, Error, Eshort, Panic
 from kernel.base.kernel import current
-from kernel.base.text import kbytes
 from kernel.files.channel import cclose, isdir, newchan, newpath
 from kernel.files.conv import BIT16SZ, Dir, convD2M, convM2D
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 
 DEVDOTDOT: Final = -1
-NAMEMAX: Final = 255  # bytes in a name, as on the host
 Gen: TypeAlias = Callable[[Chan, str | None, int], Dir | int]
 
 
@@ -82,18 +80,6 @@ def readpieces(dev: Dev, c: Chan, buf: Buffer, offset: int) -> int:
         if len(data) < PIECE:
             break
     return at
-
-
-def checkelem(name: str) -> None:
-    """Raise unless a file may be called so: no control characters, no slash, and not longer than a host's names.
-
-    namec has seen the names of create, but a rename's only if they are short.
-    """
-    b = kbytes(name)
-    if len(b) > NAMEMAX:
-        raise Error(Etoolong)
-    if any(c < 0x20 or c in (0x2F, 0x7F) for c in b):
-        raise Error(Ebadchar)
 
 
 def devno(k: Kernel, dc: str, user: bool) -> int:
