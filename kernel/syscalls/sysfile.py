@@ -393,12 +393,10 @@ def sysremove(k: Kernel, args: Args) -> int:
 def _wstat(k: Kernel, c: Chan, s: int, n: int) -> int:
     """The n bytes at s have been looked at once; others may have changed them since. Source: port/sysfile.c:wstat.
 
-    What now is there goes to a file server as it is. Our own devices get only what still is well-formed.
+    What now is there goes to the device, or a file server, as it is.
     """
     try:
         b = ufetch(k, s, n)
-        if c.type != devno(k, "M", True):
-            validstat(k, b)
         if c.ismtpt and dirname(b):
             # which side of a mount point would be renamed?
             nameerror(k, chanpath(c), Eismtpt)
