@@ -229,6 +229,12 @@ def _twopages(d: Difference) -> bool:
     )
 
 
+def _compare(d: Difference) -> bool:
+    """Both operands fault, and it is not defined which of them does first: SI's on the one side, DI's on the other."""
+    si, di = d.host.registers[6:]
+    return d.name.endswith("CMPS") and d.only("addr") and 0 <= d.host.addr - si < 4 and 0 <= d.ours.addr - di < 4
+
+
 def _twonans(d: Difference) -> bool:
     """Numbers of SSE that differ are NaNs on both sides."""
     if not d.only("xmm"):
@@ -275,6 +281,7 @@ KNOWN: Final = (
     Known("16-byte operands that are not aligned", _aligned),
     Known("operands of 8 bytes at the end of a page", _wide),
     Known("operands in two pages", _twopages),
+    Known("CMPS, both operands absent", _compare),
     Known("ARPL", _arpl),
     Known("ENTER", _enter),
     Known("MMX instructions that fault", _mmxfault),
