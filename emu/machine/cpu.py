@@ -48,7 +48,7 @@ NOWHERE: Final = 0xFFFFF000  # a page directory outside RAM
 
 
 class Cpu:
-    """Implements kernel.hw.Cpu on one Unicorn over memory that other processors share.
+    """Implements kernel.base.hw.Cpu on one Unicorn over memory that other processors share.
 
     ``service(trapno, ecode)`` is called for every trap, with the state saved in ``current``. It
     returns the Regs to go on with, which become ``current``, or None to make run() return False.
@@ -100,7 +100,7 @@ class Cpu:
             self.memory.detach(self)
             self._closer()
 
-    # kernel.hw.Cpu
+    # kernel.base.hw.Cpu
 
     def putcr3(self, pa: int) -> None:
         """Load a page directory; forgets every translation."""

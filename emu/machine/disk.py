@@ -5,7 +5,7 @@ import tempfile
 
 
 class FileDisk:
-    """Implements kernel.hw.Disk on a host file of a fixed size, which stays sparse where nothing was written.
+    """Implements kernel.base.hw.Disk on a host file of a fixed size, which stays sparse where nothing was written.
 
     Without a path the file has no name: it is gone when the machine is, however that ends. Raises OSError.
     """

@@ -38,7 +38,7 @@ class Processor(Protocol):
 
 
 def _translate(ram: mmap) -> Callable[[int, int, bool], int]:
-    """As of kernel.hw.Memory: in C, or none where the extension was not built."""
+    """As of kernel.base.hw.Memory: in C, or none where the extension was not built."""
     try:
         from emu.machine._mmu import Mmu
     except ImportError:
@@ -47,7 +47,7 @@ def _translate(ram: mmap) -> Callable[[int, int, bool], int]:
 
 
 class Memory:
-    """Implements kernel.hw.Memory on one mapping of size bytes, a multiple of 4 MB up to 3 GB."""
+    """Implements kernel.base.hw.Memory on one mapping of size bytes, a multiple of 4 MB up to 3 GB."""
 
     def __init__(self, size: int) -> None:
         if size % MIN or not MIN <= size <= MAX:

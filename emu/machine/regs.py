@@ -98,7 +98,7 @@ def header(lib: Lib, uc: c_void_p) -> bytes:
 
 
 class Regs(Context):
-    """Implements kernel.hw.Regs. Use the class that :func:`regsclass` makes for a layout.
+    """Implements kernel.base.hw.Regs. Use the class that :func:`regsclass` makes for a layout.
 
     Once settled the state is ready to be resumed: no exception is in flight.
     """

@@ -171,7 +171,7 @@ class Proc:
         self.regs: Regs | None = None  # user registers; the original's dbgreg
         self.faultcls = ""  # what the fault being served came to, for the trace
         self.faultload = ""
-        self.stuckat: tuple[int, ...] = ()  # kernel.trap.Traps.stuck: registers and address of the last tick's fault
+        self.stuckat: tuple[int, ...] = ()  # kernel.trap.stuck: registers and address of the last tick's fault
         self.stuckfor = 0  # ticks they have been the same
         self.vain = 0  # since when newpage has waited in vain, ns; 0: it does not
         # PMMU of pc/dat.h

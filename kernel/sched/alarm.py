@@ -69,7 +69,7 @@ def checkalarms(k: Kernel) -> None:
 
 
 def alarmdue(k: Kernel) -> int:
-    """When, in ns, check() will find something to do; the queue is not empty."""
+    """When, in ns, checkalarms() will find something to do; the queue is not empty."""
     p = k.procs.alarms.first
     assert p is not None
     m = k.machs[0]
