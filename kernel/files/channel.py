@@ -135,18 +135,11 @@ def addelem(k: Kernel, p: Path, s: str, from_: Chan | None) -> Path:
     if s == ".":
         return p
     p = _uniquepath(k, p)
-    n = len(s) + FD
-    p.size += n
-    k.mainmem.charge(n)
     if p.s and not p.s.endswith("/") and not s.startswith("/"):
         p.s += "/"
     p.s += s
     if s == "..":
         p.s = _fixdotdotname(p.s)
-        n = p.size - (len(p.s) + FD * len(p.mtpt))
-        if n > 0:
-            p.size -= n
-            k.mainmem.free(n)
         if len(p.mtpt) > 1:
             c = p.mtpt.pop()
             if c is not None:
@@ -155,6 +148,9 @@ def addelem(k: Kernel, p: Path, s: str, from_: Chan | None) -> Path:
         p.mtpt.append(from_)
         if from_ is not None:
             incref(k, from_)
+    n = len(p.s) + FD * len(p.mtpt) - p.size
+    p.size += n
+    k.mainmem.charge(n)
     return p
 
 
