@@ -22,7 +22,7 @@ from kernel.devices.devsrv import srvrenameuser
 from kernel.devices.parse import strtoul
 from kernel.files.chan import namec
 from kernel.files.channel import namespace
-from kernel.files.dev import Dev, devdirread, iseve, readnum, readstr
+from kernel.files.dev import Dev, devdirread, iseve, readnum, readpieces, readstr
 from kernel.files.fd import fdtochan
 from kernel.memory.swap import kickpager, setswapchan
 from kernel.sched.newproc import everyproc
@@ -70,7 +70,6 @@ consdir: Final = (
     _file("zero", Qzero, 0, 0o444),
     _file("mordor", Qmordor, 0, 0o666),
 )
-PIECE: Final = 65536  # of a read that has no end
 
 
 def writefd2(k: Kernel, text: str) -> None:
@@ -172,13 +171,10 @@ class Consdev(Dev):
         return readstr(offset, n, self._text(q))
 
     def readto(self, c: Chan, buf: Buffer, offset: int) -> int:
-        """read(); what has no end is made piece by piece, for the reader may ask for more than there is memory."""
-        n = len(buf)
-        if c.qid.path not in (Qzero, Qrandom):
-            return super().readto(c, buf, offset)
-        for at in range(0, n, PIECE):
-            buf.store(at, self.read(c, min(n - at, PIECE), offset), self.stores(c))
-        return max(n, 0)
+        """read(); what has no end is made piece by piece."""
+        if c.qid.path in (Qzero, Qrandom):
+            return readpieces(self, c, buf, offset)
+        return super().readto(c, buf, offset)
 
     def _bintime(self, n: int) -> bytes:
         """ns, ticks of the fast clock and its rate, as many as fit: 8 bytes each, most significant first.
