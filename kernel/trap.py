@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kernel.base.error import Ebadarg, Error, Panic
 from kernel.base.event import SyscallEvent
-from kernel.base.mem import BY2PG, BY2WD, MS2HZ, USTKTOP
+from kernel.base.mem import BY2PG, BY2WD, MS2HZ, USTKTOP, s32
 from kernel.base.procdat import MAXSYSARG, FPactive, NDebug, Proc_stopme, Proc_tracesyscall
 from kernel.devices.devcons import pprint
 from kernel.memory.fault import checkpages, tracedfault, validaddr
@@ -242,7 +242,7 @@ def traced(k: Kernel, up: Proc, nr: int, call: Syscall, args: tuple[int, ...]) -
     except Error as e:
         k.emit(SyscallEvent(0, 0, 0, nr, call.name, text, pc, -1, str(e)))
         raise
-    signed = (ret & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
+    signed = s32(ret)
     k.emit(SyscallEvent(0, 0, 0, nr, call.name, text, pc, signed, ""))
     return ret
 

@@ -27,7 +27,7 @@ from kernel.base.dat import (
     Swapalloc,
 )
 from kernel.base.error import Panic
-from kernel.base.mem import BY2PG, MB
+from kernel.base.mem import BY2PG, MB, s64
 from kernel.base.mntdat import Mntalloc
 from kernel.base.proctab import Procs
 from kernel.base.text import kbytes
@@ -191,7 +191,7 @@ class Kernel:
 
     def nsec(self) -> int:
         """Time of day, ns since 1970, a vlong. Source: port/tod.c:todget."""
-        return (self.epoch + self.fastticks() + (1 << 63) & (1 << 64) - 1) - (1 << 63)
+        return s64(self.epoch + self.fastticks())
 
     def random(self, n: int) -> bytes:
         """n bytes of the seeded generator behind /dev/random."""

@@ -17,6 +17,7 @@ KSTACK: Final = 4096
 # Time
 HZ: Final = 100
 MS2HZ: Final = 1000 // HZ
+NSPERTICK: Final = 1_000_000_000 // HZ
 
 # Address space of the 386 port:
 #
@@ -74,6 +75,16 @@ PTEDIRTY: Final = 1 << 6
 PTESIZE: Final = 1 << 7
 PTEGLOBAL: Final = 1 << 8
 MASK32: Final = 0xFFFFFFFF
+
+
+def s32(v: int) -> int:
+    """A word as a signed number."""
+    return (v & MASK32 ^ 0x80000000) - 0x80000000
+
+
+def s64(lo: int, hi: int = 0) -> int:
+    """Two words, or one number of 64 bits, as a signed number."""
+    return ((lo | hi << 32) & (1 << 64) - 1 ^ 1 << 63) - (1 << 63)
 
 
 def PPN(x: int) -> int:

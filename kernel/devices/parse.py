@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kernel.base.error import ERRMAX, Ecmdargs, Error
-from kernel.base.mem import MASK32
+from kernel.base.mem import MASK32, s32
 from kernel.base.text import cut, kbytes, kstr, quote
 
 SPACE: Final = b" \t\r\n"
@@ -87,7 +87,7 @@ def atoi(s: str) -> int:
     while n < len(s) and s[n].isascii() and s[n].isdigit():
         n += 1
     v = sign * int(s[:n] or "0")
-    return (v & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
+    return s32(v)
 
 
 def strtoul(b: bytes) -> int:

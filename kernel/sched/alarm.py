@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kernel.base.error import Error
-from kernel.base.mem import HZ
+from kernel.base.mem import HZ, MASK32, NSPERTICK, s32
 from kernel.base.procdat import NUser
 from kernel.sched.newproc import kproc
 from kernel.sched.note import postnote
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 
 
 TK2MS = 1000 // HZ  # ms in a tick
-NSPERTICK = 1_000_000_000 // HZ
-MASK32 = 0xFFFFFFFF
-
-
-def _signed(v: int) -> int:
-    return (v & MASK32 ^ 0x80000000) - 0x80000000
 
 
 def ms2tk(ms: int) -> int:
@@ -46,7 +40,7 @@ def alarmkproc(k: Kernel) -> None:
         while rp is not None:
             when = rp.alarm
             if when != 0:
-                if _signed(now - when) < 0 or not canqlock(k, rp.debug):
+                if s32(now - when) < 0 or not canqlock(k, rp.debug):
                     break
                 if rp.alarm != 0:
                     postnote(k, rp, 0, "alarm", NUser)
@@ -64,7 +58,7 @@ def alarmkproc(k: Kernel) -> None:
 def checkalarms(k: Kernel) -> None:
     """Called at each tick of processor 0. Source: port/alarm.c:checkalarms."""
     p = k.procs.alarms.first
-    if p is not None and (p.alarm == 0 or _signed(k.machs[0].ticks - p.alarm) >= 0):
+    if p is not None and (p.alarm == 0 or s32(k.machs[0].ticks - p.alarm) >= 0):
         wakeup(k, k.procs.alarms.alarmr)
 
 
@@ -73,7 +67,7 @@ def alarmdue(k: Kernel) -> int:
     p = k.procs.alarms.first
     assert p is not None
     m = k.machs[0]
-    ticks = _signed(p.alarm - m.ticks) if p.alarm else 0
+    ticks = s32(p.alarm - m.ticks) if p.alarm else 0
     return m.nexttick + max(ticks - 1, 0) * NSPERTICK
 
 
@@ -100,7 +94,7 @@ def procalarm(k: Kernel, ms: int) -> int:
     _unlinkalarm(k, up)
     l: Proc | None = None
     f = k.procs.alarms.first
-    while f is not None and not (f.alarm != 0 and _signed(f.alarm - when) >= 0):
+    while f is not None and not (f.alarm != 0 and s32(f.alarm - when) >= 0):
         l, f = f, f.palarm
     up.palarm = f
     if l is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
-from kernel.base.mem import HZ
+from kernel.base.mem import HZ, NSPERTICK
 from kernel.base.procdat import PROFNS, Running
 from kernel.sched.alarm import alarmdue, checkalarms
 from kernel.sched.sched import SCHEDNS, hzsched, sched
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from kernel.base.procdat import Mach
 
 
-NSPERTICK = 1_000_000_000 // HZ
 Never = 1 << 62
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kernel.base.chandat import ORDWR, Chan
 from kernel.base.error import Ebadarg, Enofd, Error
+from kernel.base.mem import s32
 from kernel.base.text import kstr
 from kernel.devices.devmnt import MAXRPC, mntdev, mntversion
 from kernel.files.chan import validnamedup
@@ -13,7 +14,6 @@ from kernel.files.channel import cclose
 from kernel.files.fd import fdtochan, newfd
 from kernel.memory.fault import validaddr
 from kernel.memory.uaccess import ufetch, ustore, vmemchr
-from kernel.syscalls.sysfile import s32
 
 if TYPE_CHECKING:
     from kernel.base.kernel import Args, Kernel

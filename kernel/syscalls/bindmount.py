@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from kernel.base.chandat import MAFTER, MBEFORE, MCACHE, MMASK, MORDER, ORDWR, OREAD, Abind, Amount, Aopen
 from kernel.base.error import Ebadarg, Enoattach, Error
+from kernel.base.mem import s32
 from kernel.devices.devmnt import mntdev
 from kernel.files.chan import namec, validnamedup
 from kernel.files.channel import cclose, cmount, cunmount, namespace
 from kernel.files.fd import fdclose, fdtochan
 from kernel.memory.fault import validaddr
-from kernel.syscalls.sysfile import s32
 
 if TYPE_CHECKING:
     from kernel.base.chandat import Chan

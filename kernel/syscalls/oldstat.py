@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.base.chandat import DMDIR, QTDIR, Aaccess
 from kernel.base.error import Error
-from kernel.base.mem import MASK32
+from kernel.base.mem import MASK32, s32
 from kernel.base.text import kbytes
 from kernel.files.chan import namec
 from kernel.files.channel import cclose
@@ -19,7 +19,7 @@ from kernel.files.dirread import dirsetname
 from kernel.files.fd import fdtochan
 from kernel.memory.fault import validaddr
 from kernel.memory.uaccess import ustore
-from kernel.syscalls.sysfile import pathlast, s32
+from kernel.syscalls.sysfile import pathlast
 
 if TYPE_CHECKING:
     from kernel.base.chandat import Chan

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from kernel.base.error import Error
-from kernel.base.mem import BY2WD, MASK32
+from kernel.base.mem import BY2WD, MASK32, s32, s64
 from kernel.base.text import kbytes
 from kernel.memory.fault import validaddr
 from kernel.memory.uaccess import ufetch, uword, vmemchr
@@ -45,10 +45,6 @@ _FORM: Final = {
 }  # fmt: skip
 
 
-def _signed(v: int) -> int:
-    return (v & MASK32 ^ 0x80000000) - 0x80000000
-
-
 def _data(k: Kernel, a: int, n: int) -> str:
     """A buffer of the user's, a dot for what does not print. Source: port/syscallfmt.c:fmtrwdata."""
     if a == 0:
@@ -77,17 +73,17 @@ def _arguments(k: Kernel, form: str, args: tuple[int, ...]) -> str:
         w = next(words)
         if f in "DX":
             w |= next(words) << 32
-            out.append(f"{w:#x}" if f == "X" else str((w ^ 1 << 63) - (1 << 63)))
+            out.append(f"{w:#x}" if f == "X" else str(s64(w)))
         elif f in "px":
             out.append(f"{w:#x}")
         elif f == "d":
-            out.append(str(_signed(w)))
+            out.append(str(s32(w)))
         elif f == "u":
             out.append(str(w))
         elif f == "s":
             out.append(_string(k, w))
         elif f == "w":
-            n = min(_signed(args[2]), SHOWN)
+            n = min(s32(args[2]), SHOWN)
             out.append(_data(k, w, n) + " ")
         else:
             out += _list(k, w)
@@ -131,7 +127,7 @@ def _result(k: Kernel, name: str | None, args: tuple[int, ...], ret: int) -> tup
 
     The original compares an unsigned result with 0 where it asks whether a call gave data: -1 counts as data.
     """
-    n = _signed(ret)
+    n = s32(ret)
     if name in ("Exec", "Segbrk", "Segattach", "Rendez"):
         return f" = {ret:#x}", n == -1
     if name in ("Await", "_errstr", "Errstr", "Fd2path"):
@@ -144,10 +140,9 @@ def _result(k: Kernel, name: str | None, args: tuple[int, ...], ret: int) -> tup
         return f"{nothing} {l} = {n}", True
     if name in ("_read", "Pread"):
         text = _data(k, args[1], min(ret, SHOWN)) if ret > 0 else '/""'
-        text += f" {_signed(args[2])}"
+        text += f" {s32(args[2])}"
         if name == "Pread":
-            off = args[3] | args[4] << 32
-            text += f" {(off ^ 1 << 63) - (1 << 63)}"
+            text += f" {s64(args[3], args[4])}"
         return f"{text} = {n}", not ret > 0
     return f" = {n}", n == -1
 
@@ -162,5 +157,5 @@ def sysretfmt(k: Kernel, up: Proc, nr: int, ret: int, start: int, stop: int) -> 
     try:
         text, failed = _result(k, name, up.s, ret)
     except Error:
-        text, failed = f" = {_signed(ret)}", True
+        text, failed = f" = {s32(ret)}", True
     _keep(k, up, text + f" {up.syserrstr if failed else chr(34) * 2} {start} {stop}\n")

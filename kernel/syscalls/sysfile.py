@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, overload
 from kernel.base.chandat import OEXCL, ORDWR, OREAD, OWRITE, QTDIR, Aaccess, Acreate, Aopen, Aremove, Atodir, chanpath
 from kernel.base.error import Ebadarg, Ebadfd, Ebadstat, Egreg, Eisdir, Eismtpt, Eisstream, Enegoff, Enofd, Error
 from kernel.base.kernel import current
+from kernel.base.mem import s32, s64
 from kernel.base.text import cut, kbytes
 from kernel.files.chan import namec, nameerror, walk
 from kernel.files.channel import cclone, cclose
@@ -29,16 +30,6 @@ if TYPE_CHECKING:
 
 
 SEEKBUF = 60 + 100  # room that seek has for a stat: sizeof(Dir)+100
-
-
-def s32(v: int) -> int:
-    """A word as a signed number."""
-    return (v & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
-
-
-def s64(lo: int, hi: int = 0) -> int:
-    """Two words as a signed number."""
-    return ((lo | hi << 32) & (1 << 64) - 1 ^ 1 << 63) - (1 << 63)
 
 
 class Userdata:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kernel.base.error import ERRMAX, Ebadarg, Egreg, Eperm, Error
 from kernel.base.kernel import current
-from kernel.base.mem import BY2WD, HZ
+from kernel.base.mem import BY2WD, HZ, s32
 from kernel.base.text import kbytes, kstr
 from kernel.memory.fault import validaddr
 from kernel.memory.page import checkpagerefs
@@ -37,7 +37,7 @@ def sysr1(k: Kernel, args: Args) -> int:
 
 def syssleep(k: Kernel, args: Args) -> int:
     """Sleep for so many ms, at least one tick; 0 lets others run. Source: port/sysproc.c:syssleep."""
-    ms = (args[0] ^ 0x80000000) - 0x80000000
+    ms = s32(args[0])
     if ms <= 0:
         yield_(k)
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kernel.base.dat import SG_RONLY, Sema
 from kernel.base.error import Ebadarg, Error
 from kernel.base.kernel import current
-from kernel.base.mem import BY2WD, HZ, MASK32
+from kernel.base.mem import BY2WD, HZ, MASK32, s32
 from kernel.base.procdat import Rendezvous, Rgrp
 from kernel.memory.fault import seg, validaddr
 from kernel.memory.uaccess import uframe, usetword, uword
@@ -69,10 +69,6 @@ def _cmpswap(k: Kernel, addr: int, old: int, new: int) -> bool:
     return True
 
 
-def _signed(v: int) -> int:
-    return (v ^ 0x80000000) - 0x80000000
-
-
 def semqueue(k: Kernel, s: Segment, p: Sema) -> None:
     """Add p to the waiters of s. Source: port/sysproc.c:semqueue."""
     lock(k, s.semalock)
@@ -102,7 +98,7 @@ def semwakeup(k: Kernel, s: Segment, addr: int, n: int) -> None:
 
 def canacquire(k: Kernel, addr: int) -> bool:
     """Take one from the semaphore if it is positive. Source: port/sysproc.c:canacquire."""
-    while (value := _signed(uword(k, addr, "canacquire"))) > 0:
+    while (value := s32(uword(k, addr, "canacquire"))) > 0:
         if _cmpswap(k, addr, value, value - 1):
             return True
     return False
@@ -154,7 +150,7 @@ def _semseg(k: Kernel, addr: int) -> Segment:
     if s is None or s.type & SG_RONLY or addr + BY2WD > s.top:
         validaddr(k, addr, BY2WD, True)
         raise Error(Ebadarg)
-    if _signed(uword(k, addr, "syssemacquire")) < 0:
+    if s32(uword(k, addr, "syssemacquire")) < 0:
         raise Error(Ebadarg)
     return s
 
@@ -175,11 +171,11 @@ def syssemrelease(k: Kernel, args: Args) -> int:
     """Add to a semaphore and wake as many; the new value. Source: port/sysproc.c:syssemrelease."""
     addr = args[0]
     s = _semseg(k, addr)
-    delta = _signed(args[1])
+    delta = s32(args[1])
     if delta < 0:
         raise Error(Ebadarg)
     while True:
-        value = _signed(uword(k, addr, "semrelease"))
+        value = s32(uword(k, addr, "semrelease"))
         if _cmpswap(k, addr, value, value + delta):
             break
     semwakeup(k, s, addr, delta)

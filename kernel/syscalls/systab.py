@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from kernel.base.mem import s32, s64
 from kernel.memory.uaccess import peek
 from kernel.syscalls import auth, bindmount, oldstat, sysexec, sysfile, sysproc, sysrfork, sysseg, syssem
 from kernel.syscalls.syscallfmt import SYSCTAB
@@ -54,15 +55,14 @@ def render(k: Kernel, call: Syscall, args: tuple[int, ...]) -> str:
         v = args[i]
         i += 1
         if f == "d":
-            out.append(str((v ^ 0x80000000) - 0x80000000))
+            out.append(str(s32(v)))
         elif f == "o":
             out.append(f"{v:#o}")
         elif f == "s":
             out.append(_string(k, v))
         elif f == "v":
-            w = v | args[i] << 32
+            out.append(str(s64(v, args[i])))
             i += 1
-            out.append(str((w ^ 1 << 63) - (1 << 63)))
         elif f == "a":
             names: list[str] = []
             while len(names) < 16:

@@ -7,9 +7,10 @@ import itertools
 import pytest
 
 from kernel.base.dat import Lock
+from kernel.base.mem import NSPERTICK
 from kernel.base.procdat import PriNormal, Proc
 from kernel.devices.devcons import Consdev, Qsysstat
-from kernel.sched.clock import NSPERTICK, hzclock, runtimers
+from kernel.sched.clock import hzclock, runtimers
 from kernel.sched.newproc import procpriority
 from kernel.sched.sched import pause, sched
 from kernel.sched.sleep import sleep, tsleep, wakeup
