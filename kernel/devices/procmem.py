@@ -158,9 +158,8 @@ def startprofile(k: Kernel, p: Proc) -> None:
     if s is None or s.type & SG_TYPE != SG_TEXT:
         raise Error(Ebadctl)
     npc = s.top - s.base >> LRESPROF
-    # the counters come out of the kernel's memory
     freeprofile(k, s)
-    if npc * 4 > (k.conf.npage - k.conf.upages) * BY2PG or not k.malloc() or not k.mainmem.alloc(npc * 4):
+    if not k.malloc() or not k.mainmem.alloc(npc * 4):
         raise Error(Enomem)
     s.profile = array("I", bytes(4 * npc))
 
