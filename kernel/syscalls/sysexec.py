@@ -209,18 +209,19 @@ def _fillstack(
     strings = [*progarg, *argp] if isinstance(argp, list) else progarg
     at = tstk - ssize
     start = charp = tstk - nbytes
-    for i in range(nargs):
+    for a in strings:
         usetword(k, at, charp + (USTKTOP - tstk), "sysexec")
         at += BY2WD
-        if i < len(strings):
-            ustore(k, charp, strings[i] + b"\0", "memmove")
-            charp += len(strings[i]) + 1
-            continue
+        ustore(k, charp, a + b"\0", "memmove")
+        charp += len(a) + 1
+    for i in range(nargs - len(strings)):
+        usetword(k, at, charp + (USTKTOP - tstk), "sysexec")
+        at += BY2WD
         assert isinstance(argp, int)
-        a = uword(k, argp + BY2WD * (i - len(strings)) & MASK32, "sysexec")
-        n = _arglen(k, a)
+        arg = uword(k, argp + BY2WD * i & MASK32, "sysexec")
+        n = _arglen(k, arg)
         validaddr(k, charp, n, True)
-        umove(k, charp, a, n)
+        umove(k, charp, arg, n)
         charp += n
     return keepargs(ufetch(k, start, min(charp - start, 128)))
 
