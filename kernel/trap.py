@@ -130,7 +130,7 @@ def stuck(k: Kernel, up: Proc) -> None:
         livelock(k, up, f"pc {r.pc:#010x}", now[1])
 
 
-def trapname(k: Kernel, p: Proc) -> str:
+def trapname(p: Proc) -> str:
     """What brought p into the kernel last."""
     if p.trapno == VectorSYSCALL:
         call = SYSTAB.get(p.scallnr)

@@ -159,7 +159,7 @@ def position(k: Kernel, p: Proc, returning: bool) -> str:
     m = k.m
     at = f"{m.cpu.now() / 1e9:.9f} on processor {m.machno}, switch {sum(m.cs for m in k.machs)}: {describe(p)} "
     if returning:
-        at += f"returns from {trapname(k, p)}"
+        at += f"returns from {trapname(p)}"
     else:
         at += f"is switched away from in {functions(p)}" if p.greenlet is not None else "has ended"
     return at

@@ -254,11 +254,6 @@ def chanpath(c: Chan | None) -> str:
     return c.path.s
 
 
-def eqqid(a: Qid, b: Qid) -> bool:
-    """Source: port/chan.c:eqqid."""
-    return a.path == b.path and a.vers == b.vers
-
-
 def eqchan(a: Chan, b: Chan, skipvers: bool) -> bool:
     """Whether two channels are of the same file. Source: port/chan.c:eqchan."""
     return eqchantdqid(a, b.type, b.dev, b.qid, skipvers)

@@ -116,7 +116,6 @@ class Proc:
         self.insyscall = 0
         self.scallnr = 0
         self.s: tuple[int, ...] = (0,) * MAXSYSARG  # arguments of the system call
-        self.kfn = ""  # kernel function that touches user memory, for the trace
         self.debug = QLock()
         self.pdbg: Proc | None = None  # who waits for us to stop
         self.privatemem = False
@@ -142,7 +141,6 @@ class Proc:
         self.tfn: Callable[[], bool] | None = None
         self.since = 0  # ns of virtual time when it last ran or became ready
         self.timer = 0  # generation of the running timer; 0: none
-        self.kpfun: Callable[[], None] | None = None
         self.nerrlab = 0
         self.syserrbuf = bytearray(ERRMAX)  # of the last system call's error
         self.errbuf = bytearray(ERRMAX)  # of the last error
