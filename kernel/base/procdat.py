@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -138,7 +137,6 @@ class Proc:
         self.rendval = 0
         self.rendhash: Proc | None = None
         self.trend: Rendez | None = None
-        self.tfn: Callable[[], bool] | None = None
         self.since = 0  # ns of virtual time when it last ran or became ready
         self.timer = 0  # generation of the running timer; 0: none
         self.nerrlab = 0

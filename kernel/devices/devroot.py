@@ -407,10 +407,3 @@ class Rootdev(Dev):
             parent.kids[d.name] = node
             self._touch(parent)
         return m
-
-
-def rootdev(k: Kernel) -> Rootdev:
-    """The kernel's root device, for the boot."""
-    dev = k.devtab[0]
-    assert isinstance(dev, Rootdev)
-    return dev

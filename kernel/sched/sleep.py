@@ -70,7 +70,6 @@ def _tsleep(k: Kernel, r: Rendez, fn: Callable[[], bool], ns: int) -> None:
     k.procs.timerno += 1
     up.timer = k.procs.timerno
     up.trend = r
-    up.tfn = fn
     if len(k.procs.timers) > 2 * len(k.procs.proctab) + 100:  # most are of sleeps that ended before their time
         k.procs.timers = [t for t in k.procs.timers if t[2].timer == t[3]]
         heapq.heapify(k.procs.timers)

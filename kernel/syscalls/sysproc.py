@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 OWAITMSG = 64  # bytes of the status in the old wait's message
 
 
-def evenaddr(k: Kernel, addr: int) -> None:
-    """Words need not be aligned on a 386. Source: pc/fns.h:evenaddr."""
-
-
 def sysr1(k: Kernel, args: Args) -> int:
     """Check the page reference counts. Source: port/sysproc.c:sysr1."""
     if current(k).user != k.eve:
