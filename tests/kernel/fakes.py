@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from kernel.base.chandat import MCREATE, MREPL, OREAD, Abind, Amount, Atodir, Chan
 from kernel.base.dat import BSEG, SG_BSS, Conf
-from kernel.base.error import Exited
+from kernel.base.error import Error, Exited
 from kernel.base.kernel import Args, Kernel
 from kernel.base.mem import BY2PG, MB
 from kernel.base.procdat import Mach, Proc
@@ -72,6 +72,15 @@ def newrig() -> Iterator[Rig]:
     yield r
     for d in r.k.devtab:
         d.shutdown()
+
+
+def err(f: Callable[..., object], *args: object) -> str:
+    """The error f ends with."""
+    try:
+        f(*args)
+    except Error as e:
+        return str(e)
+    raise AssertionError("no error")
 
 
 class Blocked(Exception):

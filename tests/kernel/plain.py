@@ -401,6 +401,12 @@ class PlainKernel(Kernel):
         return s
 
 
+def me(k: PlainKernel) -> Proc:
+    """The current process."""
+    assert k.up is not None
+    return k.up
+
+
 def entry(s: Segment, addr: int) -> Page | int | None:
     """What segment s has at addr."""
     off = addr - s.base

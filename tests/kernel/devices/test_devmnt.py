@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from kernel.base.chandat import DMAPPEND, DMDIR, MCACHE, MCREATE, MREPL, OEXCL, ORDWR, OREAD, OTRUNC, OWRITE, Aopen
 from kernel.base.dat import Qid
-from kernel.base.error import Error
 from kernel.base.mntdat import Fcall
 from kernel.devices.devmnt import mntdev
 from kernel.files.chan import namec
@@ -38,20 +35,13 @@ from kernel.memory.check import mustcheck
 from kernel.memory.uaccess import ufetch
 from kernel.syscalls.bindmount import sysunmount
 from kernel.syscalls.sysfile import sysfstat
-from tests.kernel.fakes import BUF, Rig, newrig
+from tests.kernel.fakes import BUF, Rig, err, newrig
 from tests.kernel.server9p import Node, Server, ended, wait
 
 rig = pytest.fixture(newrig)
 
 MSIZE = 8192  # what the server asks for
 UNIT = MSIZE - IOHDRSZ
-
-
-def err(f: Callable[..., object], *args: object) -> str:
-    """The error f ends with."""
-    with pytest.raises(Error) as e:
-        f(*args)
-    return str(e.value)
 
 
 # Files

@@ -10,7 +10,7 @@ import pytest
 from kernel.base.chandat import DMDIR, MCACHE, MCREATE, MREPL, ORDWR, OWRITE
 from kernel.base.error import Error
 from kernel.base.mntdat import Fcall
-from kernel.base.procdat import NUser, Wakeme
+from kernel.base.procdat import NUser, Proc, Wakeme
 from kernel.devices.mountio import mntfree, mntralloc
 from kernel.files.conv import Dir
 from kernel.files.fcall import IOHDRSZ, Rerror, Rflush, Rread, Rwrite, Tattach, Tflush, Tmax, Tread, Tversion, convS2M
@@ -20,7 +20,7 @@ from kernel.sched.note import postnote
 from kernel.sched.sched import sched
 from kernel.syscalls.bindmount import sysunmount
 from kernel.syscalls.sysfile import syschdir
-from tests.kernel.fakes import Rig, newrig
+from tests.kernel.fakes import Rig, err, newrig
 from tests.kernel.server9p import Answer, Node, Server, answer, asleep, client, ended, held, wait
 
 rig = pytest.fixture(newrig)
@@ -29,14 +29,15 @@ MSIZE = 8192  # what the server asks for
 UNIT = MSIZE - IOHDRSZ
 
 
-def err(f: Callable[..., object], *args: object) -> str:
-    """The error f ends with."""
-    with pytest.raises(Error) as e:
-        f(*args)
-    return str(e.value)
-
-
 # Many at a time
+
+
+def waiter(rig: Rig, fd: int) -> tuple[Proc, list[object]]:
+    """A process that reads a byte of fd and waits for the answer; there will be what came of it."""
+    out: list[object] = []
+    p = client(rig, lambda: rig.pread(fd, 1, 0), out)
+    asleep(rig, p)
+    return p, out
 
 
 def reader(rig: Rig, fd: int) -> Callable[[], object]:
@@ -132,9 +133,7 @@ def test_an_interrupted_call_is_flushed(rig: Rig) -> None:
         s.mount("/n")
         fd = rig.open("/n/f")
         waiting = held(s)
-        out: list[object] = []
-        p = client(rig, lambda: rig.pread(fd, 1, 0), out)
-        asleep(rig, p)
+        p, out = waiter(rig, fd)
         wait(rig)
         postnote(rig.k, p, 1, "alarm", NUser)
         wait(rig, p)
@@ -159,9 +158,7 @@ def test_an_answer_before_the_flush_counts(rig: Rig) -> None:
         fd = rig.open("/n/f")
         waiting = held(s)
         s.on[Tflush] = lambda f: [Fcall(Rread, f.oldtag, data=b"a"), Fcall(Rflush, f.tag)]
-        out: list[object] = []
-        p = client(rig, lambda: rig.pread(fd, 1, 0), out)
-        asleep(rig, p)
+        p, out = waiter(rig, fd)
         wait(rig)
         postnote(rig.k, p, 1, "alarm", NUser)
         wait(rig, p)
@@ -178,9 +175,7 @@ def test_a_flush_that_is_interrupted_is_flushed_again(rig: Rig) -> None:
         fd = rig.open("/n/f")
         waiting = held(s)
         flushes = held(s, Tflush)
-        out: list[object] = []
-        p = client(rig, lambda: rig.pread(fd, 1, 0), out)
-        asleep(rig, p)
+        p, out = waiter(rig, fd)
         for i in range(1, 4):
             wait(rig)
             postnote(rig.k, p, 1, None, NUser)
@@ -334,9 +329,7 @@ def test_without_memory_for_a_message(rig: Rig, monkeypatch: pytest.MonkeyPatch)
         s.mount("/n")
         fd = rig.open("/n/f")
         waiting = held(s)
-        out: list[object] = []
-        p = client(rig, lambda: rig.pread(fd, 1, 0), out)
-        asleep(rig, p)
+        p, out = waiter(rig, fd)
         wait(rig)
         rig.k.mntalloc.rpcfree.clear()
         monkeypatch.setattr(rig.k, "malloc", lambda: False)

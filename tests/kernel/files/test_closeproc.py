@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from kernel.base.chandat import MCACHE, MREPL, ORCLOSE, QTEXCL
-from kernel.base.error import Error
 from kernel.base.mntdat import Fcall
 from kernel.base.procdat import Dead, NUser, Proc_exitme
 from kernel.files.fcall import Rclunk, Rflush, Tclunk, Tflush
@@ -17,13 +14,6 @@ from tests.kernel.fakes import Rig, newrig
 from tests.kernel.server9p import Node, Server, answer, asleep, client, held, wait
 
 rig = pytest.fixture(newrig)
-
-
-def err(f: Callable[..., object], *args: object) -> str:
-    """The error f ends with."""
-    with pytest.raises(Error) as e:
-        f(*args)
-    return str(e.value)
 
 
 def test_a_cached_file_is_closed_by_another_process(rig: Rig) -> None:

@@ -31,7 +31,7 @@ from kernel.base.dat import (
 )
 from kernel.base.error import Eintr, Eio, Error, Exited, Panic
 from kernel.base.mem import BY2PG, KZERO, MB, PTEUNCACHED, PTEVALID, PTEWRITE
-from kernel.base.procdat import Proc, Proc_exitbig
+from kernel.base.procdat import Proc_exitbig
 from kernel.memory.fault import checkpages, fault, fixfault, okaddr, seg, validaddr
 from kernel.memory.mmu import flushmmu, pteword
 from kernel.memory.page import cachepage, lookpage, pagereclaim, putpage
@@ -43,16 +43,10 @@ from kernel.sched.qlock import qlock, qunlock
 from kernel.sched.ref import incref
 from kernel.sched.sleep import tsleep
 from kernel.sched.taslock import unlock
-from tests.kernel.plain import PlainKernel, entry
+from tests.kernel.plain import PlainKernel, entry, me
 
 BASE = 0x100000
 TEXT = bytes(range(256)) * 16 * 3 + b"end"  # three pages and a bit
-
-
-def me(k: PlainKernel) -> Proc:
-    """The current process."""
-    assert k.up is not None
-    return k.up
 
 
 def bits(k: PlainKernel, addr: int) -> int:

@@ -54,17 +54,11 @@ from kernel.memory.tmpmap import flushpg, kword, tmpmap, tmpunmap
 from kernel.memory.vmap import findhole, mmuwalk, pdbmap, vmap, vmapsync, vunmap, xspanalloc
 from kernel.sched.clock import preempted
 from kernel.sched.sleep import sleep, tsleep
-from tests.kernel.plain import PlainKernel
+from tests.kernel.plain import PlainKernel, me
 
 KERNEL = PTEVALID | PTEWRITE
 USER = PTEVALID | PTEUSER
 RW = USER | PTEWRITE
-
-
-def me(k: PlainKernel) -> Proc:
-    """The current process."""
-    assert k.up is not None
-    return k.up
 
 
 def word(k: PlainKernel, table: int, n: int) -> int:

@@ -34,7 +34,6 @@ from kernel.base.dat import (
 from kernel.base.error import Error, Panic
 from kernel.base.event import ImageEvent
 from kernel.base.mem import BY2PG, MB, USTKTOP
-from kernel.base.procdat import Proc
 from kernel.memory.fault import fault
 from kernel.memory.mmu import pteword
 from kernel.memory.page import cachepage, putpage
@@ -58,19 +57,13 @@ from kernel.memory.segment import (
 from kernel.memory.swapmap import newswap, swapcount
 from kernel.sched.taslock import unlock
 from kernel.syscalls.sysseg import segattach, segflush
-from tests.kernel.plain import PlainKernel, entry
+from tests.kernel.plain import PlainKernel, entry, me
 
 Enovmem = "virtual memory allocation failed"
 Enomem = "kernel allocate failed"
 Ebadarg = "bad arg in system call"
 Einuse = "device or object already in use"
 Esoverlap = "segments overlap"
-
-
-def me(k: PlainKernel) -> Proc:
-    """The current process."""
-    assert k.up is not None
-    return k.up
 
 
 def put(k: PlainKernel, s: Segment, addr: int) -> Page:

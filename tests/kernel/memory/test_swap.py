@@ -33,15 +33,9 @@ from kernel.memory.swap import canflush, executeio, kickpager, pageout, pageproc
 from kernel.memory.swapmap import dupswap, newswap, putswap, swapcount
 from kernel.sched.qlock import qlock, qunlock
 from kernel.sched.taslock import unlock
-from tests.kernel.plain import PlainKernel, entry
+from tests.kernel.plain import PlainKernel, entry, me
 
 BASE = 0x100000
-
-
-def me(k: PlainKernel) -> Proc:
-    """The current process."""
-    assert k.up is not None
-    return k.up
 
 
 def at(s: Segment, n: int) -> Page:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from kernel.base.chandat import MREPL, ORDWR, QTAUTH, Chan, Fgrp
 from kernel.base.dat import Qid
-from kernel.base.error import Error
 from kernel.base.mntdat import Fcall
 from kernel.devices.devmnt import mntversion
 from kernel.files.fcall import NOTAG, Rauth, Rclunk, Rerror, Rversion, Tattach, Tauth, Tclunk, Tversion, convS2M
@@ -17,17 +14,10 @@ from kernel.files.pgrp import dupfgrp
 from kernel.memory.uaccess import ufetch
 from kernel.syscalls.auth import sysfauth, sysfversion
 from kernel.syscalls.bindmount import sysmount
-from tests.kernel.fakes import Rig, newrig
+from tests.kernel.fakes import Rig, err, newrig
 from tests.kernel.server9p import Answer, Node, Server, client, wait
 
 rig = pytest.fixture(newrig)
-
-
-def err(f: Callable[..., object], *args: object) -> str:
-    """The error f ends with."""
-    with pytest.raises(Error) as e:
-        f(*args)
-    return str(e.value)
 
 
 # Version

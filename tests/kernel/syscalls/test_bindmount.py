@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kernel.base.chandat import DMDIR, MAFTER, MBEFORE, MCREATE, MREPL, OWRITE
-from kernel.base.error import Error
 from kernel.base.mntdat import Fcall
 from kernel.base.procdat import NUser
 from kernel.devices.devmnt import mntdev
@@ -17,17 +15,10 @@ from kernel.files.fcall import Rerror, Tattach, Tclunk, Tversion
 from kernel.sched.note import postnote
 from kernel.syscalls.bindmount import sys_mount, sysbind, sysmount, sysunmount
 from kernel.syscalls.sysfile import sysdup
-from tests.kernel.fakes import Rig, newrig
+from tests.kernel.fakes import Rig, err, newrig
 from tests.kernel.server9p import Node, Server, wait
 
 rig = pytest.fixture(newrig)
-
-
-def err(f: Callable[..., object], *args: object) -> str:
-    """The error f ends with."""
-    with pytest.raises(Error) as e:
-        f(*args)
-    return str(e.value)
 
 
 def test_mount_checks_its_arguments(rig: Rig) -> None:

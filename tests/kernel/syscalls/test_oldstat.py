@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 
 import pytest
 
 from kernel.base.chandat import DMDIR, QTDIR
 from kernel.base.dat import Qid
-from kernel.base.error import Error
 from kernel.files.conv import Dir
 from kernel.memory.uaccess import ufetch, ustore
 from kernel.syscalls.auth import sys_fsession
 from kernel.syscalls.oldstat import DIRLEN, packoldstat, sys_fstat, sys_fwstat, sys_stat, sys_wstat
-from tests.kernel.fakes import BUF, Rig, newrig
+from tests.kernel.fakes import BUF, Rig, err, newrig
 
 rig = pytest.fixture(newrig)
-
-
-def err(f: Callable[..., object], *args: object) -> str:
-    """The error f ends with."""
-    with pytest.raises(Error) as e:
-        f(*args)
-    return str(e.value)
 
 
 def test_layout() -> None:

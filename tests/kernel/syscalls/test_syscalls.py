@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kernel.base.dat import SG_STACK, SSEG
-from kernel.base.error import ERRMAX, Ebadarg, Error
+from kernel.base.error import ERRMAX, Ebadarg
 from kernel.base.mem import BY2PG, MB, USTKTOP
 from kernel.base.procdat import Proc, Waitmsg
 from kernel.memory.segment import newseg
@@ -17,7 +16,7 @@ from kernel.memory.uaccess import ufetch, ustore
 from kernel.process.proc import pwait
 from kernel.syscalls import sysexec, sysfile, sysproc
 from kernel.syscalls.systab import SYSTAB
-from tests.kernel.fakes import BUF, UBASE, Rig, newrig
+from tests.kernel.fakes import BUF, UBASE, Rig, err, newrig
 
 rig = pytest.fixture(newrig)
 
@@ -34,13 +33,6 @@ SYSH = re.findall(
 
 BAD = 0xE0000000  # the kernel's own
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def err(f: Callable[..., object], *args: object) -> str:
-    """The error f ends with."""
-    with pytest.raises(Error) as e:
-        f(*args)
-    return str(e.value)
 
 
 def test_every_number_of_sys_h_is_there_and_no_other() -> None:

@@ -17,16 +17,9 @@ from kernel.files.fd import MAXFD, fdclose, fgrp
 from kernel.files.pgrp import closefgrp, dupfgrp
 from kernel.memory.uaccess import ufetch, ustore
 from kernel.syscalls import bindmount, sysfile
-from tests.kernel.fakes import BUF, UBASE, Rig, newrig
+from tests.kernel.fakes import BUF, UBASE, Rig, err, newrig
 
 rig = pytest.fixture(newrig)
-
-
-def err(f: Callable[..., object], *args: object) -> str:
-    """The error f ends with."""
-    with pytest.raises(Error) as e:
-        f(*args)
-    return str(e.value)
 
 
 def test_an_offset_that_has_passed_the_largest_is_negative(rig: Rig) -> None:
