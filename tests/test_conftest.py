@@ -7,19 +7,22 @@ from pathlib import Path
 
 CODE = """
 import signal, sys
-assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+keys = signal.SIGINT, signal.SIGQUIT
+assert all(signal.getsignal(key) is signal.SIG_IGN for key in keys)
 import tests.conftest, subprocess
-ask = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+ask = "import signal; print(*(signal.getsignal(n) is signal.SIG_IGN for n in (signal.SIGINT, signal.SIGQUIT)))"
 print(subprocess.run([sys.executable, "-c", ask], check=True, capture_output=True, text=True).stdout, end="")
 """
 
 
 def test_what_tests_start_can_be_interrupted_in_a_background_job_too() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell leaves it, for the process that is started
+    keys = signal.SIGINT, signal.SIGQUIT
+    before = [signal.signal(key, signal.SIG_IGN) for key in keys]  # as a shell leaves it, for what is started
     try:
         done = subprocess.run(
             [sys.executable, "-c", CODE], cwd=Path(__file__).parents[1], check=True, capture_output=True, text=True
         )
     finally:
-        signal.signal(signal.SIGINT, before)
-    assert done.stdout == "False\n"
+        for key, handler in zip(keys, before, strict=True):
+            signal.signal(key, handler)
+    assert done.stdout == "False False\n"
