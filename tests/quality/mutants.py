@@ -167,7 +167,7 @@ MUTANTS = (
     _m(
         "wrong hash chain",
         "memory.page:cachepage",
-        [("    h = pghash(p.daddr)\n", "    h = pghash(p.daddr + BY2PG)\n")],
+        [("    h = pghash(p.daddr)\n", "    h = pghash(p.daddr + 4096)\n")],
         V,
         W,
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import os
 import subprocess
 import sys
@@ -54,10 +56,32 @@ def test_mutant_is_caught(hunts: Callable[[Job], Result], job: Job) -> None:
     assert r.returncode == CAUGHT, r.stdout + r.stderr
 
 
+def strangers(source: str) -> set[str]:
+    """Names that a module uses, and neither it nor Python has: a mutant with such a one dies of that, not of itself."""
+    used, bound = set(), set(dir(builtins))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+        elif isinstance(node, ast.alias):
+            bound.add(node.asname or node.name)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            bound.add(node.name)
+    return used - bound
+
+
+def test_a_name_that_is_not_there_is_noticed() -> None:
+    assert strangers("from a import b as c, d\ndef f(x):\n    y = len(c + d + x)\n    return y + z\n") == {"z"}
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)
 def test_mutant_fits_the_kernel_as_it_is(mutant: Mutant) -> None:
     assert mutant.source() != mutant.path.read_text()
     compile(mutant.source(), mutant.path, "exec")
+    assert not strangers(mutant.source())
     assert mutant.caught
 
 

@@ -257,7 +257,8 @@ def test_scaling_measures_something() -> None:
     assert scaling.lookups(4)() > 0
 
 
-def test_where_the_host_is_uneven_there_are_more_rounds_if_all_is_measured() -> None:
+def test_where_the_host_is_uneven_there_are_more_rounds_if_all_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rivals, "p9emu", steady(1))
     asked: list[str] = []
 
     def ours(words: Sequence[str]) -> float:
