@@ -18,7 +18,11 @@ LONG: Final = (
     "tests/emu/machine/test_counter.py::test_a_library_that_does_not_find_its_way_back_is_refused",
 )
 # The first of those fills Go's cache: what would build the same meanwhile comes at the end.
-LAST: Final = ("tests/go/", "tests/emu/bench/test_gotests.py", "tests/test_docs.py::test_commands_do_what_is_shown[docs/go")
+LAST: Final = (
+    "tests/go/",
+    "tests/emu/bench/test_gotests.py",
+    "tests/test_docs.py::test_commands_do_what_is_shown[docs/go.md",
+)
 
 
 def shares(n: int, workers: int) -> list[int]:
