@@ -58,7 +58,8 @@ def test_mutant_is_caught(hunts: Callable[[Job], Result], job: Job) -> None:
 
 def strangers(source: str) -> set[str]:
     """Names that a module uses, and neither it nor Python has: a mutant with such a one dies of that, not of itself."""
-    used, bound = set(), set(dir(builtins))
+    used: set[str] = set()
+    bound = set(dir(builtins))
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Name):
             (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
