@@ -1,0 +1,99 @@
+"""The command as a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emu.failure import Failure
+from tests.emu.cli.faked import needs_full
+from tests.emu.program.test_aout import image
+
+ROOT = Path(__file__).parents[3]
+
+
+def spawn(code: str, *args: str, **how: Any) -> subprocess.Popen[str]:
+    """A new Python that runs code with args as its command line."""
+    return subprocess.Popen([sys.executable, "-c", code, *args], cwd=ROOT, text=True, **how)
+
+
+MAIN = "from emu.cli import main; main()"
+FAKED = f"""import sys
+from tests.emu.cli.faked import fake
+sys.modules['emu.machine.machine'] = sys.modules['emu.machine.config'] = fake()
+{MAIN}"""
+
+
+@pytest.mark.parametrize("args", [["--help"], ["run", "--help"], ["trace", "--help"]])
+def test_help_imports_nothing_heavy(args: list[str]) -> None:
+    code = f"""
+import sys
+from emu.cli.commands import cli
+try:
+    cli.main({args!r})
+except SystemExit:
+    pass
+heavy = {{"unicorn", "capstone", "rich", "greenlet", "kernel", "emu.machine.machine", "guest"}} & set(sys.modules)
+print(*heavy, file=sys.stderr, end="")
+"""
+    with spawn(code, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as p:
+        assert p.communicate()[1] == ""
+
+
+def test_main_and_the_module() -> None:
+    with spawn(MAIN, "info", "/", stderr=subprocess.PIPE) as p:
+        assert p.communicate()[1] == "p9emu: /: is a directory\n"
+    assert p.returncode == 126
+    done = subprocess.run([sys.executable, "-m", "emu", "run"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_a_listing_whose_reader_leaves_ends_quietly(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(image(code=b"\xf4" * 300_000, syms=b""))
+    with spawn(MAIN, "disasm", str(tmp_path / "big"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
+        assert p.stdout is not None
+        assert p.stdout.readline().endswith("hlt\n")
+        p.stdout.close()
+        assert p.stderr is not None
+        assert p.stderr.read() == ""
+    assert p.returncode == 128 + signal.SIGPIPE
+
+
+def test_a_closed_standard_output(prog: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with spawn(MAIN, "info", prog, stdout=writer, stderr=subprocess.PIPE) as p:
+        os.close(writer)
+        assert p.communicate()[1] == ""
+    assert p.returncode == 128 + signal.SIGPIPE
+
+
+@needs_full
+def test_standard_output_on_a_full_disk(prog: str) -> None:
+    with open("/dev/full", "w") as full, spawn(MAIN, "info", prog, stdout=full, stderr=subprocess.PIPE) as p:
+        assert p.communicate()[1] == "p9emu: cannot write standard output: No space left on device\n"
+    assert p.returncode == 125
+
+
+@needs_full
+def test_a_trace_on_a_standard_error_that_fails_has_its_status() -> None:
+    with open("/dev/full", "w") as full, spawn(FAKED, "trace", "x", stderr=full) as p:
+        pass
+    assert p.returncode == 125
+
+
+def test_a_symbol_that_the_terminal_cannot_show(tmp_path: Path) -> None:
+    path = tmp_path / "prog"
+    path.write_bytes(image(syms=b"\0\0\x10\x20\xd4main\xc2\xb7f\0"))
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    with spawn(MAIN, "disasm", str(path), stdout=subprocess.PIPE, env=env) as p:
+        assert p.communicate()[0].startswith("main\\xb7f:\n")
+    assert p.returncode == 0
+
+
+def test_a_failure_without_words() -> None:
+    assert str(Failure("", 141)) == ""
