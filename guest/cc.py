@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from guest import aout
+from guest import aout, debug, dwarf
 from guest.zig import DIALECT, LDFLAGS, BuildError, zig
 
 LIB: Final = Path(__file__).resolve().parent / "lib"
@@ -149,7 +149,10 @@ def _link(work: Path, objects: Sequence[str], library: Path) -> bytes:
     except BuildError as e:
         raise BuildError(_readable(str(e))) from None
     try:
-        return aout.fromelf((work / "program.elf").read_bytes()).pack()
+        elf = (work / "program.elf").read_bytes()
+        program = aout.fromelf(elf)
+        units, frames = dwarf.read(elf, aout.TEXTBASE, aout.TEXTBASE + len(program.text))
+        return debug.annotate(program, aout.TEXTBASE, units, frames).pack()
     except aout.FormatError as e:
         raise BuildError(f"{e}\n") from None
 
