@@ -157,14 +157,16 @@ def _link(work: Path, objects: Sequence[str], library: Path) -> bytes:
         raise BuildError(f"{e}\n") from None
 
 
-UNDEFINED: Final = re.compile(r"ld\.lld: error: undefined symbol: (.+)\n>>> referenced by (.+?)(?: \(.*\))?\n")
+UNDEFINED: Final = re.compile(r"ld\.lld: error: undefined symbol: (.+)\n>>> referenced by (.+)\n")
+FULL: Final = re.compile(r"\S+:\d+ \((.+:\d+)\)$")  # FILE:LINE (PATH:LINE)
 
 
 def _readable(said: str) -> str:
     """The linker's messages, as the compiler would put them where they are about the program alone."""
     out = []
     for name, where in UNDEFINED.findall(said):
-        if name == "main" and where.startswith(("start.S", SHOWN)):
+        where = FULL.sub(r"\1", where)
+        if name == "main" and where.startswith(SHOWN):
             out.append("no function main, and no _start\n")
         else:
             out.append(f"{where}: undefined symbol: {name}\n")

@@ -77,7 +77,7 @@ class History:
         self.marks.append(Mark(at, ""))
 
     def number(self, row: Row) -> int:
-        """The number of a row's line; 0 if it has none."""
+        """The number of a row's line; 0 of an end."""
         return row.line + self.base[row.path] if row.line else 0
 
     def symbols(self, names: Names) -> Iterator[Symbol]:

@@ -18,7 +18,7 @@ WORD: Final = 4
 
 @dataclass(frozen=True)
 class Row:
-    """From ``address`` up to the next row the code is of this line; line 0 is of none."""
+    """From ``address`` up to the next row the code is of this line; line 0 is an end."""
 
     address: int
     path: str
@@ -74,8 +74,10 @@ def _units(info: Any, base: int, end: int) -> Iterator[Unit]:
             s = entry.state
             if s is None:
                 continue
-            known = s.line and not s.end_sequence
-            rows.append(Row(s.address, _path(program.header, s.file) if known else "", s.line if known else 0))
+            if s.end_sequence:
+                rows.append(Row(s.address, "", 0))
+            elif s.line:  # what the compiler counts to no line goes with the code before it, as with 8c
+                rows.append(Row(s.address, _path(program.header, s.file), s.line))
             if s.end_sequence:
                 if base <= rows[0].address and rows[-1].address <= end:
                     sequences.append(tuple(rows))
