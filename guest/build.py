@@ -21,6 +21,7 @@ HERE: Final = Path(__file__).resolve().parent
 LIB: Final = HERE / "lib"
 SRC: Final = HERE / "src"
 BIN: Final = HERE / "bin"
+__all__ = ["BIN", "HERE", "LIB", "SRC", "BuildError", "build", "linux", "main", "program", "sources"]
 CFLAGS: Final = (*DIALECT, "-O2", "-g0", "-Wall", "-Wextra", "-Werror")
 
 

@@ -54,7 +54,7 @@ def compile(
     follows -O, ``warn`` what follows -W. A program in C begins with main, one in assembly with main or _start.
     Raises BuildError, whose text is the compiler's, lines that name files as they were given.
     """
-    flags = [
+    flags: list[str] = [
         *(word for d in include for word in ("-I", d)),
         *(word for d in define for word in ("-D", d)),
         *(f"-W{w}" for w in ("all", *warn)),
@@ -91,7 +91,8 @@ def _compile(source: Path, target: Path, flags: Sequence[str], caches: Path) -> 
     name = str(source)
     if name.startswith(("-", "@")):
         name = f"./{name}"
-    words = [*_flags(source), *flags, "-I", LIB, f"-ffile-prefix-map={LIB}={SHOWN}", "-c", name, "-o", target]
+    own = ("-I", LIB, f"-ffile-prefix-map={LIB}={SHOWN}")
+    words: list[str | Path] = [*_flags(source), *flags, *own, "-c", name, "-o", target]
     return zig("cc", words, Path.cwd(), caches)
 
 
@@ -143,7 +144,7 @@ def _key(sources: Sequence[Path]) -> str:
 
 
 def _link(work: Path, objects: Sequence[str], library: Path) -> bytes:
-    words = [*LDFLAGS, f"-Wl,-T,{LIB / 'link.ld'}", *objects, library, "-o", "program.elf"]
+    words: list[str | Path] = [*LDFLAGS, f"-Wl,-T,{LIB / 'link.ld'}", *objects, library, "-o", "program.elf"]
     try:
         zig("cc", words, work, work / "zig-ld")
     except BuildError as e:

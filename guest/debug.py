@@ -74,7 +74,8 @@ class History:
             if first[path] != 1:
                 self.marks.append(Mark(at, ""))
             at += 1
-        self.marks.append(Mark(at, ""))
+        # a debugger that looks for a line of the source takes an end behind #line for the included file's
+        self.marks.append(Mark(at, unit.path if self.marks[-1].offset else ""))
 
     def number(self, row: Row) -> int:
         """The number of a row's line; 0 of an end."""

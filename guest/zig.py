@@ -42,10 +42,16 @@ def zig(tool: str, args: Sequence[str | Path], cwd: Path, caches: Path) -> str:
     env.setdefault("ZIG_GLOBAL_CACHE_DIR", str(caches / "global"))
     env.setdefault("ZIG_LOCAL_CACHE_DIR", str(caches / "local"))
     env.pop("SOURCE_DATE_EPOCH", None)
-    words = [command(), tool, *(TARGET if tool == "cc" else ()), *args]
+    words: list[str | Path] = [command(), tool, *(TARGET if tool == "cc" else ()), *args]
     try:
         done = subprocess.run(
-            words, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+            words,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
         )
     except OSError as e:
         raise BuildError(f"{words[0]}: {e.strerror}\n") from None

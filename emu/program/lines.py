@@ -66,7 +66,7 @@ class Table:
     def at(self, pc: int) -> int | None:
         """The value at pc."""
         i = bisect_left(self.ends, pc)
-        return self.values[i] if TEXT <= pc and i < len(self.ends) else None
+        return self.values[i] if pc >= TEXT and i < len(self.ends) else None
 
 
 @dataclass(frozen=True, slots=True)
