@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from guest import aout, debug, dwarf
-from guest.zig import DIALECT, LDFLAGS, BuildError, zig
+from guest.zig import DIALECT, LDFLAGS, BuildError, need, zig
 
 LIB: Final = Path(__file__).resolve().parent / "lib"
 SHOWN: Final = "guest/lib"  # what the library's directory is called in line tables
@@ -52,8 +52,10 @@ def compile(
 
     ``include`` are directories to look for headers in, ``define`` macros as NAME or NAME=VALUE, ``level`` what
     follows -O, ``warn`` what follows -W. A program in C begins with main, one in assembly with main or _start.
-    Raises BuildError, whose text is the compiler's, lines that name files as they were given.
+    Raises MissingError, or BuildError, whose text is the compiler's, lines that name files as they were given.
     """
+    for package in ("ziglang", "elftools"):
+        need(package)
     flags: list[str] = [
         *(word for d in include for word in ("-I", d)),
         *(word for d in define for word in ("-D", d)),

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
-from guest.zig import MissingError
-
 ESP: Final = 4  # its number in DWARF (System V ABI, Intel386 supplement)
 WORD: Final = 4
 
@@ -53,12 +51,10 @@ class Frame:
 def read(elf: bytes, base: int, end: int) -> tuple[tuple[Unit, ...], tuple[Frame, ...]]:
     """Units and frames of the text from base to end. Code that was not linked lies elsewhere.
 
-    A function that finds its stack by a frame pointer has no frame. Raises MissingError.
+    A function that finds its stack by a frame pointer has no frame.
     """
-    try:
-        from elftools.elf.elffile import ELFFile
-    except ImportError:
-        raise MissingError from None
+    from elftools.elf.elffile import ELFFile  # of an extra, and slow to import
+
     info = ELFFile(io.BytesIO(elf)).get_dwarf_info(follow_links=False)
     return tuple(_units(info, base, end)), tuple(_frames(info, base, end) if info.debug_frame_sec else ())
 

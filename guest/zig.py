@@ -25,12 +25,17 @@ class MissingError(BuildError):
     """The extra ``guests`` is not installed."""
 
 
-def command() -> Path:
-    """zig's own program, which starts faster than the package does. Raises MissingError."""
-    spec = find_spec("ziglang")
+def need(package: str) -> Path:
+    """Where a package of the extra ``guests`` is. Raises MissingError."""
+    spec = find_spec(package)
     if spec is None or spec.origin is None:
         raise MissingError("needs the extra \"guests\": pip install 'p9emu[guests]'")
-    return Path(spec.origin).parent / "zig"
+    return Path(spec.origin).parent
+
+
+def command() -> Path:
+    """zig's own program, which starts faster than the package does. Raises MissingError."""
+    return need("ziglang") / "zig"
 
 
 def zig(tool: str, args: Sequence[str | Path], cwd: Path, caches: Path) -> str:
