@@ -82,12 +82,12 @@ def _say(text: str) -> None:
 
 def _write(output: str, image: bytes) -> None:
     """Put the executable in place, at once; into what is no regular file it is written. Raises Failure."""
-    target = os.path.realpath(output)
     try:
-        if os.path.exists(target) and not os.path.isfile(target):
-            with open(target, "wb") as f:
+        if os.path.exists(output) and not os.path.isfile(output):
+            with open(output, "wb") as f:
                 f.write(image)
             return
+        target = os.path.realpath(output)
         fd, name = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".p9emu-")
         try:
             with open(fd, "wb") as f:

@@ -2,8 +2,8 @@
 
 Every object begins with v, ns, pid, cpu, event; the event's own fields follow in the order in which
 kernel/base/event.py declares them. A fault tells ``fn`` in kernel mode only and ``load`` only when
-there was one, and calls its class ``class``; ``file`` and ``line`` follow where the program has line tables. Numbers and addresses are JSON integers. Equal events
-give equal bytes.
+there was one, and calls its class ``class``; ``file`` and ``line`` follow where the program has line
+tables. Numbers and addresses are JSON integers. Equal events give equal bytes.
 """
 
 import json

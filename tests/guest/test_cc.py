@@ -101,9 +101,7 @@ def test_each_function_has_a_frame_that_holds_for_its_calls(there: Path, level: 
     assert lines.frame(main) == 0
 
 
-def test_the_same_bytes_wherever_they_are_made(
-    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_bytes_wherever_they_are_made(there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = ["main.c", "sub/main.c"]
     first = cc.compile(files).image
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -193,7 +191,7 @@ def test_without_the_extra(there: Path, monkeypatch: pytest.MonkeyPatch, package
 def test_program_is_the_short_face(there: Path) -> None:
     files = [there / "start.S"]
     assert build.program("x", files) == cc.compile(files).image
-    with pytest.raises(build.BuildError, match="^x: .*main.c:13: undefined symbol: part"):
+    with pytest.raises(build.BuildError, match=r"^x: .*main\.c:13: undefined symbol: part"):
         build.program("x", [there / "main.c"])
 
 

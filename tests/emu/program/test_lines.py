@@ -53,12 +53,17 @@ FOUND = {
 
 
 def program(
-    tmp_path: Path, syms: list[tuple[int, str, bytes]], pctable: bytes = b"", sptable: bytes = b"", **claim: int
+    tmp_path: Path,
+    syms: list[tuple[int, str, bytes]],
+    pctable: bytes = b"",
+    sptable: bytes = b"",
+    claim: dict[str, int] | None = None,
 ) -> Lines:
-    """The lines of a program with these symbols and tables; claim overrules the header."""
+    """The lines of a program with these symbols and tables; claim overrules their sizes in the header."""
+    claim = claim or {}
     path = tmp_path / "prog"
-    words = {"spsz": len(sptable), "pcsz": len(pctable)} | claim
-    path.write_bytes(image(CODE, syms=symtab(syms), **words) + sptable + pctable)
+    spsz, pcsz = claim.get("spsz", len(sptable)), claim.get("pcsz", len(pctable))
+    path.write_bytes(image(CODE, syms=symtab(syms), spsz=spsz, pcsz=pcsz) + sptable + pctable)
     return Lines(load(str(path)))
 
 
@@ -133,7 +138,7 @@ def test_frames_of_a_table(tmp_path: Path) -> None:
 def test_damage_tells_nothing(
     tmp_path: Path, syms: list[tuple[int, str, bytes]], table: bytes, claim: dict[str, int]
 ) -> None:
-    assert program(tmp_path, syms, table, **claim).at(TEXT) is None
+    assert program(tmp_path, syms, table, claim=claim).at(TEXT) is None
 
 
 def test_a_long_path_is_cut(tmp_path: Path) -> None:
