@@ -17,6 +17,7 @@ from posixpath import normpath
 from typing import Final, NamedTuple
 
 from emu.program.aout import HDRSIZE, TEXTSYMS, Aout, Symbol
+from emu.program.gopclntab import GoLines
 from kernel.base.mem import UTZERO
 
 TEXT: Final = UTZERO + HDRSIZE
@@ -140,15 +141,18 @@ class Lines:
 
     def _at(self, pc: int) -> Place | None:
         """The source line that pc was compiled from."""
+        if not self.aout.pcsz:
+            found = self._go.at(pc)
+            return Place(*found) if found else None
         number = self._lines.at(pc)
         if not number or number < 0:
             return None
         starts, histories = self._histories
         i = bisect_right(starts, pc) - 1
-        found = histories[i].find(number) if i >= 0 else None
-        if found is None:
+        counted = histories[i].find(number) if i >= 0 else None
+        if counted is None:
             return None
-        path, line = found
+        path, line = counted
         file = self._path(path)
         return Place(file, line) if file and line > 0 else None
 
@@ -165,6 +169,10 @@ class Lines:
         if i < 0 or pc >= self.aout.textend:
             return None
         return 0 if pc == starts[i] else sizes[i]
+
+    @cached_property
+    def _go(self) -> GoLines:
+        return GoLines(self.aout)
 
     @cached_property
     def _lines(self) -> Table:
