@@ -9,17 +9,20 @@ The file (Source: a.out(6), sys/include/a.out.h, port/sysproc.c:sysexec)::
                   bss     bytes of zeros behind the data
                   syms    bytes of symbol table
                   entry   address of the first instruction
-                  spsz    bytes of the pc/sp table (here 0)
-                  pcsz    bytes of the pc/line table (here 0)
+                  spsz    bytes of the pc/sp table
+                  pcsz    bytes of the pc/line table
     32          text
     32 + text   data, not aligned
     ...         symbol table
+    ...         pc/sp table, pc/line table: guest/pctab.py
 
 In memory the text begins at 0x1000 with the header in it, so its first instruction is at 0x1020; the
 data begin at the next page boundary; the bss follows the last byte of data at once.
 
 The symbol table is a sequence of: value (address, 4 bytes big-endian), type (1 byte: a letter with bit 0x80
-set), name, NUL. Letters: T text, D data, B bss; t, d, b the same but local to a file.
+set), name, NUL. Letters: T text, D data, B bss; t, d, b the same but local to a file; m the frame of the text symbol
+before it; f a part of a path, z and Z files' beginnings and ends, whose name is a NUL, then two bytes, big-endian, for
+each part of a path, then two NULs.
 """
 
 import struct
@@ -39,11 +42,12 @@ class FormatError(Exception):
 
 @dataclass(frozen=True, order=True)
 class Symbol:
-    """``kind`` is one of T, t, D, d, B, b."""
+    """``kind`` is one of T, t, D, d, B, b, m, f, z, Z; ``path`` the numbers of f symbols, of z and Z only."""
 
     value: int
     name: str
     kind: str
+    path: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class Aout:
     bss: int
     entry: int
     symbols: tuple[Symbol, ...] = ()
+    sptab: bytes = b""
+    pctab: bytes = b""
 
     @property
     def database(self) -> int:
@@ -69,29 +75,37 @@ class Aout:
     def pack(self) -> bytes:
         """The file."""
         syms = packsymbols(self.symbols)
-        header = HEADER.pack(MAGIC, len(self.text), len(self.data), self.bss, len(syms), self.entry, 0, 0)
-        return header + self.text + self.data + syms
+        words = (len(self.text), len(self.data), self.bss, len(syms), self.entry, len(self.sptab), len(self.pctab))
+        return HEADER.pack(MAGIC, *words) + self.text + self.data + syms + self.sptab + self.pctab
 
     @classmethod
     def unpack(cls, image: bytes) -> "Aout":
         """Read a file; raises FormatError."""
         if len(image) < HEADER.size:
             raise FormatError("shorter than an a.out header")
-        magic, text, data, bss, syms, entry, _, _ = HEADER.unpack_from(image)
+        magic, text, data, bss, syms, entry, spsz, pcsz = HEADER.unpack_from(image)
         if magic != MAGIC:
             raise FormatError(f"magic 0x{magic:x} instead of 0x{MAGIC:x}")
-        if len(image) < HEADER.size + text + data + syms:
+        if len(image) < HEADER.size + text + data + syms + spsz + pcsz:
             raise FormatError("shorter than its header says")
         if not TEXTBASE <= entry < TEXTBASE + text:
             raise FormatError(f"entry 0x{entry:x} outside the text")
         t, d = HEADER.size, HEADER.size + text
         s = d + data
-        return cls(image[t:d], image[d:s], bss, entry, unpacksymbols(image[s : s + syms]))
+        sp, pc = s + syms, s + syms + spsz
+        symbols = unpacksymbols(image[s:sp])
+        return cls(image[t:d], image[d:s], bss, entry, symbols, image[sp:pc], image[pc : pc + pcsz])
 
 
 def packsymbols(symbols: tuple[Symbol, ...]) -> bytes:
     """The symbol table, in the order given."""
-    return b"".join(struct.pack(">IB", s.value, ord(s.kind) | 0x80) + s.name.encode("utf-8") + b"\0" for s in symbols)
+    return b"".join(struct.pack(">IB", s.value, ord(s.kind) | 0x80) + _name(s) + b"\0" for s in symbols)
+
+
+def _name(s: Symbol) -> bytes:
+    if s.kind in "zZ":
+        return b"\0" + b"".join(n.to_bytes(2, "big") for n in s.path) + b"\0"
+    return s.name.encode("utf-8", "surrogateescape")
 
 
 def unpacksymbols(table: bytes) -> tuple[Symbol, ...]:
@@ -105,7 +119,15 @@ def unpacksymbols(table: bytes) -> tuple[Symbol, ...]:
         value, kind = struct.unpack_from(">IB", table, at)
         if not kind & 0x80:
             raise FormatError(f"symbol type 0x{kind:02x} without its high bit")
-        out.append(Symbol(value, table[at + 5 : end].decode("utf-8"), chr(kind & 0x7F)))
+        letter = chr(kind & 0x7F)
+        path = []
+        if letter in "zZ":
+            while part := int.from_bytes(table[end + 1 : end + 3], "big"):
+                path.append(part)
+                end += 2
+            end += 2
+        name = table[at + 5 : end].decode("utf-8", "surrogateescape") if letter not in "zZ" else ""
+        out.append(Symbol(value, name, letter, tuple(path)))
         at = end + 1
     return tuple(out)
 

@@ -6,8 +6,6 @@ result is the same, byte for byte, wherever it is built: no path, time or debug 
 """
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,46 +13,24 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from guest import aout
+from guest import aout, cc
 from guest.catalog import CATALOG
+from guest.zig import DIALECT, LDFLAGS, BuildError, zig
 
 HERE: Final = Path(__file__).resolve().parent
 LIB: Final = HERE / "lib"
 SRC: Final = HERE / "src"
 BIN: Final = HERE / "bin"
-
-# Pentium code (RDTSC, no SSE), nothing of a host system, nothing that writes paths into the result.
-TARGET: Final = ("-target", "x86-freestanding-none", "-mcpu=pentium")
-CFLAGS: Final = [
-    *("-std=gnu11", "-O2", "-g0", "-ffreestanding", "-fno-builtin", "-fno-pic", "-fomit-frame-pointer"),
-    *("-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-sanitize=all", "-fno-ident"),
-    *("-fno-strict-aliasing", "-fwrapv", "-fno-delete-null-pointer-checks", "-ffunction-sections"),
-    *("-Wall", "-Wextra", "-Werror"),
-]
-LDFLAGS: Final = ["-nostdlib", "-static", "-fno-pic", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,norelro"]
-
-
-class BuildError(Exception):
-    """A compiler run failed; the text is its output."""
-
-
-def _zig(args: Sequence[str | Path], cwd: Path, caches: Path) -> None:
-    env = dict(os.environ)
-    env.setdefault("ZIG_GLOBAL_CACHE_DIR", str(caches / "global"))
-    env.setdefault("ZIG_LOCAL_CACHE_DIR", str(caches / "local"))
-    env.pop("SOURCE_DATE_EPOCH", None)
-    command = [sys.executable, "-m", "ziglang", "cc", *TARGET, *map(str, args)]
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise BuildError(f"{' '.join(map(str, args))}\n{done.stdout}{done.stderr}")
+__all__ = ["BIN", "HERE", "LIB", "SRC", "BuildError", "build", "linux", "main", "program", "sources"]
+CFLAGS: Final = (*DIALECT, "-O2", "-g0", "-Wall", "-Wextra", "-Werror")
 
 
 def _compile(source: Path, work: Path) -> Path:
     """Compile one file of lib or src to an object file under work."""
     target = work / f"{source.parent.name}-{source.name}.o"
-    flags = CFLAGS if source.suffix == ".c" else []
+    flags = CFLAGS if source.suffix == ".c" else ()
     where = source.relative_to(HERE) if source.is_relative_to(HERE) else source
-    _zig([*flags, "-I", "lib", "-c", where, "-o", target], HERE, work)
+    zig("cc", [*flags, "-I", "lib", "-c", where, "-o", target], HERE, work)
     return target
 
 
@@ -65,7 +41,7 @@ def sources(name: str) -> list[Path]:
 
 def _link(name: str, objects: Sequence[Path], work: Path) -> bytes:
     elf = work / f"{name}.elf"
-    _zig([*LDFLAGS, f"-Wl,-T,{LIB / 'link.ld'}", *objects, "-o", elf], work, work)
+    zig("cc", [*LDFLAGS, f"-Wl,-T,{LIB / 'link.ld'}", *objects, "-o", elf], work, work)
     try:
         return aout.fromelf(elf.read_bytes()).pack()
     except aout.FormatError as e:
@@ -94,12 +70,14 @@ def build(names: Sequence[str], jobs: int = 2) -> dict[str, bytes]:
 
 
 def program(name: str, files: Sequence[Path]) -> bytes:
-    """An a.out of C and assembly files from anywhere, with the library. Raises BuildError."""
-    with tempfile.TemporaryDirectory(prefix="p9emu-guests-") as scratch:
-        work = Path(scratch)
-        libsources = sorted(p for p in LIB.iterdir() if p.suffix in (".c", ".S") and p.name != "start.S")
-        objects = [_compile(s.resolve(), work) for s in (LIB / "start.S", *files, *libsources)]
-        return _link(name, objects, work)
+    """An a.out of C and assembly files from anywhere, with the library: guest.cc.compile's, in short.
+
+    Warnings are not told; ``name`` is that of the program in an error. Raises BuildError.
+    """
+    try:
+        return cc.compile(files).image
+    except BuildError as e:
+        raise BuildError(f"{name}: {e}") from e
 
 
 def linux(names: Sequence[str]) -> dict[str, bytes]:
@@ -113,7 +91,7 @@ def linux(names: Sequence[str]) -> dict[str, bytes]:
         for name in names:
             elf = work / f"{name}.elf"
             objects = [*(_compile(s, work) for s in sources(name)), *common]
-            _zig([*LDFLAGS, *objects, "-o", elf], work, work)
+            zig("cc", [*LDFLAGS, *objects, "-o", elf], work, work)
             built[name] = elf.read_bytes()
         return built
 

@@ -181,6 +181,48 @@ def guests(fmt: str, verbose: bool) -> None:
     command(fmt == "json", verbose)
 
 
+@cli.command(context_settings=HELP, short_help="Compile C and assembly into a program.")
+@click.option("-o", "output", metavar="OUT", default="a.out", show_default=True, help="The program's file.")
+@click.option("-I", "include", metavar="DIR", multiple=True, help="Look for headers in DIR too.")
+@click.option("-D", "define", metavar="NAME[=V]", multiple=True, help="Define a macro, as V or 1.")
+@click.option(
+    "-O",
+    "level",
+    metavar="LEVEL",
+    type=click.Choice(["0", "1", "2", "3", "s", "z", "g"]),
+    default="1",
+    show_default=True,
+    help="How much to optimize: 0 to 3, s, z or g.",
+)
+@click.option("-W", "warn", metavar="WARNING", multiple=True, help="A warning as clang names it, besides -Wall.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+def cc(
+    files: tuple[str, ...],
+    output: str,
+    include: tuple[str, ...],
+    define: tuple[str, ...],
+    level: str,
+    warn: tuple[str, ...],
+) -> int:
+    """Compile FILEs in C (.c) and assembly (.S, .s) into a Plan 9 386 executable with symbols and line tables.
+
+    It is linked with the small library of the bundled guests, which #include "guest.h" declares. A program begins
+    with main(argc, argv), which returns its exit string, nil for success; one in assembly may have _start instead.
+    OUT is a.out unless told otherwise, as with other compilers. Needs the extra "guests".
+
+    \b
+    Examples:
+      p9emu cc hello.c && p9emu run ./a.out
+      p9emu cc -o prog -O2 -Wextra main.c fast.S
+
+    \b
+    Exit status: 1 if the program cannot be made of FILEs, 125 if OUT cannot be written.
+    """
+    from emu.cli.cc import cc as command
+
+    return command(files, output, include, define, level, warn)
+
+
 @cli.command(context_settings=HELP)
 @click.option("--quick", is_flag=True, help="One round of each measurement instead of three.")
 @click.option("--full", is_flag=True, help="Everything, in seven rounds and more: half an hour.")

@@ -117,7 +117,7 @@ def _renderer(out: Output, cpus: int, color: bool, symbols: "Symbols", summary: 
     if json:
         from emu.observe.jsonl import JsonWriter
 
-        return JsonWriter(out)
+        return JsonWriter(out, symbols.place)
     from emu.observe.text import TextWriter
 
     return TextWriter(out, cpus, color, symbols)

@@ -2,8 +2,8 @@
 
 Every object begins with v, ns, pid, cpu, event; the event's own fields follow in the order in which
 kernel/base/event.py declares them. A fault tells ``fn`` in kernel mode only and ``load`` only when
-there was one, and calls its class ``class``. Numbers and addresses are JSON integers. Equal events
-give equal bytes.
+there was one, and calls its class ``class``; ``file`` and ``line`` follow where the program has line
+tables. Numbers and addresses are JSON integers. Equal events give equal bytes.
 """
 
 import json
@@ -18,14 +18,18 @@ from kernel.base.event import Event, FaultEvent
 VERSION: Final = 1
 COMMON: Final = ("ns", "pid", "cpu")
 
+Source = Callable[[int, int], tuple[str, int] | None]
+"""From pid and pc to file and line."""
+
 dumps: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class JsonWriter:
     """A sink that writes each event as one JSON line."""
 
-    def __init__(self, out: Output) -> None:
+    def __init__(self, out: Output, source: Source | None = None) -> None:
         self.out = out
+        self.source = source
         self.makers: dict[type[Event], Callable[[Event], dict[str, object]]] = {}
 
     def __call__(self, ev: Event) -> None:
@@ -39,6 +43,9 @@ class JsonWriter:
         obj: dict[str, object] = {"v": VERSION, "ns": ev.ns, "pid": ev.pid, "cpu": ev.cpu, "event": ev.kind}
         if isinstance(ev, FaultEvent):
             _fault(ev, obj)
+            place = self.source(ev.pid, ev.pc) if self.source else None
+            if place is not None:
+                obj["file"], obj["line"] = place
         else:
             cls = type(ev)
             make = self.makers.get(cls)

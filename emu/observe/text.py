@@ -11,6 +11,7 @@ from typing import Final
 from emu.observe.output import Output
 from emu.plain import plain
 from emu.program.disasm import instruction
+from emu.program.symbols import Found
 from kernel.base.event import (
     Event,
     FaultEvent,
@@ -23,8 +24,8 @@ from kernel.base.event import (
     TlbEvent,
 )
 
-Lookup = Callable[[int, int], tuple[str, bytes] | None]
-"""From pid and pc to the symbol with offset ("" if unknown) and the code bytes there (b"" if unknown)."""
+Lookup = Callable[[int, int], Found | None]
+"""From pid and pc to what is known of it."""
 
 RESET: Final = "\x1b[0m"
 DIM: Final = "\x1b[2m"
@@ -91,15 +92,17 @@ class TextWriter:
         return f"{line} pc 0x{ev.pc:08x}{self.place(ev)}"
 
     def place(self, ev: FaultEvent) -> str:
-        """Symbol and instruction at a fault's pc, as far as they can be known.
+        """Symbol, source line and instruction at a fault's pc, as far as they can be known.
 
         In kernel mode the pc is only where the process left user mode: no instruction is told.
         """
         found = self.lookup(ev.pid, ev.pc) if self.lookup else None
         if found is None:
             return ""
-        symbol, code = found
+        symbol, code, place = found
         where = f" {plain(symbol)}" if symbol else ""
+        if place is not None:
+            where += f" {plain(place.file)}:{place.line}"
         insn = instruction(code, ev.pc) if code and ev.mode != "kernel" else ""
         return f"{where}: {insn}" if insn else where
 

@@ -31,6 +31,7 @@ SEGMAX: Final = SEGMAPSIZE * PTEMAPMEM  # no segment is larger. Source: port/seg
 HDR_MAGIC: Final = 0x8000
 PIECE: Final = 1 << 16  # bytes of text read at a time
 MAXSYMS: Final = 32 << 20  # bytes of symbols that are looked at
+MAXTABLE: Final = 4 << 20  # bytes of a pc table; the largest of 9front's has 55,000
 MAXSYMBOLS: Final = 500_000  # and how many; the go command has some 30,000
 
 
@@ -97,11 +98,16 @@ class Segment:
 
 
 class Symbol(NamedTuple):
-    """An entry of the symbol table; ``type`` is one of a.out(6)'s letters (T text, D data, B bss...)."""
+    """An entry of the symbol table; ``type`` is one of a.out(6)'s letters (T text, D data, B bss...).
+
+    ``path`` is for z and Z alone: two bytes, big-endian, for each part of a path, whose name an f symbol of that
+    value has.
+    """
 
     value: int
     type: str
     name: str
+    path: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -176,6 +182,20 @@ class Aout:
             return tuple(islice(_symbols(_read(self.path, at, min(self.syms, MAXSYMS))), MAXSYMBOLS))
         except AoutError:
             return ()
+
+    def sptable(self) -> bytes:
+        """The pc/sp table, as far as it is there and not beyond MAXTABLE."""
+        return self._table(self.syms, self.spsz)
+
+    def pctable(self) -> bytes:
+        """The pc/line table, likewise."""
+        return self._table(self.syms + self.spsz, self.pcsz)
+
+    def _table(self, offset: int, n: int) -> bytes:
+        try:
+            return _read(self.path, HDRSIZE + self.text + self.data + offset, min(n, MAXTABLE)) if n else b""
+        except AoutError:
+            return b""
 
     @cached_property
     def functions(self) -> tuple[Symbol, ...]:
@@ -287,7 +307,7 @@ def _symbols(table: bytes) -> Iterator[Symbol]:
                 end += 2
             if end + 1 >= len(table):
                 return
-            yield Symbol(value, letter, "")
+            yield Symbol(value, letter, "", table[at + 1 : end])
             at = end + 2
             continue
         end = table.find(0, at)

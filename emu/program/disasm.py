@@ -1,4 +1,4 @@
-"""386 instructions as text, with the program's own symbols."""
+"""386 instructions as text, with the program's own symbols and source lines."""
 
 import re
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from emu.plain import plain
 from emu.program.aout import DATASYMS, HDRSIZE, TEXTSYMS, Aout
+from emu.program.lines import Lines, Place
 from kernel.base.mem import UTZERO
 
 LONGEST: Final = 15  # bytes in an instruction (Intel SDM vol. 2, 2.3.11)
@@ -36,6 +37,7 @@ def instruction(code: bytes, pc: int) -> str:
 def listing(aout: Aout, name: str | None = None) -> Iterator[str]:
     """Lines of a listing of the whole text, or of every function called name.
 
+    Where the source line is known, and is another one, it is told: ``; FILE:LINE``.
     Decoding starts afresh at each function. Raises LookupError, with one line, if name is no function
     of the program, and AoutError, before the first line.
     """
@@ -49,15 +51,21 @@ def listing(aout: Aout, name: str | None = None) -> Iterator[str]:
 
 
 def _lines(aout: Aout, ranges: list[tuple[int, int, list[str]]]) -> Iterator[str]:
+    lines = Lines(aout)
     for i, (start, end, names) in enumerate(ranges):
         if i:
             yield ""
+        shown: Place | None = None
         for label in names:
             yield f"{plain(label)}:"
         while start < end:
             at = start
             piece = aout.bytes_at(at, min(end - at, PIECE * LONGEST))
             for pc, size, mnemonic, operands in _engine(True).disasm_lite(piece, at, PIECE):
+                place = lines.at(pc)
+                if place is not None and place != shown:
+                    yield f"; {plain(place.file)}:{place.line}"
+                    shown = place
                 yield _line(aout, piece[pc - at : pc - at + size], pc, mnemonic, operands)
                 start = pc + size
             if start == at:

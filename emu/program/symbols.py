@@ -1,11 +1,20 @@
-"""From a process and its pc to a symbol and code, for the text trace."""
+"""From a process and its pc to a symbol, a source line and code, for traces."""
 
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from emu.program.aout import Aout, AoutError, load
 from emu.program.disasm import LONGEST
+from emu.program.lines import Lines, Place
 
 IMAGES: Final = 8  # programs whose symbols are kept
+
+
+class Found(NamedTuple):
+    """What is known of a pc: symbol with offset, "" if there is none; code, b"" likewise; the line it comes from."""
+
+    symbol: str
+    code: bytes
+    place: Place | None = None
 
 
 class CodeSource(Protocol):
@@ -19,27 +28,34 @@ class CodeSource(Protocol):
 
 
 class Symbols:
-    """A text.Lookup. ``machine`` is set once there is one; what it cannot tell is left out."""
+    """A text.Lookup and a jsonl.Source. ``machine`` is set once there is one; what it cannot tell is left out."""
 
     def __init__(self) -> None:
         self.machine: CodeSource | None = None
-        self.images: dict[str, Aout | None] = {}
+        self.images: dict[str, tuple[Aout, Lines] | None] = {}
 
-    def __call__(self, pid: int, pc: int) -> tuple[str, bytes] | None:
+    def place(self, pid: int, pc: int) -> Place | None:
+        """The source line of a process's pc, where its program tells it."""
+        path = self.machine.image(pid) if self.machine is not None and pid else None
+        image = self._image(path) if path else None
+        return image[1].at(pc) if image else None
+
+    def __call__(self, pid: int, pc: int) -> Found | None:
         machine = self.machine
         if machine is None or not pid:
             return None
         path = machine.image(pid)
-        aout = self._aout(path) if path else None
+        image = self._image(path) if path else None
         code = machine.code(pid, pc)
-        if aout is None:
-            return ("", code) if code else None
+        if image is None:
+            return Found("", code) if code else None
+        aout, lines = image
         if not code:
             code = aout.bytes_at(pc, LONGEST)
         name, offset = aout.symbol(pc)
-        return f"{name}+0x{offset:x}" if name else "", code
+        return Found(f"{name}+0x{offset:x}" if name else "", code, lines.at(pc))
 
-    def _aout(self, path: str) -> Aout | None:
+    def _image(self, path: str) -> tuple[Aout, Lines] | None:
         if path not in self.images:
             if len(self.images) >= IMAGES:
                 del self.images[next(iter(self.images))]
@@ -47,7 +63,9 @@ class Symbols:
                 aout = load(path)
                 aout.symbol(aout.entry)
                 aout.bytes_at(aout.entry, 1)
-                self.images[path] = aout
+                lines = Lines(aout)
+                lines.at(aout.entry)  # reads the tables, while they are there
+                self.images[path] = aout, lines
             except AoutError:
                 self.images[path] = None
         return self.images[path]

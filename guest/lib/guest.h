@@ -119,6 +119,12 @@ char *strrchr(const char *s, int c);
 char *strcpy(char *a, const char *b);
 uvlong udiv64(uvlong n, uint d, uint *rest); /* n / d */
 
+/* Memory (lib/malloc.c): nil, or -1 of sbrk, if there is no more */
+void *sbrk(uint n); /* n more bytes behind the bss */
+void *malloc(uint n);
+void *realloc(void *a, uint n);
+void free(void *a);
+
 /* Printing (lib/print.c): %d %u %x %c %s %p %%, with ll, width, 0 and - */
 int vsnprint(char *buf, int n, const char *fmt, __builtin_va_list arg);
 PRINTF(3, 4) int snprint(char *buf, int n, const char *fmt, ...);

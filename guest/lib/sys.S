@@ -2,13 +2,17 @@
  * System calls: INT $0x40 with the number in AX. The kernel finds the arguments from SP+4 up, which is
  * where a C caller put them, below it the return address; the result comes back in AX.
  */
+	.cfi_sections .debug_frame
+
 #define SYSCALL(name, nr) \
 	.section .text.name, "ax", @progbits; \
 	.globl name; \
 	.type name, @function; \
-name:	movl $nr, %eax; \
+name:	.cfi_startproc; \
+	movl $nr, %eax; \
 	int $0x40; \
 	ret; \
+	.cfi_endproc; \
 	.size name, . - name
 
 	SYSCALL(bind, 2)
@@ -50,6 +54,7 @@ name:	movl $nr, %eax; \
 	.globl syscall, syscall_pc
 	.type syscall, @function
 syscall:
+	.cfi_startproc
 	popl %ecx
 	popl %eax
 	pushl %ecx
@@ -59,14 +64,17 @@ syscall_pc:			/* the pc the kernel sees */
 	pushl %eax		/* the caller takes the number off */
 	pushl %ecx
 	ret
+	.cfi_endproc
 	.size syscall, . - syscall
 
 /* uvlong cycles(void) */
 	.section .text.cycles, "ax", @progbits
 	.globl cycles
 	.type cycles, @function
-cycles:	rdtsc
+cycles:	.cfi_startproc
+	rdtsc
 	ret
+	.cfi_endproc
 	.size cycles, . - cycles
 
 	.section .note.GNU-stack, "", @progbits

@@ -1,8 +1,11 @@
 /* uvlong udiv64(uvlong n, uint d, uint *rest): two DIVs, high word first */
+	.cfi_sections .debug_frame
 	.section .text.udiv64, "ax", @progbits
 	.globl udiv64
 	.type udiv64, @function
-udiv64:	pushl %ebx
+udiv64:	.cfi_startproc
+	pushl %ebx
+	.cfi_adjust_cfa_offset 4
 	movl 16(%esp), %ecx
 	xorl %edx, %edx
 	movl 12(%esp), %eax
@@ -16,7 +19,9 @@ udiv64:	pushl %ebx
 	movl %edx, (%ecx)
 1:	movl %ebx, %edx
 	popl %ebx
+	.cfi_adjust_cfa_offset -4
 	ret
+	.cfi_endproc
 	.size udiv64, . - udiv64
 
 	.section .note.GNU-stack, "", @progbits

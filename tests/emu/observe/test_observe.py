@@ -13,6 +13,8 @@ from emu.observe.output import FileOutput, OutputError, StderrOutput
 from emu.observe.summary import Summary
 from emu.observe.text import TextWriter
 from emu.plain import plain
+from emu.program.lines import Place
+from emu.program.symbols import Found
 from kernel.base.event import (
     Event,
     FaultEvent,
@@ -156,8 +158,8 @@ def test_json_of_an_event_without_fields_or_with_one() -> None:
 # text
 
 
-def lookup(pid: int, pc: int) -> tuple[str, bytes] | None:
-    return ("touch+0x6", bytes.fromhex("c60001")) if pid == 2 else None
+def lookup(pid: int, pc: int) -> Found | None:
+    return Found("touch+0x6", bytes.fromhex("c60001")) if pid == 2 else None
 
 
 def test_text() -> None:
@@ -193,13 +195,24 @@ def test_text_does_without_symbols_or_code() -> None:
     end = "pc 0x00001026"
     assert TextWriter(Lines()).line(USERFAULT).endswith(f"{end}\n")
     assert TextWriter(Lines(), lookup=lambda pid, pc: None).line(USERFAULT).endswith(f"{end}\n")
-    assert TextWriter(Lines(), lookup=lambda pid, pc: ("", b"")).line(USERFAULT).endswith(f"{end}\n")
-    assert TextWriter(Lines(), lookup=lambda pid, pc: ("f+0x0", b"")).line(USERFAULT).endswith(f"{end} f+0x0\n")
-    assert TextWriter(Lines(), lookup=lambda pid, pc: ("", b"\xf4")).line(USERFAULT).endswith(f"{end}: hlt\n")
+    assert TextWriter(Lines(), lookup=lambda pid, pc: Found("", b"")).line(USERFAULT).endswith(f"{end}\n")
+    assert TextWriter(Lines(), lookup=lambda pid, pc: Found("f+0x0", b"")).line(USERFAULT).endswith(f"{end} f+0x0\n")
+    assert TextWriter(Lines(), lookup=lambda pid, pc: Found("", b"\xf4")).line(USERFAULT).endswith(f"{end}: hlt\n")
+
+
+def test_text_tells_the_source_line_behind_the_symbol() -> None:
+    sink = TextWriter(Lines(), lookup=lambda pid, pc: Found("f+0x0", b"\xf4", Place("a\tb.c", 7)))
+    assert sink.line(USERFAULT).endswith(" f+0x0 a\\tb.c:7: hlt\n")
+    assert sink.line(KERNELFAULT).endswith(" f+0x0 a\\tb.c:7\n")
+
+
+def test_json_of_a_fault_whose_source_line_is_known() -> None:
+    sink = JsonWriter(Lines(), lambda pid, pc: ("a.c", 7) if pid == USERFAULT.pid else None)
+    assert sink.line(USERFAULT).endswith(',"file":"a.c","line":7}\n')
 
 
 def test_text_is_one_harmless_line_whatever_a_name_holds() -> None:
-    sink = TextWriter(Lines(), lookup=lambda pid, pc: ("f\n+0x0", b""))
+    sink = TextWriter(Lines(), lookup=lambda pid, pc: Found("f\n+0x0", b""))
     for ev in (
         ProcEvent(0, 1, 0, "exit", "a\nb", 0, "\x1b[2J"),
         SyscallEvent(0, 1, 0, 14, "open", "\r", 0, -1, "\n"),
