@@ -8,8 +8,9 @@ from contextlib import closing, suppress
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from emu.cli.types import MAXMEM, MAXSWAP, Options
+from emu.cli.types import Options
 from emu.failure import BROKEN, TIMEOUT, USAGE, Failure
+from emu.machine.config import MAXMEM, MAXSWAP
 from emu.observe.output import FileOutput, Output, OutputError, StderrOutput
 from emu.plain import plain
 
