@@ -1,4 +1,4 @@
-"""A machine for a Python program: captured output, subscribers to events, runs that stand still, views of the kernel."""
+"""A machine for a Python program: captured output, subscribers, runs that stand still, views of the kernel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from emu.api.step import Stepper
 from emu.machine.config import Config, LimitError, MachineError
 from emu.machine.console import MemoryConsole
 from emu.machine.machine import Machine as Computer
-from emu.machine.signals import TimeLimit
 from emu.observe.filter import DEFAULT, FilterError, parse
 from emu.program.symbols import Symbols
 from kernel.base.event import Event, FaultEvent
@@ -52,7 +51,8 @@ class Machine:
     ) -> None:
         self.config = configuration(config, **options)
         self.result: Result | None = None
-        self.messages: list[str] = []
+        self.messages: list[str] = []  # the emulator's own lines
+        self.dump = ""  # after a MachineError: the processes, and what they wait for
         self.maxevents = maxevents
         data = stdin.encode() if isinstance(stdin, str) else stdin
         self._console = MemoryConsole(data, maxoutput) if capture else None
@@ -72,8 +72,8 @@ class Machine:
 
         Raises LoadError, MachineError, TimeLimit, LimitError, and what a subscriber raises.
         """
-        self._begin()
         kinds = _kinds(events)
+        program = self._begin(program, tuple(args))
         self._keep(kinds)
         outcome = self._run(program, args)
         return self._end(program, args, outcome, kinds)
@@ -83,8 +83,8 @@ class Machine:
 
         ``result`` is there after the last one. Who leaves the loop ends the run.
         """
-        self._begin()
-        return self._events(program, args, _kinds(kinds))
+        wanted = _kinds(kinds)
+        return self._events(self._begin(program, tuple(args)), args, wanted)
 
     def subscribe(self, subscriber: Subscriber, kinds: Kinds = "%all") -> Callable[[], None]:
         """Have ``subscriber`` called with each event of these kinds; the result takes it away again.
@@ -197,12 +197,13 @@ class Machine:
             raise RuntimeError("the machine is closed")
         return self._machine.kernel
 
-    def _begin(self) -> None:
+    def _begin(self, program: Program, args: tuple[str, ...]) -> Program:
         if self._closed:
             raise RuntimeError("the machine is closed")
         if self._used:
             raise RuntimeError("a machine runs one program; make another one")
         self._used = True
+        return program
 
     def _keep(self, kinds: frozenset[str]) -> None:
         limit, kept = self.maxevents, self._kept
@@ -218,8 +219,8 @@ class Machine:
     def _run(self, program: Program, args: Sequence[str]) -> Outcome:
         try:
             return self._machine.run(os.fspath(program), [os.fsdecode(a) for a in args])
-        except (LimitError, MachineError, TimeLimit) as e:
-            e.stdout, e.stderr = self.stdout, self.stderr  # type: ignore[union-attr]
+        except MachineError as e:
+            self.dump = e.dump
             raise
 
     def _end(self, program: Program, args: Sequence[str], outcome: Outcome, kinds: frozenset[str]) -> Result:

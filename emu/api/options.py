@@ -1,4 +1,4 @@
-"""A Config of keywords, as a Python program would write them: sizes as text, binds as tuples, the environment a dict."""
+"""A Config of keywords as a Python program writes them: sizes as text, binds as tuples, the environment a dict."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ FLAGS = ((1, "P"), (2, "W"), (4, "U"), (0x20, "A"), (0x40, "D"), (0x100, "G"))
 
 
 ADDRESSES = frozenset(
-    "ax bx cx dx si di bp sp pc flags base top va pa daddr frames directory pde table pte".split()
-)
+    ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp", "pc", "flags", "base", "top", "va", "pa", "daddr", "frames")
+) | {"directory", "pde", "table", "pte"}
 
 
 class NotPresent(LookupError):
