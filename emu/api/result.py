@@ -81,7 +81,7 @@ class Result:
         return "".join(lines)
 
     def json(self) -> str:
-        """The events as ``p9emu trace --json`` writes them, one a line."""
+        """The events as ``p9emu trace --format json`` writes them, one a line."""
         writer = JsonWriter(NOWHERE)
         return "".join(writer.line(e) for e in self.events)
 

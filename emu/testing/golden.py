@@ -26,14 +26,20 @@ def compare(path: Path, text: str, update: bool) -> str:
     try:
         head, _, kept = path.read_text("utf-8", "surrogateescape").partition("\n")
     except FileNotFoundError:
-        return f"{path}: there is no such golden file; --p9emu-update makes it"
+        return f"{shown(path)}: there is no such golden file; --p9emu-update makes it"
     if head != f"{HEAD}{SCHEMA}":
         has = f"schema {head.removeprefix(HEAD)}" if head.startswith(HEAD) else "no header"
-        return f"{path}: the golden file has {has}, this p9emu needs schema {SCHEMA}; {AGAIN}"
+        return f"{shown(path)}: the golden file has {has}, this p9emu needs schema {SCHEMA}; {AGAIN}"
     if kept == text:
         return ""
     diff = difflib.unified_diff(kept.splitlines(), text.splitlines(), f"golden {path.name}", "this run", lineterm="")
-    return "\n".join([f"{path}: not as it was; {AGAIN}", *diff])
+    return "\n".join([f"{shown(path)}: not as it was; {AGAIN}", *diff])
+
+
+def shown(path: Path) -> str:
+    """The path from the current directory, if it lies below that."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def write(path: Path, text: str) -> None:
