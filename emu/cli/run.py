@@ -31,6 +31,22 @@ class Renderer(Protocol):
     def finish(self) -> None: ...
 
 
+class End(Protocol):
+    """What is told of a program's end."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def exits(self) -> str: ...
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+
 class Trace:
     """The sink that trace gives to the machine: wanted events go to the renderer.
 
@@ -206,7 +222,7 @@ def _more(options: Options, complaint: str) -> str:
     return f" ({' or '.join(ways)} gives more)" if ways else ""
 
 
-def complaint_of(outcome: "Outcome") -> str:
+def complaint_of(outcome: "End") -> str:
     """``PROGRAM PID: STRING`` of an exit string that is neither empty nor a status; else ""."""
     prefix = f"{outcome.name} {outcome.pid}: "
     string = outcome.exits.removeprefix(prefix)
