@@ -75,7 +75,10 @@ class Count(int):
 
 
 class Counts(dict[str, int]):
-    """Numbers by name; each is a Count."""
+    """Numbers by name; each is a Count, and of what is not there there are 0."""
+
+    def __missing__(self, name: str) -> int:
+        return 0
 
 
 class Log(Generic[E]):

@@ -68,6 +68,7 @@ def test_faults_are_filtered_and_counted() -> None:
     assert isinstance(n, Count)
     assert n == 3 == len(n.events)
     assert r.faults.by_class()["cow-copy"] == 4
+    assert r.faults.by_class()["swap-in"] == 0
     assert r.faults.by_segment()["bss"] == {"cow-copy": 3, "remap": 3, "zero-fill": 3}
     assert sum(r.faults.by("pid").values()) == len(r.faults) == r.stats.faults
     assert r.syscalls.names() == ["exits", "rfork", "await", "exits"]

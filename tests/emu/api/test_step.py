@@ -7,6 +7,7 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from emu import LoadError, Machine, Result, TimeLimit, run
 from emu.observe.jsonl import JsonWriter
 from kernel.base.event import Event, ProcEvent, SyscallEvent
+from tests.e2e.harness import aout
 
 pytestmark = pytest.mark.guest
 
@@ -79,6 +81,32 @@ def test_machines_go_on_in_any_order_and_from_any_depth_of_stack(cpus: int) -> N
         assert m.result is not None
         assert lines(got[i]) == expected[i][0], argvs[i]
         assert same(m.result, expected[i][1])
+        m.close()
+
+
+# In a loop: sleep(0); an addition that carries gives 0x3ff; CMPXCHG8B of what differs; dies unless flags are right
+FLAGS = (
+    b"\x68\x55\x55\x55\x55\x68\x55\x55\x55\x55\xbb\x05\x00\x00\x00"
+    b"\x6a\x00\x6a\x00\xb8\x11\x00\x00\x00\xcd\x40\x83\xc4\x08"
+    b"\xb9\x00\x04\x00\x00\x83\xc8\xff\xeb\x00\x01\xc8"
+    b"\xf0\x0f\xc7\x0c\x24\x9c\x58\x25\xd5\x08\x00\x00\x83\xf8\x05\x75\x0e\x4b\x75\xd2"
+    b"\x6a\x00\x6a\x00\xb8\x08\x00\x00\x00\xcd\x40\x0f\x0b"
+)
+
+
+def test_what_unicorn_does_wrong_is_mended_in_machines_that_take_turns(tmp_path: Path) -> None:
+    path = tmp_path / "flags"
+    path.write_bytes(aout(FLAGS))
+    assert run(path).exits == ""
+    machines = [Machine(), Machine(), Machine(cpus=2)]
+    iters = [m.events(path, kinds="syscall") for m in machines]
+    rounds = 0
+    while sum(next(it, None) is not None for it in iters):
+        rounds += 1
+    assert rounds == 6
+    for m in machines:
+        assert m.result is not None
+        assert m.result.exits == ""
         m.close()
 
 
@@ -207,10 +235,10 @@ def test_what_the_machine_raises_comes_out_of_the_loop() -> None:
 
 
 def test_time_passes_only_while_it_runs() -> None:
-    with Machine(timeout=0.2) as m:
-        it = m.events("spin", ["20"], kinds="proc")
+    with Machine(timeout=1) as m:
+        it = m.events("spin", ["1"], kinds="proc")
         next(it)
-        threading.Event().wait(0.4)
+        threading.Event().wait(1.1)
         rest = list(it)
         assert isinstance(rest[-1], ProcEvent)
         assert m.result is not None
