@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -61,7 +62,7 @@ class Machine:
         self._symbols.machine = self._machine
         self._table: dict[str, list[Subscriber]] = {}
         self._stepper: Stepper[Outcome] | None = None
-        self._used = False
+        self._thread: int | None = None  # that it runs in
         self._closed = False
         self._kept: list[Event] = []
 
@@ -106,9 +107,14 @@ class Machine:
         return unsubscribe
 
     def close(self) -> None:
-        """Give everything back; a run that stands still ends. The machine is of no use afterwards."""
+        """Give everything back; a run that stands still ends. The machine is of no use afterwards.
+
+        Raises RuntimeError in another thread than that which ran it.
+        """
         if self._closed:
             return
+        if self._thread not in (None, threading.get_ident()):
+            raise RuntimeError("a machine is closed in the thread that it ran in, and in no other")
         self._closed = True
         if self._stepper is not None:
             self._stepper.close()
@@ -200,9 +206,9 @@ class Machine:
     def _begin(self, program: Program, args: tuple[str, ...]) -> Program:
         if self._closed:
             raise RuntimeError("the machine is closed")
-        if self._used:
+        if self._thread is not None:
             raise RuntimeError("a machine runs one program; make another one")
-        self._used = True
+        self._thread = threading.get_ident()
         return program
 
     def _keep(self, kinds: frozenset[str]) -> None:

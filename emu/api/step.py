@@ -9,6 +9,7 @@ too. So any number of machines may stand still at once, in any order.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -73,8 +74,8 @@ class Stepper(Generic[T]):
         return None
 
     def close(self) -> None:
-        """End the run where it stands. In another thread than its own this does nothing."""
-        if not self._runner or threading.get_ident() != self._thread:
+        """End the run where it stands. In another thread than its own, and when Python ends, this does nothing."""
+        if sys.is_finalizing() or not self._runner or threading.get_ident() != self._thread:
             return
         self._abandoned = True
         self._caller = self._runner.parent = getcurrent()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 import weakref
 from collections.abc import Callable
@@ -211,6 +214,20 @@ def test_a_forgotten_run_is_collected_within_another() -> None:
     left.close()
 
 
+def test_a_program_ends_in_peace_with_machines_that_stand_still() -> None:
+    code = """
+        from emu import Machine
+        kept = [Machine(cpus=1 + i % 2) for i in range(4)]
+        runs = [m.events("cow", ["2"], kinds=kind) for m, kind in zip(kept, ("fault", "tlb", "syscall", "proc"))]
+        for it in runs:
+            next(it)
+            next(it)
+        print("done")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
 def test_an_exception_in_the_loop_leaves_nothing_behind() -> None:
     for n in (0, 1, 5):
         with pytest.raises(ZeroDivisionError), Machine() as m:  # noqa: PT012
@@ -281,6 +298,10 @@ def test_another_thread_has_machines_of_its_own_and_none_of_ours() -> None:
         except RuntimeError as e:
             found.append(str(e))
         try:
+            m.close()
+        except RuntimeError as e:
+            found.append(str(e))
+        try:
             run("spin", "1000000", timeout=0.1)
         except TimeLimit as e:
             found.append(type(e))
@@ -290,6 +311,7 @@ def test_another_thread_has_machines_of_its_own_and_none_of_ours() -> None:
     t.join()
     assert found[0] == expected
     assert "thread" in str(found[1])
-    assert found[2] is TimeLimit
+    assert "closed in the thread" in str(found[2])
+    assert found[3] is TimeLimit
     assert first.kind == "fault"
     m.close()
