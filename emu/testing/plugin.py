@@ -89,16 +89,13 @@ def p9(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
         made.close()
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+@pytest.hookimpl(hookwrapper=True)  # which older releases of pytest know too
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
     """Add to the report of a failure what the test's last program wrote, and how to run it again."""
-    report = yield
+    report = (yield).get_result()
     p9 = getattr(item, "funcargs", {}).get("p9")
     if report.failed and call.when == "call" and p9 is not None and hasattr(p9, "sections"):
         report.sections += p9.sections()
-    return report
 
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
