@@ -1,25 +1,51 @@
 """p9emu: real Plan 9 programs on an emulated 386, with the kernel's memory subsystem under glass.
 
-    from contextlib import closing
-    from emu import Config, Machine
+    from emu import run
 
-    with closing(Machine(Config(memory=8 << 20), sink=print)) as machine:
-        outcome = machine.run("cow", ["4"])
+    result = run("cow", "4")
+    print(result.faults(cls="cow-copy"))
 
-``sink`` gets every event of the kernel (:mod:`kernel.base.event`). The rooms: ``machine`` is the computer, ``program``
-what an executable is, ``observe`` what becomes of events, ``cli`` the command, ``bench`` what things cost.
+This is the face for other programs; docs/api.md tells of it. The rooms: ``machine`` is the computer, ``program`` what
+an executable is, ``observe`` what becomes of events, ``api`` what is behind this face, ``testing`` the plugin for
+pytest, ``cli`` the command, ``bench`` what things cost.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emu.machine.config import Bind, Config, LoadError, MachineError, Outcome, Root, Stats
-    from emu.machine.machine import Machine
+    from emu.api.log import Fault
+    from emu.api.machine import Machine, run
+    from emu.api.result import ExitError, Result
+    from emu.api.views import NotPresent
+    from emu.machine.config import Bind, Config, LimitError, LoadError, MachineError, Root, Stats
     from emu.machine.signals import TimeLimit
 
-__all__ = ["Bind", "Config", "LoadError", "Machine", "MachineError", "Outcome", "Root", "Stats", "TimeLimit"]
+__all__ = [
+    "Bind",
+    "Config",
+    "ExitError",
+    "Fault",
+    "LimitError",
+    "LoadError",
+    "Machine",
+    "MachineError",
+    "NotPresent",
+    "Result",
+    "Root",
+    "Stats",
+    "TimeLimit",
+    "run",
+]
 
-_HOME = {"Machine": "machine", "TimeLimit": "signals"}
+_HOME = {
+    "ExitError": "api.result",
+    "Fault": "api.log",
+    "Machine": "api.machine",
+    "NotPresent": "api.views",
+    "Result": "api.result",
+    "TimeLimit": "machine.signals",
+    "run": "api.machine",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -28,4 +54,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"emu.machine.{_HOME.get(name, 'config')}"), name)
+    return getattr(import_module(f"emu.{_HOME.get(name, 'machine.config')}"), name)

@@ -326,7 +326,7 @@ def once(seed: int, top: Path) -> tuple[str, str]:
         wrong = f"outside was touched: {before} is now {snapshot(outside)}"
     if not wrong and descriptors() != open_:
         wrong = f"descriptors left open: {sorted(descriptors() - open_)}"
-    digest.update(bytes(console.out[1] + console.out[2]))
+    digest.update(bytes(console.output[1] + console.output[2]))
     return wrong, digest.hexdigest()
 
 

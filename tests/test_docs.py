@@ -3,7 +3,11 @@
 A fenced block marked ``console`` holds commands, lines that begin with ``$ ``, and what they print: standard output
 and standard error together. A line ``...`` stands for any lines; a command with nothing below it may print what it
 likes. ``# status N`` at a command's end is its exit status, 0 if it is not told. The commands of a block run one
-after the other in an empty directory that has links to guest/ and tests/.
+after the other in an empty directory that has links to guest/ and tests/. Where the document has shown files before,
+blocks of a language whose first line is a comment with a file's name, it has these instead.
+
+A block marked ``python`` with prompts, ``>>>``, is run by doctest, all of a document in one go; ``...`` in output
+stands for any text. Other blocks marked so are files.
 
 ``P9EMU_UPDATE=1 python -m pytest tests/test_docs.py`` writes the output anew, around the ``...`` that are there.
 """
@@ -11,6 +15,7 @@ after the other in an empty directory that has links to guest/ and tests/.
 from __future__ import annotations
 
 import difflib
+import doctest
 import fcntl
 import os
 import re
@@ -21,6 +26,7 @@ import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +69,8 @@ STATUS = re.compile(r"\s+# status (\d+)$")
 SYMBOL = re.compile(r"`((?:emu|guest|kernel|tests)/[\w/]+\.(?:py|c|h|S|ld))(?::([\w.]+))?`")
 IMAGE = re.compile(r"!\[[^\]]+\]\(([^)\s]+)\)")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+FILE = re.compile(r"(?:#|//|/\*) ([\w.-]+\.(?:py|c|S|h))\b")
+PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 
 
@@ -88,12 +96,13 @@ class Shown:
 
 @dataclass
 class Block:
-    """The n-th console block of a document."""
+    """The n-th console block of a document, and the files that are shown above it."""
 
     doc: Path
     n: int
     line: int
     commands: list[Shown]
+    files: dict[str, str]
 
     def __str__(self) -> str:
         return f"{self.doc.relative_to(ROOT)}:{self.line + 1}"
@@ -103,11 +112,22 @@ def blocks(doc: Path) -> Iterator[Block]:
     """The console blocks of a document, in order."""
     block: Block | None = None
     n = 0
+    files: dict[str, str] = {}
+    shown: list[str] | None = None  # of a file
     for i, line in enumerate(doc.read_text().splitlines()):
-        if block is None:
+        if shown is not None:
+            if line == "```":
+                if shown and (m := FILE.match(shown[0])):
+                    files[m[1]] = "\n".join(shown) + "\n"
+                shown = None
+            else:
+                shown.append(line)
+        elif block is None:
             if line == "```console":
-                block = Block(doc, n, i, [])
+                block = Block(doc, n, i, [], dict(files))
                 n += 1
+            elif line.startswith("```"):
+                shown = []
         elif line == "```":
             yield block
             block = None
@@ -135,6 +155,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("p9emu", f"{python} -m emu"),
         ("python", python),
         ("python3", python),
+        ("pytest", f"{python} -m pytest"),
         ("go", go),
         ("go_plan9_386_exec", goexec),
     ):
@@ -241,8 +262,10 @@ def rewrite(block: Block, outputs: dict[int, list[str]]) -> None:
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if any(c.command not in EXEMPT for c in b.commands)], ids=str)
 def test_commands_do_what_is_shown(block: Block, tools: Path, tmp_path: Path) -> None:
-    for name in ("guest", "tests"):
+    for name in () if block.files else ("guest", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
+    for name, text in block.files.items():
+        (tmp_path / name).write_text(text)
     outputs: dict[int, list[str]] = {}
     for i, shown in enumerate(block.commands):
         if shown.command in EXEMPT:
@@ -258,6 +281,53 @@ def test_commands_do_what_is_shown(block: Block, tools: Path, tmp_path: Path) ->
             pytest.fail(f"{block}: $ {shown.command}\n{diff}\n(P9EMU_UPDATE=1 writes it anew)")
     if UPDATE:
         rewrite(block, outputs)
+
+
+class Runner(doctest.DocTestRunner):
+    """Keeps what examples print that print something else than is shown."""
+
+    def __init__(self) -> None:
+        super().__init__(verbose=False, optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL)
+        self.got: list[tuple[doctest.Example, str]] = []
+
+    def report_failure(self, _out: object, _test: object, example: doctest.Example, got: str) -> None:
+        """Instead of printing it."""
+        self.got.append((example, got))
+
+    def report_unexpected_exception(self, _out: object, _test: object, example: doctest.Example, exc: Any) -> None:
+        """Likewise."""
+        self.got.append((example, f"Traceback (most recent call last):\n{exc[0].__name__}: {exc[1]}\n"))
+
+
+@pytest.mark.parametrize("doc", [d for d in DOCS if ">>>" in d.read_text()], ids=lambda d: d.name)
+def test_python_does_what_is_shown(doc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = doc.read_text()
+    kept = "".join(m[0] if ">>>" in m[1] else "" for m in PYTHON.finditer(text))
+    assert kept
+    lines = [""] * text.count("\n")
+    for m in PYTHON.finditer(text):
+        if ">>>" in m[1]:
+            at = text[: m.start(1)].count("\n")
+            lines[at : at + m[1].count("\n")] = m[1].splitlines()
+    test = doctest.DocTestParser().get_doctest("\n".join(lines) + "\n", {}, doc.name, str(doc), 0)
+    monkeypatch.chdir(tmp_path)
+    runner = Runner()
+    runner.run(test)
+    if UPDATE:
+        new = text.splitlines()
+        for example, got in reversed(runner.got):
+            at = example.lineno + example.source.count("\n")
+            new[at : at + example.want.count("\n")] = [line or "<BLANKLINE>" for line in got.splitlines()]
+        doc.write_text("\n".join(new) + "\n")
+        return
+    wrong = [f"{doc.name}:{e.lineno + 1}: {e.source}shown:\n{e.want}got:\n{got}" for e, got in runner.got]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("doc", DOCS, ids=lambda d: d.name)
+def test_every_block_of_python_is_run_or_a_file(doc: Path) -> None:
+    for m in PYTHON.finditer(doc.read_text()):
+        assert ">>>" in m[1] or FILE.match(m[1]), m[1]
 
 
 def test_exempt_commands_are_those_shown() -> None:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from emu.cli.types import bind, env, guestdir, injection, root, seconds, size, swapsize
+from emu.machine.config import MAXCPUS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -26,7 +27,12 @@ def machine_options(memory: str = "64M", notefp: bool = False) -> Callable[[Func
             help="Memory of the machine, 4M to 3G; suffixes K, M, G.",
         ),
         click.option(
-            "--cpus", type=click.IntRange(1, 8), default=1, show_default=True, metavar="N", help="Processors, 1 to 8."
+            "--cpus",
+            type=click.IntRange(1, MAXCPUS),
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="Processors, 1 to 8.",
         ),
         click.option(
             "--bind",

@@ -8,8 +8,9 @@ from contextlib import closing, suppress
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from emu.cli.types import MAXMEM, MAXSWAP, Options
+from emu.cli.types import Options
 from emu.failure import BROKEN, TIMEOUT, USAGE, Failure
+from emu.machine.config import MAXMEM, MAXSWAP
 from emu.observe.output import FileOutput, Output, OutputError, StderrOutput
 from emu.plain import plain
 
@@ -28,6 +29,22 @@ class Renderer(Protocol):
     def __call__(self, ev: "Event") -> None: ...
 
     def finish(self) -> None: ...
+
+
+class End(Protocol):
+    """What is told of a program's end."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def exits(self) -> str: ...
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
 
 
 class Trace:
@@ -205,7 +222,7 @@ def _more(options: Options, complaint: str) -> str:
     return f" ({' or '.join(ways)} gives more)" if ways else ""
 
 
-def complaint_of(outcome: "Outcome") -> str:
+def complaint_of(outcome: "End") -> str:
     """``PROGRAM PID: STRING`` of an exit string that is neither empty nor a status; else ""."""
     prefix = f"{outcome.name} {outcome.pid}: "
     string = outcome.exits.removeprefix(prefix)

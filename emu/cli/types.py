@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from click import BadParameter
 
+from emu.machine.config import INJECTABLE, MAXMEM, MAXSWAP, MINMEM
+
 if TYPE_CHECKING:
     from emu.machine.counter import Kind
 
 UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-MINMEM: Final = 4 << 20
-MAXMEM: Final = 3 << 30
-MAXSWAP: Final = 4 << 30  # a swap address has 32 bits
 BY2PG: Final = 4096
-INJECTABLE: Final = ("newpage", "malloc", "swapread", "swapwrite", "textread", "hostread")
 
 
 @dataclass(frozen=True)

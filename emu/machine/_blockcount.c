@@ -99,6 +99,19 @@ start(struct counter *c, void *uc, uint64_t begin)
 	return err;
 }
 
+/* For who leaves a stack in the middle of emulation, and comes back to it: what is noted here is that stack's. */
+static void *
+get(void)
+{
+	return current;
+}
+
+static void
+set(void *v)
+{
+	current = v;
+}
+
 static void
 bind(void *s, void *o)
 {
@@ -110,6 +123,8 @@ static int
 fill(PyObject *m)
 {
 	if(addaddress(m, "hook", (void *)block) < 0 || addaddress(m, "bind", (void *)bind) < 0)
+		return -1;
+	if(addaddress(m, "get", (void *)get) < 0 || addaddress(m, "set", (void *)set) < 0)
 		return -1;
 	return addaddress(m, "start", (void *)start);
 }

@@ -1,1 +1,3 @@
 hook: int
+get: int
+set: int

@@ -52,6 +52,19 @@ helper_cmpxchg8b_unlocked_x86_64(void *env, uint64_t address)
 	original(env, address);
 }
 
+/* For who leaves a stack in the middle of emulation, and comes back to it: what is noted here is that stack's. */
+static void *
+get(void)
+{
+	return running;
+}
+
+static void
+set(void *v)
+{
+	running = v;
+}
+
 static void
 bind(void *e, void *r, void *h)
 {
@@ -63,6 +76,8 @@ bind(void *e, void *r, void *h)
 static int
 fill(PyObject *m)
 {
+	if(addaddress(m, "get", (void *)get) < 0 || addaddress(m, "set", (void *)set) < 0)
+		return -1;
 	return addaddress(m, "bind", (void *)bind);
 }
 

@@ -1,1 +1,3 @@
 bind: int
+get: int
+set: int

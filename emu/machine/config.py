@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from emu.machine.counter import Kind
+
+MINMEM: Final = 4 << 20
+MAXMEM: Final = 3 << 30
+MAXSWAP: Final = 4 << 30  # a swap address has 32 bits
+MAXCPUS: Final = 8
+INJECTABLE: Final = ("newpage", "malloc", "swapread", "swapwrite", "textread", "hostread")  # of Config.inject
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,10 @@ class Config:
     clock: str = "virtual"  # or "real": the host's
     argv0: str | None = None  # what the program is called by; None: as a shell would call it
     root: Root | None = None  # a host directory as the root of the name space
+
+
+class LimitError(Exception):
+    """A bound that the caller has set is reached: of output, or of events kept. str() names it."""
 
 
 class LoadError(Exception):

@@ -1,4 +1,4 @@
-"""The host's standard streams as the guest's console."""
+"""The guest's console: the host's standard streams, or bytes in memory."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import os
 import select
 import stat
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
+from emu.machine.config import LimitError
 from emu.machine.terminal import Terminal
 from emu.plain import plain
+from kernel.base import hw
 from kernel.base.dat import QLock, Rendez
 from kernel.base.error import Ehungup, Eio, Error
 from kernel.sched.qlock import eqlock, qunlock
@@ -24,8 +26,25 @@ POLLNS: Final = 10_000_000  # how often, in the machine's time, input is asked f
 PAUSENS: Final = 20_000_000  # a writer of the host's that is silent so long has written all it wants to
 
 
+class Console(hw.Console, Protocol):
+    """What the machine's loop needs of a console, beside what the kernel needs."""
+
+    fd: int
+    """Readable where there is input that is waited for."""
+    waiting: bool
+    """A process waits for input."""
+    live: bool
+    """Input comes when it comes: virtual time goes on while it is waited for."""
+
+    def poll(self, now: int) -> bool:
+        """While other processes run: whether the reader can be woken."""
+
+    def wake(self) -> None:
+        """There is input: ready the process that waits for it."""
+
+
 class HostConsole:
-    """Implements kernel.devcons.Console on file descriptors 0, 1 and 2.
+    """Implements kernel.base.hw.Console on file descriptors 0, 1 and 2.
 
     Who reads sleeps, and the machine's loop looks for input: when nothing else can run, and each POLLNS while other
     processes do. A file is read at once. How a pipe's bytes are cut up must not depend on the host's moods: a read
@@ -139,6 +158,50 @@ class HostConsole:
     def raw(self, on: bool) -> None:
         """Raw mode of the host's terminal, if standard input is one."""
         self.terminal.raw(on)
+
+
+class MemoryConsole:
+    """Implements kernel.base.hw.Console in memory: standard input is given, both outputs are collected.
+
+    Of these there may be ``limit`` bytes, together; one more raises LimitError out of the machine's run.
+    """
+
+    fd = -1
+    waiting = False
+    live = False
+
+    def __init__(self, stdin: bytes = b"", limit: int | None = None) -> None:
+        self.output = {1: bytearray(), 2: bytearray()}
+        self._stdin = stdin
+        self._at = 0
+        self._limit = limit
+        self._left = limit
+
+    def read(self, n: int) -> bytes:
+        """Up to n bytes of standard input, b"" at its end."""
+        data = self._stdin[self._at : self._at + n]
+        self._at += len(data)
+        return data
+
+    def write(self, fd: int, data: bytes) -> None:
+        """Collect data."""
+        if self._left is not None:
+            if len(data) > self._left:
+                self.output[fd] += data[: self._left]
+                self._left = 0
+                raise LimitError(f"the program wrote more than {self._limit} bytes (maxoutput)")
+            self._left -= len(data)
+        self.output[fd] += data
+
+    def raw(self, on: bool) -> None:
+        """Nobody types."""
+
+    def poll(self, now: int) -> bool:
+        """Nobody waits."""
+        return False
+
+    def wake(self) -> None:
+        """Nobody waits."""
 
 
 def warn(text: str) -> None:

@@ -7,7 +7,7 @@ import ctypes
 import functools
 import os
 from collections.abc import Callable
-from ctypes import CFUNCTYPE, POINTER, c_bool, c_int, c_size_t, c_uint16, c_uint32, c_uint64, c_void_p
+from ctypes import CFUNCTYPE, POINTER, PYFUNCTYPE, c_bool, c_int, c_size_t, c_uint16, c_uint32, c_uint64, c_void_p
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
@@ -172,6 +172,8 @@ class Lib:
         if cmpxchg8b is not None:
             names: tuple[str, ...] = "cpu_exec_x86_64", "cpu_restore_state_x86_64", "helper_cmpxchg8b_unlocked_x86_64"
             CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)(cmpxchg8b.bind)(*map(self._symbol, names))
+        noting = [e for e in (native, cmpxchg8b) if e is not None]
+        self._notes = [(PYFUNCTYPE(c_void_p)(e.get), PYFUNCTYPE(None, c_void_p)(e.set)) for e in noting]
         if lock is not None:
             names = "cpu_ldub_code_x86_64", "tcg_gen_op2_x86_64"
             CFUNCTYPE(None, c_void_p, c_void_p)(lock.bind)(*map(self._symbol, names))
@@ -180,6 +182,15 @@ class Lib:
         """The address of a function of the library that is not part of its interface, if there is one."""
         symbol = getattr(self._library, name, None)
         return ctypes.cast(symbol, c_void_p) if symbol else None
+
+    def noted(self) -> tuple[int | None, ...]:
+        """What the extensions have noted of the emulation on this stack, which may be left in the middle of it."""
+        return tuple(get() for get, _ in self._notes)
+
+    def renote(self, noted: tuple[int | None, ...]) -> None:
+        """Back on the stack on which that was noted."""
+        for (_, set), note in zip(self._notes, noted, strict=True):
+            set(note)
 
     def check(self, err: int, what: str) -> None:
         """Raise UnicornError if err, which a function returned, says so."""

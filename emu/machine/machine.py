@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+from greenlet import getcurrent
 
 from emu.machine import boot
 from emu.machine.clock import Clock, Hostclock, Realcpu
@@ -40,6 +42,7 @@ from kernel.sched.sched import canrun
 from kernel.waits import procdump
 
 if TYPE_CHECKING:
+    from emu.machine.console import Console
     from emu.machine.cpu import Service
     from kernel.base.event import Sink
     from kernel.base.hw import Regs
@@ -50,11 +53,20 @@ SLICE = 500_000  # ns one of several processors runs ahead of the others
 class Machine:
     """One emulated computer. ``sink`` gets every kernel event; it may raise to end the run.
 
-    ``clock`` is what time it follows with Config.clock "real", the host's if not given.
+    ``clock`` is what time it follows with Config.clock "real", the host's if not given. Without a ``console`` the
+    host's standard streams and its signals are the guest's; ``warn`` takes the emulator's own lines.
     """
 
-    def __init__(self, config: Config, sink: Sink | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        sink: Sink | None = None,
+        clock: Clock | None = None,
+        console: Console | None = None,
+        warn: Callable[[str], None] = warn,
+    ) -> None:
         self.config = config
+        self.warn = warn
         conf = confinit(config.memory, config.cpus)
         if config.swap:
             conf.nswap = config.swap // BY2PG
@@ -91,13 +103,14 @@ class Machine:
             k.inject = Inject({kind: (n, every) for kind, n, every in config.inject})
         self.clock = clock
         self.turns = list(range(config.cpus))  # with a clock: when each processor had its last turn
-        self.signals = Signals(self._stop, config.timeout)
-        self.console = k.console = HostConsole(k, self.signals, live=clock is not None)
-        k.onwarn = lambda text: warn(f"warning: {text}")
+        self.signals = Signals(self._stop, config.timeout, foreground=console is None)
+        self.console: Console = console or HostConsole(k, self.signals, live=clock is not None)
+        k.console = self.console
+        k.onwarn = lambda text: self.warn(f"warning: {text}")
         if config.verbose:
-            k.onprint = lambda text: warn(text.rstrip("\n"))
+            k.onprint = lambda text: self.warn(text.rstrip("\n"))
         if config.counter == "auto" and not self.cpus[0].counter.native:
-            warn("the block counter is in Python, as no C compiler was there at installation: running slower")
+            self.warn("the block counter is in Python, as no C compiler was there at installation: running slower")
         self.disk = self._swapdisk()
         self.posted = False  # the note for the first Ctrl-C was posted
         self.first: boot.First | None = None
@@ -139,6 +152,7 @@ class Machine:
         Raises LoadError, MachineError, TimeLimit, and whatever the sink raises.
         """
         started = time.perf_counter()
+        self.kernel.procs.hub = getcurrent()
         first = self.first = boot.boot(self, program, [os.fsencode(a) for a in args])
         try:
             with self.signals:
@@ -264,7 +278,7 @@ class Machine:
         for p in self.kernel.procs.proctab:
             if p.state != Dead and not p.kp:
                 what = "kept, broken," if p.state == Broken else "still running"
-                warn(f"{p.text} {p.pid}: {what} when {first.name} ended")
+                self.warn(f"{p.text} {p.pid}: {what} when {first.name} ended")
 
     def _stats(self, seconds: float) -> Stats:
         k = self.kernel

@@ -1,7 +1,8 @@
 """The host's signals: Ctrl-C, the time limit, and requests to end.
 
-A handler only sets flags and has the processors stop, for the machine's loop to look at. Two places may block the
-host: ``wait``, which a signal ends by itself, and the writing of output, where what ends the run is raised.
+A handler, or the thread that keeps the time limit where there are no handlers, only sets flags and has the processors
+stop, for the machine's loop to look at. Two places may block the host: ``wait``, which a signal ends by itself, and
+the writing of output, where what ends the run is raised.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Final, Protocol
 
 AGAIN: Final = 0.05  # s between two rings of the timer once the time is over
 GRACE: Final = 20  # rings in which the machine may end by itself
+TINY: Final = 1e-6  # s; a timer set to nothing would not ring
 LONGEST: Final = 86_400_000_000_000  # ns of one wait: a day; poll takes no more than 24
 
 ENDING: Final = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)
@@ -40,11 +44,17 @@ class Input(Protocol):
 
 
 class Signals:
-    """A context in which signals are caught; nothing is outside the main thread, where they cannot be."""
+    """A context in which signals are caught, and ``timeout`` passes. It may be entered again, for what is left of that.
 
-    def __init__(self, stop: Callable[[], None], timeout: float | None) -> None:
+    In the ``foreground`` they are the machine's: Ctrl-C is the guest's, who asks the process to end, ends the run.
+    Otherwise Ctrl-C is the caller's and the rest is not touched. Outside the main thread no signal can be caught.
+    """
+
+    def __init__(self, stop: Callable[[], None], timeout: float | None, foreground: bool = True) -> None:
         self.stop = stop  # have the processors return
         self.timeout = timeout
+        self.left = timeout  # s
+        self.foreground = foreground
         self.interrupts = 0  # times that Ctrl-C was typed
         self.fatal: BaseException | None = None  # what is to end the run
         self.came = False  # the last wait was ended by a signal
@@ -53,32 +63,57 @@ class Signals:
         self._old: dict[int, Any] = {}
         self._oldwake = -1
         self._wake: tuple[int, ...] = ()
+        self._over = threading.Event()  # the context is left
+        self._timer: threading.Thread | None = None
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is not threading.main_thread():
+            if self.left is not None:
+                self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+                self._over.clear()
+                self._timer = threading.Thread(target=self._ring, args=(self.left,), daemon=True)
+                self._since = time.monotonic()
+                self._timer.start()
             return self
         self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._oldwake = signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             self._old[signal.SIGINT] = signal.signal(signal.SIGINT, self._interrupt)
-        for number in ENDING:  # one that is ignored, or that somebody else takes, stays so
+        for number in ENDING if self.foreground else ():  # one that is ignored, or that somebody else takes, stays so
             if signal.getsignal(number) is signal.SIG_DFL:
                 self._old[number] = signal.signal(number, self._end)
-        if self.timeout is not None:
+        if self.left is not None:
             self._old[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._alarm)
-            signal.setitimer(signal.ITIMER_REAL, self.timeout, AGAIN)
+            signal.setitimer(signal.ITIMER_REAL, self.left, AGAIN)
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        if self._wake:
+        if not self._wake:
+            return
+        if self._timer is not None and self.left is not None:
+            self._over.set()
+            self._timer.join()
+            self._timer = None
+            self.left = max(self.left - (time.monotonic() - self._since), TINY)
+        else:
             if signal.SIGALRM in self._old:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+                self.left = max(signal.setitimer(signal.ITIMER_REAL, 0)[0], TINY)
             for number, old in self._old.items():
                 signal.signal(number, old)
+            self._old.clear()
             signal.set_wakeup_fd(self._oldwake)
-            for fd in self._wake:
-                os.close(fd)
-            self._wake = ()
+        for fd in self._wake:
+            os.close(fd)
+        self._wake = ()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Leave the context and come back: what happens meanwhile is the caller's, and takes none of the time."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
 
     def check(self) -> None:
         """Raise what is to end the run."""
@@ -104,7 +139,7 @@ class Signals:
 
     def _interrupt(self, _no: int, _frame: FrameType | None) -> None:
         self.interrupts += 1
-        if self.interrupts > 1:
+        if self.interrupts > 1 or not self.foreground:
             self.fatal = KeyboardInterrupt()
         self.stop()
         if self.interrupts > 2:
@@ -120,13 +155,24 @@ class Signals:
         self._unblock()
 
     def _alarm(self, _no: int, _frame: FrameType | None) -> None:
-        self.fatal = self.fatal or TimeLimit(f"time limit of {self.timeout:g} s reached")
-        self.stop()
+        self._timeout()
         self.late += 1
         if self.late > GRACE:
             self.late = 0
-            raise self.fatal  # the loop does not come round
+            raise self.fatal or TimeLimit  # the loop does not come round
         self._unblock()
+
+    def _timeout(self) -> None:
+        self.fatal = self.fatal or TimeLimit(f"time limit of {self.timeout:g} s reached")
+        self.stop()
+
+    def _ring(self, left: float) -> None:
+        """In a thread of its own: what _alarm does, but that nothing can be raised."""
+        while not self._over.wait(left):
+            self._timeout()
+            with suppress(BlockingIOError):
+                os.write(self._wake[1], b"!")
+            left = AGAIN
 
     def _unblock(self) -> None:
         if self.blocked and self.fatal is not None:

@@ -1,6 +1,8 @@
 """Counts over a run: faults by class and segment, system calls, events by kind."""
 
 from collections import Counter
+from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING
 
 from emu.observe.jsonl import VERSION, dumps
@@ -10,6 +12,15 @@ from kernel.base.event import Event, FaultEvent, SyscallEvent
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+@dataclass
+class Grid:
+    """A table: names in the first column, counts in the others."""
+
+    header: list[str]
+    rows: list[list[str]]
+    total: list[str] = field(default_factory=list)
 
 
 class Summary:
@@ -79,53 +90,62 @@ class Summary:
             markup=False,
             legacy_windows=False,
         )
-        tables = [t for t in (self._faulttable(), self._calltable(), self._eventtable()) if t is not None]
-        if not tables:
+        grids = self.grids()
+        if not grids:
             return "no events\n"
-        for i, table in enumerate(tables):
+        for i, grid in enumerate(grids):
             if i:
                 console.print()
-            console.print(table)
+            console.print(_table(grid))
         return "".join(line.rstrip() + "\n" for line in text.getvalue().splitlines())
 
-    def _faulttable(self) -> "Table | None":
-        if not self.faults:
-            return None
-        byseg, bycls = self.bysegment(), self.byclass()
-        table = _table("faults", *(seg or "none" for seg in byseg), "total")
-        for cls, total in bycls.items():
-            cells = [byseg[seg].get(cls, 0) for seg in byseg]
-            table.add_row(plain(cls), *(str(n) if n else "-" for n in cells), str(total))
-        table.add_section()
-        table.add_row("total", *(str(sum(row.values())) for row in byseg.values()), str(sum(bycls.values())))
-        return table
+    def html(self) -> str:
+        """The counts as tables for a notebook."""
+        return "".join(_html(grid) for grid in self.grids()) or "<p>no events</p>"
 
-    def _calltable(self) -> "Table | None":
-        if not self.calls:
-            return None
-        table = _table("syscall", "calls", "errors")
-        for name, n in sorted(self.calls.items(), key=lambda item: (-item[1], item[0])):
-            table.add_row(plain(name), str(n), str(self.errors[name] or "-"))
-        table.add_section()
-        table.add_row("total", str(self.calls.total()), str(self.errors.total() or "-"))
-        return table
-
-    def _eventtable(self) -> "Table | None":
-        if not self.events:
-            return None
-        table = _table("event", "count")
-        for kind, n in sorted(self.events.items(), key=lambda item: (-item[1], item[0])):
-            table.add_row(plain(kind), str(n))
-        return table
+    def grids(self) -> list[Grid]:
+        """The tables of which there is something to tell."""
+        grids = []
+        if self.faults:
+            byseg, bycls = self.bysegment(), self.byclass()
+            rows = [[c, *(str(byseg[s].get(c, 0) or "-") for s in byseg), str(n)] for c, n in bycls.items()]
+            total = ["total", *(str(sum(row.values())) for row in byseg.values()), str(sum(bycls.values()))]
+            grids.append(Grid(["faults", *(seg or "none" for seg in byseg), "total"], rows, total))
+        if self.calls:
+            rows = [[name, str(n), str(self.errors[name] or "-")] for name, n in _ranked(self.calls)]
+            total = ["total", str(self.calls.total()), str(self.errors.total() or "-")]
+            grids.append(Grid(["syscall", "calls", "errors"], rows, total))
+        if self.events:
+            grids.append(Grid(["event", "count"], [[kind, str(n)] for kind, n in _ranked(self.events)]))
+        return grids
 
 
-def _table(first: str, *rest: str) -> "Table":
+def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:
+    """The largest first, those alike by name."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _table(grid: Grid) -> "Table":
     """A table of names and counts, drawn with ASCII rules alone."""
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.ASCII2, show_edge=False, header_style="bold", pad_edge=False)
-    table.add_column(first)
-    for name in rest:
+    table.add_column(grid.header[0])
+    for name in grid.header[1:]:
         table.add_column(name, justify="right")
+    for row in grid.rows:
+        table.add_row(*map(plain, row))
+    if grid.total:
+        table.add_section()
+        table.add_row(*grid.total)
     return table
+
+
+def _html(grid: Grid) -> str:
+    def row(cells: list[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(plain(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "".join(row(cells, "td") for cells in grid.rows)
+    foot = f"<tfoot>{row(grid.total, 'td')}</tfoot>" if grid.total else ""
+    return f"<table><thead>{row(grid.header, 'th')}</thead><tbody>{body}</tbody>{foot}</table>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NoReturn
 
-from greenlet import greenlet
+from greenlet import getcurrent, greenlet
 
 from kernel.base.chandat import Pgrp
 from kernel.base.error import Exited
@@ -116,6 +116,7 @@ def unwind(k: Kernel) -> None:
     for p in everyproc(k):
         g, p.greenlet = p.greenlet, None
         if g is not None:
+            g.parent = getcurrent()  # the hub may be gone, or somebody else's
             g.throw()
 
 

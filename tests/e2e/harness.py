@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 import subprocess
@@ -14,36 +13,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emu.machine.config import Config, Outcome
+import emu
+from emu import Result
+from emu.machine.config import Config
+from emu.machine.console import MemoryConsole
 from emu.machine.machine import Machine
 from emu.observe.jsonl import JsonWriter
 from kernel.base.event import Event, FaultEvent, SyscallEvent
 
 ROOT = Path(__file__).parents[2]
 
-
-class Console:
-    """Feeds standard input from bytes, and collects both outputs."""
-
-    def __init__(self, stdin: bytes = b"") -> None:
-        self.stdin = io.BytesIO(stdin)
-        self.out = {1: bytearray(), 2: bytearray()}
-
-    def read(self, n: int) -> bytes:
-        return self.stdin.read(n)
-
-    def write(self, fd: int, data: bytes) -> None:
-        self.out[fd] += data
-
-    def raw(self, on: bool) -> None:
-        pass
+Console = MemoryConsole
 
 
 @dataclass
 class Run:
     """What became of a run."""
 
-    outcome: Outcome
+    outcome: Result
     stdout: str
     stderr: str
     events: list[Event] = field(repr=False)
@@ -60,14 +47,9 @@ class Run:
 
 def run(program: str, *args: str, stdin: bytes = b"", trace: bool = False, **config: Any) -> Run:
     """Run on a machine in this process; ``config`` are fields of Config. Checks invariants unless told not to."""
-    events: list[Event] = []
-    console = Console(stdin)
     config.setdefault("check", True)
-    with closing(Machine(Config(**config), events.append if trace else None)) as machine:
-        machine.kernel.console = console
-        outcome = machine.run(program, list(args))
-    out, err = (console.out[fd].decode("utf-8", "surrogateescape") for fd in (1, 2))
-    return Run(outcome, out, err, events)
+    r = emu.run(program, *args, stdin=stdin, events="%all" if trace else "", **config)
+    return Run(r, r.text, r.errtext, list(r.events))
 
 
 class Lines:

@@ -11,8 +11,8 @@ from emu.cli.run import complaint_of
 from emu.machine.config import Bind, Config
 from emu.machine.lib import EDGEHOOK, HOOK_EDGE_GENERATED
 from emu.machine.machine import Machine
+from emu.testing.p9 import P9
 from kernel.base.event import ProcEvent
-from tests.e2e.harness import run
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,9 @@ from tests.e2e.harness import run
         (["sieve", "1000"], "168 primes up to 1000\n"),
     ],
 )
-def test_prints(argv: list[str], out: str) -> None:
-    r = run(*argv)
-    assert (r.outcome.status, r.stdout, r.stderr) == (0, out, "")
+def test_prints(p9: P9, argv: list[str], out: str) -> None:
+    r = p9.run(*argv)
+    assert (r.status, r.text, r.errtext) == (0, out, "")
 
 
 @pytest.mark.parametrize("cpus", [1, 2, 4])
@@ -38,9 +38,9 @@ def test_prints(argv: list[str], out: str) -> None:
         "pingpong 20", "sema 10", "pipe 10", "selfmod", "syscalls 50",
     ],
 )  # fmt: skip
-def test_checks_itself(argv: str, cpus: int) -> None:
-    r = run(*argv.split(), cpus=cpus)
-    assert r.outcome.exits == ""
+def test_checks_itself(p9: P9, argv: str, cpus: int) -> None:
+    r = p9.run(*argv.split(), cpus=cpus)
+    assert r.exits == ""
 
 
 @pytest.mark.parametrize(
@@ -53,50 +53,50 @@ def test_checks_itself(argv: str, cpus: int) -> None:
         ("rotext", "sys: trap: fault write addr=0x1020"),
     ],
 )
-def test_dies_with_plan9_text(argv: str, text: str) -> None:
-    r = run(*argv.split())
+def test_dies_with_plan9_text(p9: P9, argv: str, text: str) -> None:
+    r = p9.run(*argv.split())
     name = argv.split()[0]
-    assert r.outcome.status == 1
-    assert r.outcome.exits.startswith(f"{name} 2: {text} pc=0x0000")
-    assert r.stderr == f"{name} 2: suicide: {r.outcome.exits.removeprefix(name + ' 2: ')}\n"
+    assert r.status == 1
+    assert r.exits.startswith(f"{name} 2: {text} pc=0x0000")
+    assert r.errtext == f"{name} 2: suicide: {r.exits.removeprefix(name + ' 2: ')}\n"
 
 
-def test_exit_string_is_the_status() -> None:
-    assert run("false", "no luck").outcome.exits == "false 2: no luck"
-    assert run("false", "no luck").outcome.status == 1
-    assert run("false", "7").outcome.status == 7
+def test_exit_string_is_the_status(p9: P9) -> None:
+    assert p9.run("false", "no luck").exits == "false 2: no luck"
+    assert p9.run("false", "no luck").status == 1
+    assert p9.run("false", "7").status == 7
 
 
-def test_the_status_of_a_program_that_became_another() -> None:
-    r = run("exec", "exec", "false", "42").outcome
+def test_the_status_of_a_program_that_became_another(p9: P9) -> None:
+    r = p9.run("exec", "exec", "false", "42")
     assert (r.status, r.exits, r.name) == (42, "false 2: 42", "false")
-    assert run("exec", "true").outcome.status == 0
-    r = run("exec", "false", "no luck").outcome
+    assert p9.run("exec", "true").status == 0
+    r = p9.run("exec", "false", "no luck")
     assert (r.status, complaint_of(r)) == (1, "false 2: no luck")
 
 
-def test_the_status_of_a_program_whose_name_leaves_no_room_for_it(tmp_path: Path) -> None:
+def test_the_status_of_a_program_whose_name_leaves_no_room_for_it(p9: P9, tmp_path: Path) -> None:
     for n in (120, 123, 124, 126):  # 128 bytes hold "NAME 2: 142" and its NUL up to 119
         name = "x" * n
         shutil.copy(guest.path("false"), tmp_path / name)
-        r = run("exec", f"/n/d/{name}", "142", binds=(Bind(str(tmp_path), "/n/d"),)).outcome
+        r = p9.run("exec", f"/n/d/{name}", "142", binds=(Bind(str(tmp_path), "/n/d"),))
         assert r.status == 142
 
 
-def test_stdin_to_stdout() -> None:
-    assert run("cat", stdin=b"x" * 70000).stdout == "x" * 70000
+def test_stdin_to_stdout(p9: P9) -> None:
+    assert p9.run("cat", stdin=b"x" * 70000).text == "x" * 70000
 
 
 @pytest.mark.parametrize(("guest", "cls"), [("touch", "zero-fill"), ("cow", "cow-copy"), ("stack", "zero-fill")])
-def test_one_fault_for_each_page(guest: str, cls: str) -> None:
-    few = run(guest, "10", trace=True, check=False).classes()
-    many = run(guest, "110", trace=True, check=False).classes()
+def test_one_fault_for_each_page(p9: P9, guest: str, cls: str) -> None:
+    few = p9.run(guest, "10", check=False).faults.by_class()
+    many = p9.run(guest, "110", check=False).faults.by_class()
     assert many[cls] - few[cls] == 100
 
 
-def test_second_exec_finds_its_text_in_the_cache() -> None:
+def test_second_exec_finds_its_text_in_the_cache(p9: P9) -> None:
     n = 40
-    r = run("text", str(n), trace=True, check=False)
+    r = p9.run("text", str(n), check=False)
     execs = [i for i, e in enumerate(r.events) if isinstance(e, ProcEvent) and e.op == "exec"]
     assert len(execs) == 2
     second = [e.cls for e in r.faults() if r.events.index(e) > execs[1]]
@@ -104,19 +104,19 @@ def test_second_exec_finds_its_text_in_the_cache() -> None:
     assert second.count("cache-hit") >= n
 
 
-def test_program_is_called_by_a_name_that_leads_to_it(tmp_path: Path) -> None:
+def test_program_is_called_by_a_name_that_leads_to_it(p9: P9, tmp_path: Path) -> None:
     own = tmp_path / "mycat"
     shutil.copy(guest.path("cat"), own)
-    assert run("cat", "/proc/2/args").stdout == "cat /proc/2/args"  # as rc(1) finds it in its path
-    assert run(str(own), "/proc/2/args").stdout == "/bin/mycat /proc/2/args"
+    assert p9.run("cat", "/proc/2/args").text == "cat /proc/2/args"  # as rc(1) finds it in its path
+    assert p9.run(str(own), "/proc/2/args").text == "/bin/mycat /proc/2/args"
 
 
-def test_a_script_runs_its_interpreter(tmp_path: Path) -> None:
+def test_a_script_runs_its_interpreter(p9: P9, tmp_path: Path) -> None:
     script = tmp_path / "greet"
     script.write_text("#!/bin/echo from a script\n")
-    r = run(str(script), "and", "args")
-    assert r.stdout == "from a script /bin/greet and args\n"
-    assert r.outcome.name == "greet"
+    r = p9.run(str(script), "and", "args")
+    assert r.text == "from a script /bin/greet and args\n"
+    assert r.name == "greet"
 
 
 @pytest.mark.parametrize("argv", ["text 20", "forkbomb 6"])

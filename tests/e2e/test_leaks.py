@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import emu
 from emu.machine.config import Bind, Config, LoadError, MachineError, Root
 from emu.machine.machine import Machine
 from tests.e2e.harness import Console
@@ -41,6 +42,16 @@ def run(program: str, *args: str, **config: object) -> str:
             return str(e)
 
 
+def left(program: str, n: int) -> str:
+    """Make a machine, leave its run at the n-th event, and look around; close it later."""
+    with emu.Machine(memory=4 << 20, cpus=1 + n % 2) as machine:
+        for i, _ in enumerate(machine.events(program, ["2"], kinds="%all")):
+            machine.frames()
+            if i == n:
+                break
+        return ""
+
+
 def repeat(n: int, f: Callable[[int], object]) -> None:
     """Leaves no loop variables behind."""
     for i in range(n):
@@ -48,7 +59,7 @@ def repeat(n: int, f: Callable[[int], object]) -> None:
 
 
 def test_machines_leave_nothing(tmp_path: Path) -> None:
-    """Whatever they had, and however they ended: with 150 of them this process is as large as with 10."""
+    """Whatever they had, and however they ended: with 156 of them this process is as large as with 24."""
     kinds: list[Callable[[], str]] = [
         lambda: run("true"),
         lambda: run("true", cpus=2, clock="real"),
@@ -60,10 +71,12 @@ def test_machines_leave_nothing(tmp_path: Path) -> None:
         lambda: run("nosuch"),
         lambda: run("hello", inject=(("newpage", 1, False), ("textread", 1, True))),
         lambda: run("/bin/none"),
+        lambda: left("cow", 3),
+        lambda: left("pipe", 20),
     ]
-    repeat(20, lambda i: kinds[i % 10]())
+    repeat(24, lambda i: kinds[i % len(kinds)]())
     before = fds(), objects(), rss()
-    repeat(150, lambda i: kinds[i % 10]())
+    repeat(156, lambda i: kinds[i % len(kinds)]())
     after = fds(), objects(), rss()
     assert after[0] == before[0]
     assert after[1] - before[1] < 50

@@ -10,7 +10,7 @@ import pytest
 from emu.cli.run import Trace
 from emu.machine.signals import TimeLimit
 from emu.observe.output import OutputError
-from emu.program.symbols import Symbols
+from emu.program.symbols import Found, Symbols
 from kernel.base.event import Event, SyscallEvent, TlbEvent
 from tests.emu.cli.faked import Config, LoadError, Machine, Outcome, ends, needs_full, oneline, p9emu
 from tests.emu.program.test_aout import CODE, image
@@ -179,8 +179,8 @@ def test_symbols_of_a_program(prog: str, tmp_path: Path) -> None:
     symbols = Symbols()
     symbols.machine = m = Machine(Config())
     m.program = prog
-    assert symbols(2, 0x1027) == ("f+0x1", CODE[7:])
-    assert symbols(2, 0x9000) == ("", b"")
+    assert symbols(2, 0x1027) == Found("f+0x1", CODE[7:])
+    assert symbols(2, 0x9000) == Found("", b"")
     m.program = str(tmp_path)
     assert symbols(2, 0x1027) is None, "no executable, no code"
 
@@ -190,6 +190,6 @@ def test_code_in_memory_is_preferred(prog: str, monkeypatch: pytest.MonkeyPatch)
     symbols = Symbols()
     symbols.machine = m = Machine(Config())
     m.program = prog
-    assert symbols(2, 0x1026) == ("f+0x0", b"\xf4")
+    assert symbols(2, 0x1026) == Found("f+0x0", b"\xf4")
     m.program = ""
-    assert symbols(2, 0x1026) == ("", b"\xf4")
+    assert symbols(2, 0x1026) == Found("", b"\xf4")

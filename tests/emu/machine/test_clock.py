@@ -48,7 +48,7 @@ def run(program: str, *args: str, cpus: int = 1) -> tuple[Turned, str]:
         assert machine.run(program, args).exits == ""
         stats = machine.kernel.machs[0].ticks
         assert abs(stats - clock.ns // 10_000_000) <= 2, "the clock drives the ticks"
-    return clock, console.out[1].decode()
+    return clock, console.output[1].decode()
 
 
 @pytest.mark.guest

@@ -1,0 +1,307 @@
+"""A machine for a Python program: captured output, subscribers, runs that stand still, views of the kernel."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from emu.api import views
+from emu.api.log import Fault
+from emu.api.options import configuration
+from emu.api.result import Result
+from emu.api.step import Stepper
+from emu.machine.config import Config, LimitError, MachineError
+from emu.machine.console import MemoryConsole
+from emu.machine.machine import Machine as Computer
+from emu.observe.filter import DEFAULT, FilterError, parse
+from emu.program.symbols import Symbols
+from kernel.base.event import Event, FaultEvent
+
+if TYPE_CHECKING:
+    from emu.machine.config import Outcome
+
+MAXOUTPUT = 64 << 20
+MAXEVENTS = 1_000_000
+
+Program = str | os.PathLike[str]
+Kinds = str | Iterable[str]
+Subscriber = Callable[[Event], object]
+
+
+class Machine:
+    """One emulated computer, which runs one program. A context manager: it gives everything back at its end.
+
+    ``config``, with fields replaced by ``options``, is what it is made of (:func:`emu.api.options.configuration`).
+    The guest reads ``stdin``; what it writes is kept in ``stdout`` and ``stderr``, ``maxoutput`` bytes together, or
+    the run ends with LimitError; so it does when more than ``maxevents`` events are kept. With ``capture=False`` the
+    guest has the host's standard streams.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        stdin: bytes | str = b"",
+        capture: bool = True,
+        maxoutput: int | None = MAXOUTPUT,
+        maxevents: int | None = MAXEVENTS,
+        **options: Any,
+    ) -> None:
+        self.config = configuration(config, **options)
+        self.result: Result | None = None
+        self.messages: list[str] = []  # the emulator's own lines
+        self.dump = ""  # after a MachineError: the processes, and what they wait for
+        self.maxevents = maxevents
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        self._console = MemoryConsole(data, maxoutput) if capture else None
+        self._machine = Computer(self.config, console=self._console, warn=self.messages.append)
+        self._symbols = Symbols()
+        self._symbols.machine = self._machine
+        self._table: dict[str, list[Subscriber]] = {}
+        self._stepper: Stepper[Outcome] | None = None
+        self._thread: int | None = None  # that it runs in
+        self._closed = False
+        self._kept: list[Event] = []
+
+    # Running
+
+    def run(self, program: Program, args: Sequence[str] = (), *, events: Kinds = DEFAULT) -> Result:
+        """Run a host program, or a bundled guest by name, to its end. ``events`` are the kinds kept in the Result.
+
+        Raises LoadError, MachineError, TimeLimit, LimitError, and what a subscriber raises.
+        """
+        kinds = _kinds(events)
+        program = self._begin(program, tuple(args))
+        self._keep(kinds)
+        outcome = self._run(program, args)
+        return self._end(program, args, outcome, kinds)
+
+    def events(self, program: Program, args: Sequence[str] = (), *, kinds: Kinds = DEFAULT) -> Generator[Event]:
+        """Run it likewise, and stand still at each event of these kinds: the events, one by one.
+
+        ``result`` is there after the last one. Who leaves the loop ends the run.
+        """
+        wanted = _kinds(kinds)
+        return self._events(self._begin(program, tuple(args)), args, wanted)
+
+    def subscribe(self, subscriber: Subscriber, kinds: Kinds = "%all") -> Callable[[], None]:
+        """Have ``subscriber`` called with each event of these kinds; the result takes it away again.
+
+        What it raises ends the run, and comes out of that.
+        """
+        wanted = _kinds(kinds)
+        for kind in wanted:
+            self._table.setdefault(kind, []).append(subscriber)
+        self._machine.kernel.sink = self._sink
+
+        def unsubscribe() -> None:
+            for kind in wanted:
+                if subscriber in self._table[kind]:
+                    self._table[kind].remove(subscriber)
+            if not any(self._table.values()):
+                self._machine.kernel.sink = None
+
+        return unsubscribe
+
+    def close(self) -> None:
+        """Give everything back; a run that stands still ends. The machine is of no use afterwards.
+
+        Raises RuntimeError in another thread than that which ran it.
+        """
+        if self._closed:
+            return
+        if self._thread not in (None, threading.get_ident()):
+            raise RuntimeError("a machine is closed in the thread that it ran in, and in no other")
+        self._closed = True
+        if self._stepper is not None:
+            self._stepper.close()
+        self._machine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # What there is to see: while the machine stands still, in a subscriber, and at the end
+
+    @property
+    def stdout(self) -> bytes:
+        """What the guest has written to standard output so far."""
+        return bytes(self._console.output[1]) if self._console is not None else b""
+
+    @property
+    def stderr(self) -> bytes:
+        """What the guest has written to standard error so far."""
+        return bytes(self._console.output[2]) if self._console is not None else b""
+
+    @property
+    def kmesg(self) -> str:
+        """The kernel's messages, as /dev/kmesg has them."""
+        return self._machine.kernel.files.kmesg.decode("utf-8", "replace")
+
+    @property
+    def current(self) -> int | None:
+        """The pid of the process that runs."""
+        up = self._machine.kernel.up
+        return up.pid if up is not None else None
+
+    @property
+    def now(self) -> int:
+        """Virtual time, ns since the start."""
+        return max(cpu.now() for cpu in self._machine.cpus)
+
+    def read(self, pid: int, va: int, n: int) -> bytes:
+        """The n bytes of memory at address va of a process. Raises NotPresent where there is no page."""
+        return views.read(self._kernel, pid, va, n)
+
+    def walk(self, pid: int, va: int) -> views.Walk:
+        """The entries of page directory and page table for an address of a process."""
+        return views.walk(self._kernel, pid, va)
+
+    def pagetable(self, pid: int) -> tuple[views.Walk, ...]:
+        """All valid entries of a process's page tables, by address."""
+        return views.pagetable(self._kernel, pid)
+
+    def process(self, pid: int) -> views.ProcessView:
+        """A process. Raises LookupError."""
+        return views.process(self._kernel, pid)
+
+    def processes(self) -> tuple[views.ProcessView, ...]:
+        """All processes, by pid."""
+        return views.processes(self._kernel)
+
+    def frames(self) -> tuple[views.FrameView, ...]:
+        """The frames of the pool that were ever in use, by address."""
+        return views.frames(self._kernel)
+
+    def frame(self, pa: int) -> views.FrameView:
+        """The frame that a physical address is in. Raises LookupError if none was ever in use there."""
+        for f in self.frames():
+            if f.pa == pa & 0xFFFFF000:
+                return f
+        raise LookupError(f"no frame was ever in use at 0x{pa:08x}")
+
+    def images(self) -> tuple[views.ImageView, ...]:
+        """The images in use: executables of which pages are in memory."""
+        return views.images(self._kernel)
+
+    def memory(self) -> views.MemoryView:
+        """Pages of memory and of swap, in all and free."""
+        return views.memory(self._kernel)
+
+    # Within
+
+    @property
+    def _kernel(self) -> Any:
+        if self._closed:
+            raise RuntimeError("the machine is closed")
+        return self._machine.kernel
+
+    def _begin(self, program: Program, args: tuple[str, ...]) -> Program:
+        if self._closed:
+            raise RuntimeError("the machine is closed")
+        if self._thread is not None:
+            raise RuntimeError("a machine runs one program; make another one")
+        self._thread = threading.get_ident()
+        return program
+
+    def _keep(self, kinds: frozenset[str]) -> None:
+        limit, kept = self.maxevents, self._kept
+
+        def keep(ev: Event) -> None:
+            if limit is not None and len(kept) >= limit:
+                raise LimitError(f"there are more than {limit} events (maxevents; events says which are kept)")
+            kept.append(ev)
+
+        if kinds:
+            self.subscribe(keep, kinds)
+
+    def _run(self, program: Program, args: Sequence[str]) -> Outcome:
+        try:
+            return self._machine.run(os.fspath(program), [os.fsdecode(a) for a in args])
+        except MachineError as e:
+            self.dump = e.dump
+            raise
+
+    def _end(self, program: Program, args: Sequence[str], outcome: Outcome, kinds: frozenset[str]) -> Result:
+        self.result = Result(
+            args=(os.fspath(program), *map(os.fsdecode, args)),
+            status=outcome.status,
+            exits=outcome.exits,
+            pid=outcome.pid,
+            name=outcome.name,
+            stdout=self.stdout,
+            stderr=self.stderr,
+            stats=outcome.stats,
+            events=tuple(self._kept),
+            kinds=kinds,
+            config=self.config,
+            messages=tuple(self.messages),
+            kmesg=self.kmesg,
+        )
+        return self.result
+
+    def _events(self, program: Program, args: Sequence[str], kinds: frozenset[str]) -> Generator[Event]:
+        stepper = self._stepper = Stepper(lambda: self._run(program, args), self._machine.signals)
+        self._keep(kinds)
+        self.subscribe(stepper.sink, kinds)
+        try:
+            while (ev := stepper.next()) is not None:
+                yield ev
+        finally:
+            stepper.close()
+        if stepper.result is not None:
+            self._end(program, args, stepper.result, kinds)
+
+    def _sink(self, ev: Event) -> None:
+        """The kernel's sink."""
+        subscribers = self._table.get(ev.kind)
+        if not subscribers:
+            return
+        if isinstance(ev, FaultEvent):
+            ev = self._fault(ev)
+        for subscriber in tuple(subscribers):
+            subscriber(ev)
+
+    def _fault(self, ev: FaultEvent) -> Fault:
+        symbol, code = self._symbols(ev.pid, ev.pc) or ("", b"")
+        return Fault(
+            ev.ns, ev.pid, ev.cpu, ev.addr, ev.pc, ev.mode, ev.fn, ev.err, ev.access, ev.segment, ev.cls, ev.load,
+            ev.frame, symbol, code,
+        )  # fmt: skip
+
+
+def _kinds(kinds: Kinds) -> frozenset[str]:
+    """Kinds of events as a set, an expression as of -e, or nothing. Raises ValueError."""
+    words = [kinds] if isinstance(kinds, str) else sorted(kinds)
+    if not any(words):
+        return frozenset()
+    try:
+        return parse(words)
+    except FilterError as e:
+        raise ValueError(str(e)) from None
+
+
+def run(
+    program: Program,
+    *args: str,
+    stdin: bytes | str = b"",
+    events: Kinds = DEFAULT,
+    config: Config | None = None,
+    maxoutput: int | None = MAXOUTPUT,
+    maxevents: int | None = MAXEVENTS,
+    **options: Any,
+) -> Result:
+    """Run a host program, or a bundled guest by name, on a machine of its own, with captured output, to its end.
+
+    ``events`` are the kinds of events kept, a set or an expression as of ``p9emu trace -e``; "" for none, which is
+    fastest. The rest is as for Machine. Raises LoadError, MachineError, TimeLimit, LimitError.
+    """
+    with Machine(config, stdin=stdin, maxoutput=maxoutput, maxevents=maxevents, **options) as machine:
+        return machine.run(program, args, events=events)

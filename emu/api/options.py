@@ -1,0 +1,104 @@
+"""A Config of keywords as a Python program writes them: sizes as text, binds as tuples, the environment a dict."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any, Final
+
+from emu.machine.config import INJECTABLE, MAXCPUS, MAXMEM, MAXSWAP, MINMEM, Bind, Config, Root
+
+UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+CHOICES: Final = {
+    "sched": ("fifo", "random"),
+    "mmu": ("nested", "plain"),
+    "clock": ("virtual", "real"),
+    "counter": ("auto", "native", "inline", "hook", "python"),
+}
+PAGE: Final = 4096
+
+
+def configuration(config: Config | None = None, /, **options: Any) -> Config:
+    """``config``, or the default one, with fields replaced by ``options``.
+
+    ``memory`` and ``swap`` may be text as on the command line ("8M"); ``binds`` (host, guest) or (host, guest,
+    writable); ``env`` a mapping; ``root`` a path. Raises TypeError for a name that is no field, ValueError for a value
+    that no machine can have.
+    """
+    names = {f.name for f in fields(Config)}
+    for name in options:
+        if name not in names:
+            raise TypeError(f"a machine has no {name!r}; it has {', '.join(sorted(names))}")
+    for name in ("memory", "swap"):
+        if name in options:
+            options[name] = size(options[name])
+    if "binds" in options:
+        options["binds"] = tuple(_bind(b) for b in options["binds"])
+    if "env" in options:
+        env = options["env"]
+        pairs = env.items() if isinstance(env, Mapping) else env
+        options["env"] = tuple((str(name), str(value)) for name, value in pairs)
+    if isinstance(options.get("root"), str | os.PathLike):
+        options["root"] = Root(os.fspath(options["root"]))
+    if options.get("swapfile") is not None:
+        options["swapfile"] = os.fspath(options["swapfile"])
+    if "inject" in options:
+        options["inject"] = tuple(options["inject"])
+    made = replace(config or Config(), **options)
+    _check(made)
+    return made
+
+
+def size(value: int | str) -> int:
+    """Bytes, of a number or of text with a suffix K, M or G. Raises ValueError."""
+    if isinstance(value, int):
+        return value
+    digits = value[:-1] if value[-1:].upper() in UNITS else value
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 20):
+        raise ValueError(f"{value!r} is not a size; write 64M, 512K or 1G")
+    return int(digits) * UNITS.get(value[-1:].upper(), 1)
+
+
+def _bind(value: Bind | tuple[Any, ...]) -> Bind:
+    if isinstance(value, Bind):
+        return value
+    host, guest, *writable = value
+    return Bind(os.fspath(host), guest, *writable)
+
+
+def _check(c: Config) -> None:
+    """Raise ValueError where the command would not take an option."""
+    if not MINMEM <= c.memory <= MAXMEM or c.memory % PAGE:
+        raise ValueError(f"memory: {c.memory} bytes are not a multiple of 4K between 4M and 3G")
+    if not 0 <= c.swap <= MAXSWAP or c.swap % PAGE:
+        raise ValueError(f"swap: {c.swap} bytes are not a multiple of 4K up to 4G")
+    if not 1 <= c.cpus <= MAXCPUS:
+        raise ValueError(f"cpus: {c.cpus} is not between 1 and {MAXCPUS}")
+    if c.seed < 0:
+        raise ValueError(f"seed: {c.seed} is negative")
+    if c.timeout is not None and not (math.isfinite(c.timeout) and c.timeout > 0):
+        raise ValueError(f"timeout: {c.timeout} is not a positive number of seconds")
+    for name, choices in CHOICES.items():
+        if getattr(c, name) not in choices:
+            raise ValueError(f"{name}: {getattr(c, name)!r} is none of {', '.join(choices)}")
+    if c.swapfile is not None and not c.swap:
+        raise ValueError("swapfile: needs a size, swap")
+    if c.mmu == "plain" and (c.cpus > 1 or c.clock == "real"):
+        raise ValueError("mmu: plain is for one processor and virtual time")
+    for where in (c.cwd, *(b.guest for b in c.binds)):
+        if not where.startswith("/"):
+            raise ValueError(f"the guest's path {where!r} does not begin with '/'")
+    for b in c.binds:
+        if not b.guest.strip("/"):
+            raise ValueError("binds: the guest's root cannot be replaced; root does that")
+    for host in (*(b.host for b in c.binds), *([c.root.host] if c.root else ())):
+        if not os.path.isdir(host):
+            raise ValueError(f"{host!r} is not a directory of the host")
+    for name, _ in c.env:
+        if not name or "/" in name or name in (".", ".."):
+            raise ValueError(f"env: {name!r} cannot be the name of a file in /env")
+    for kind, n, _ in c.inject:
+        if kind not in INJECTABLE or n < 1:
+            raise ValueError(f"inject: {kind!r} cannot fail, or not the {n}-th; these can: {', '.join(INJECTABLE)}")
