@@ -17,12 +17,10 @@ import click
 
 from emu.cli.front import Front
 from emu.cli.options import machine_options
-from emu.cli.types import Options
+from emu.cli.types import Options, Shown
 from emu.failure import BROKEN, USAGE, Failure
 
 SHOWN: Final = ("module", "goroot", "env", "tmp")
-
-Bind = tuple[str, str, bool]  # as Options.binds
 
 
 class GoExec(Front):
@@ -83,10 +81,10 @@ def go_exec(program: str, args: tuple[str, ...], show: frozenset[str], **common:
         return run(replace(options, binds=(*_binds(shown), *options.binds)), program, args)
     with _temporary() as tmp:
         # What lies in the host's /tmp is mounted in the guest's, which must have a directory for it.
-        for d in (*shown, *(guest for _, guest, _ in options.binds)):
+        for d in (*shown, *(guest for _, guest, *_ in options.binds)):
             if d.startswith("/tmp/"):
                 os.makedirs(os.path.join(tmp, d[len("/tmp/") :]), exist_ok=True)
-        binds = ((tmp, "/tmp", True), *_binds(shown), *options.binds)
+        binds = ((tmp, "/tmp", True, False), *_binds(shown), *options.binds)
         return run(replace(options, binds=binds), program, args)
 
 
@@ -102,8 +100,8 @@ def goenv(env: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
     return ((name, value) for name, value in env if name and "/" not in name and name not in (".", ".."))
 
 
-def _binds(shown: Iterable[str]) -> tuple[Bind, ...]:
-    return tuple((d, d, False) for d in shown)
+def _binds(shown: Iterable[str]) -> tuple[Shown, ...]:
+    return tuple((d, d, False, False) for d in shown)
 
 
 def _directories(cwd: str, show: frozenset[str]) -> list[str]:

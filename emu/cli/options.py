@@ -33,14 +33,21 @@ def machine_options(memory: str = "64M", notefp: bool = False) -> Callable[[Func
             "binds",
             type=bind,
             multiple=True,
-            metavar="HOST:GUEST[:rw]",
-            help="Show a host directory in the guest's name space, read-only unless :rw follows. Repeatable.",
+            metavar="HOST:GUEST[:rw|:cow]",
+            help="Show a host directory in the guest's name space, read-only unless :rw follows; with :cow the guest "
+            "may change everything, the host's files stay as they are, and changes are forgotten. Repeatable.",
         ),
         click.option(
             "--root",
             type=root,
-            metavar="DIR[:rw]",
-            help="Make a host directory the root of the guest's name space, read-only unless :rw follows.",
+            metavar="DIR[:rw|:cow]",
+            help="Make a host directory the root of the guest's name space, read-only unless :rw or :cow follows.",
+        ),
+        click.option(
+            "--changes",
+            type=click.Path(),
+            metavar="DIR",
+            help="Keep the changes of the root, which is :cow then, in this host directory; needs --root.",
         ),
         click.option(
             "--env",

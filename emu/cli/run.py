@@ -135,11 +135,15 @@ def _execute(
         raise Failure("--swap-file needs --swap SIZE", USAGE)
     if options.mmu == "plain" and (options.cpus > 1 or options.clock == "real"):
         raise Failure("--mmu plain is for one processor and virtual time", USAGE)
+    if options.changes is not None and options.root is None:
+        raise Failure("--changes needs --root DIR", USAGE)
+    if options.changes is not None and options.root is not None and options.root[1]:
+        raise Failure("--changes keeps what a root with :rw would write to the host: use one of the two", USAGE)
     config = Config(
         memory=options.memory,
         cpus=options.cpus,
         seed=options.seed,
-        binds=tuple(Bind(host, guest, writable) for host, guest, writable in options.binds),
+        binds=tuple(Bind(*b) for b in options.binds),
         env=options.env,
         cwd=options.cwd,
         check=options.check,
@@ -152,7 +156,7 @@ def _execute(
         inject=options.inject,
         notefp=options.notefp,
         clock=options.clock,
-        root=Root(*options.root) if options.root is not None else None,
+        root=Root(*options.root, options.changes) if options.root is not None else None,
         mmu=options.mmu,
     )
     try:

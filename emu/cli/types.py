@@ -21,13 +21,16 @@ BY2PG: Final = 4096
 INJECTABLE: Final = ("newpage", "malloc", "swapread", "swapwrite", "textread", "hostread")
 
 
+Shown = tuple[str, str, bool, bool]  # a bind: host, guest, whether writable, whether copied on write
+
+
 @dataclass(frozen=True)
 class Options:
     """What run and trace have in common."""
 
     memory: int
     cpus: int
-    binds: tuple[tuple[str, str, bool], ...]
+    binds: tuple["Shown", ...]
     env: tuple[tuple[str, str], ...]
     cwd: str
     seed: int
@@ -44,7 +47,8 @@ class Options:
     notefp: bool
     mmu: Literal["nested", "plain"]
     clock: str = "virtual"
-    root: tuple[str, bool] | None = None
+    root: tuple[str, bool, bool] | None = None  # host, whether writable, whether copied on write
+    changes: str | None = None
 
 
 def size(text: str) -> int:
@@ -101,28 +105,36 @@ def seconds(text: str) -> float:
     return n
 
 
-def bind(text: str) -> tuple[str, str, bool]:
-    """Host path, guest path and whether writable, of HOST:GUEST or HOST:GUEST:rw.
+def _mode(text: str) -> tuple[str, bool, bool]:
+    """A word without its :rw or :cow, and whether it had the one or the other."""
+    for suffix in (":rw", ":cow"):
+        if text.endswith(suffix):
+            return text.removesuffix(suffix), suffix == ":rw", suffix == ":cow"
+    return text, False, False
+
+
+def bind(text: str) -> Shown:
+    """What HOST:GUEST, HOST:GUEST:rw or HOST:GUEST:cow shows.
 
     The last colon before GUEST separates, so HOST may hold colons.
     """
-    rest = text.removesuffix(":rw")
+    rest, writable, cow = _mode(text)
     host, _, path = rest.rpartition(":")
     if not host or not path:
-        raise BadParameter(f"{text!r} is not HOST:GUEST or HOST:GUEST:rw.")
+        raise BadParameter(f"{text!r} is not HOST:GUEST, HOST:GUEST:rw or HOST:GUEST:cow.")
     if not os.path.isdir(host):
         raise BadParameter(f"{host!r} is not a directory of the host.")
     if not guestdir(path).strip("/"):
         raise BadParameter("the guest's root cannot be replaced; --root does that.")
-    return host, path, rest != text
+    return host, path, writable, cow
 
 
-def root(text: str) -> tuple[str, bool]:
-    """Host path and whether writable, of DIR or DIR:rw."""
-    host = text.removesuffix(":rw")
+def root(text: str) -> tuple[str, bool, bool]:
+    """Host path, whether writable and whether copied on write, of DIR, DIR:rw or DIR:cow."""
+    host, writable, cow = _mode(text)
     if not os.path.isdir(host):
         raise BadParameter(f"{host!r} is not a directory of the host.")
-    return host, host != text
+    return host, writable, cow
 
 
 def env(text: str) -> tuple[str, str]:

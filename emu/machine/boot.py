@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final, Protocol
 
+from emu.machine.changes import forgotten, kept
 from emu.machine.config import LoadError
 from emu.program.aout import AoutError, load, script
 from emu.program.find import resolve
@@ -28,6 +29,7 @@ from kernel.devices.devproc import Procdev
 from kernel.devices.devroot import Rootdev
 from kernel.devices.devsd import Sddev
 from kernel.devices.devsrv import Srvdev
+from kernel.devices.hostfile import hosterror
 from kernel.files.chan import namec
 from kernel.files.channel import cclone, cclose, cmount, newpath
 from kernel.files.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from emu.machine.config import Config, Root
     from kernel.base.hw import Disk
     from kernel.base.kernel import Kernel
+    from kernel.devices.overlay import Changes
 
 DEVICES: Final = (
     ("#c", "/dev", MREPL),
@@ -181,6 +184,8 @@ def _namespace(k: Kernel, machine: Bare, path: str, name: str) -> Exception | No
     if machine.config.root is not None:
         try:
             dir = _hostroot(k, machine.config.root, host)
+        except LoadError as e:
+            return e
         except Error as e:
             return LoadError(f"--root {machine.config.root.host}: {e}", 2)
     for dev, at, flag in DEVICES:
@@ -197,8 +202,8 @@ def _namespace(k: Kernel, machine: Bare, path: str, name: str) -> Exception | No
     for b in machine.config.binds:
         try:
             _mountpoint(k, root, b.guest)
-            new = host.bind(b.host, b.writable)
-            _bind(k, new, b.guest, MREPL | (MCREATE if b.writable else 0))
+            new = host.bind(b.host, b.writable, _forgotten() if b.cow else None)
+            _bind(k, new, b.guest, MREPL | (MCREATE if b.writable or b.cow else 0))
         except Error as e:
             return LoadError(f"--bind {b.host}:{b.guest}: {e}", 2)
     if machine.config.root is not None:
@@ -214,16 +219,30 @@ def _hostroot(k: Kernel, dir: Root, host: Hostdev) -> Chan:
     """Make a directory of the host, which is returned, the root, before ``#/`` with the mount points it may miss.
 
     /bin begins with the program, and has what lib/namespace binds there; /tmp is writable in any case.
+    Raises Error, LoadError.
     """
-    c = host.bind(dir.host, dir.writable)
-    _bind(k, c, "/", MBEFORE | (MCREATE if dir.writable else 0))
+    changes = None
+    if dir.changes is not None:
+        changes = kept(dir.changes, dir.host)
+    elif dir.cow:
+        changes = _forgotten()
+    writable = dir.writable or changes is not None
+    c = host.bind(dir.host, dir.writable, changes)
+    _bind(k, c, "/", MBEFORE | (MCREATE if writable else 0))
     _bind(k, namec(k, "#//bin", Abind, 0), "/bin", MBEFORE)
     for name in ("/386/bin", "/rc/bin"):
         if _there(k, name):
             _bind(k, namec(k, name, Abind, 0), "/bin", MAFTER)
-    if not dir.writable:
+    if not writable:
         _bind(k, namec(k, "#//tmp", Abind, 0), "/tmp", MREPL | MCREATE)
     return c
+
+
+def _forgotten() -> Changes:
+    try:
+        return forgotten()
+    except OSError as e:
+        raise hosterror(e) from None
 
 
 def _has(host: Hostdev, c: Chan, name: str) -> bool:

@@ -11,19 +11,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bind:
-    """A host directory shown in the guest."""
+    """A host directory shown in the guest: read-only, ``writable``, or ``cow``, where changes are kept apart."""
 
     host: str
     guest: str
     writable: bool = False
+    cow: bool = False
 
 
 @dataclass(frozen=True)
 class Root:
-    """A host directory as the root of the guest's name space."""
+    """A host directory as the root of the guest's name space, as a Bind.
+
+    ``changes`` is the host directory that keeps the changes, and implies ``cow``; without it they are forgotten.
+    """
 
     host: str
     writable: bool = False
+    cow: bool = False
+    changes: str | None = None
 
 
 @dataclass(frozen=True)
