@@ -6,7 +6,7 @@ Each function takes the word that was typed and returns its value, or raises cli
 import math
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from click import BadParameter
 
@@ -21,7 +21,14 @@ BY2PG: Final = 4096
 INJECTABLE: Final = ("newpage", "malloc", "swapread", "swapwrite", "textread", "hostread")
 
 
-Shown = tuple[str, str, bool, bool]  # a bind: host, guest, whether writable, whether copied on write
+class Shown(NamedTuple):
+    """A directory of the host in the guest, as emu.machine.config.Bind."""
+
+    host: str
+    guest: str
+    writable: bool = False
+    cow: bool = False
+    through: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class Options:
 
     memory: int
     cpus: int
-    binds: tuple["Shown", ...]
+    binds: tuple[Shown, ...]
     env: tuple[tuple[str, str], ...]
     cwd: str
     seed: int
@@ -126,7 +133,7 @@ def bind(text: str) -> Shown:
         raise BadParameter(f"{host!r} is not a directory of the host.")
     if not guestdir(path).strip("/"):
         raise BadParameter("the guest's root cannot be replaced; --root does that.")
-    return host, path, writable, cow
+    return Shown(host, path, writable, cow)
 
 
 def root(text: str) -> tuple[str, bool, bool]:

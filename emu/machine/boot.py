@@ -202,7 +202,7 @@ def _namespace(k: Kernel, machine: Bare, path: str, name: str) -> Exception | No
     for b in machine.config.binds:
         try:
             _mountpoint(k, root, b.guest)
-            new = host.bind(b.host, b.writable, _forgotten() if b.cow else None)
+            new = host.bind(b.host, b.writable, _forgotten() if b.cow else None, b.through)
             _bind(k, new, b.guest, MREPL | (MCREATE if b.writable or b.cow else 0))
         except Error as e:
             return LoadError(f"--bind {b.host}:{b.guest}: {e}", 2)

@@ -11,12 +11,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bind:
-    """A host directory shown in the guest: read-only, ``writable``, or ``cow``, where changes are kept apart."""
+    """A host directory shown in the guest: read-only, ``writable``, or ``cow``, where changes are kept apart.
+
+    ``through`` are files and directories in it, by names from there, that are written on the host all the same.
+    """
 
     host: str
     guest: str
     writable: bool = False
     cow: bool = False
+    through: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,9 @@ from kernel.base.error import (
     Eshortstat,
 )
 from kernel.base.text import kbytes, kstr
-from kernel.devices.hostfile import Etoobigfile
+from kernel.devices.hostfile import Etoobigfile, Tree
 from kernel.devices.hosttree import Hosttree, Ident, Loc
+from kernel.devices.overlay import Overlay
 from kernel.files.chan import checkelem
 from kernel.files.channel import isdir, newchan, newpath
 from kernel.files.conv import BIT16SZ, NOLENGTH, Dir, convD2M, convM2D
@@ -96,12 +97,22 @@ class Hostdev(Dev):
         self.trees: list[Hosttree] = []
         self.open_: set[Fid] = set()
 
-    def bind(self, path: str | bytes, rw: bool = False, changes: Changes | None = None) -> Chan:
+    def bind(
+        self, path: str | bytes, rw: bool = False, changes: Changes | None = None, through: Sequence[str] = ()
+    ) -> Chan:
         """A channel to the root of a host directory, to be mounted. Raises Error.
 
-        With ``changes``, which are closed with the device, the directory stays as it is, and they are kept there.
+        With ``changes``, which are closed with the device, the directory stays as it is, but for the files and
+        directories ``through``, and they are kept there.
         """
-        host = Hosttree(self.k.mainmem, path, rw or changes is not None, self.k.mntalloc.newid(), changes)
+        dev = self.k.mntalloc.newid()
+        if changes is None:
+            host = Hosttree(self.k.mainmem, Tree(path), rw, dev)
+        else:
+            names = [tuple(e for e in os.fsencode(name).split(b"/") if e not in (b"", b".")) for name in through]
+            over = Overlay(path, changes, names)
+            host = Hosttree(self.k.mainmem, over, True, dev)
+            over.moved = host.moved
         self.trees.append(host)
         c = newchan(self.k)
         c.type = self.k.devtab.index(self)

@@ -7,13 +7,10 @@ from weakref import WeakValueDictionary
 
 from kernel.base.alloc import IDENT, LOC
 from kernel.base.error import Enomem, Enonexist, Error
-from kernel.devices.hostfile import Tree
-from kernel.devices.overlay import Overlay
 
 if TYPE_CHECKING:
     from kernel.base.alloc import Pool
-    from kernel.devices.hostfile import Place, Stat
-    from kernel.devices.overlay import Changes
+    from kernel.devices.hostfile import Place, Stat, Tree
 
 
 class Ident:
@@ -69,11 +66,11 @@ class Loc:
 
 
 class Hosttree:
-    """One directory handed over; with ``changes``, where its changes go."""
+    """One directory handed over."""
 
-    def __init__(self, mainmem: Pool, path: str | bytes, rw: bool, dev: int, changes: Changes | None = None) -> None:
+    def __init__(self, mainmem: Pool, tree: Tree, rw: bool, dev: int) -> None:
         self.mainmem = mainmem
-        self.tree = Tree(path) if changes is None else Overlay(path, changes, self.moved)
+        self.tree = tree
         self.rw = rw
         self.dev = dev
         self.root = Loc(mainmem, None, b"/")

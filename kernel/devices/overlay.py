@@ -15,7 +15,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -91,9 +91,12 @@ class Changes:
 
 
 class Overlay(Tree):
-    """The two layers. ``moved`` is told when a file, by its old key, was copied to the upper layer or is that alone."""
+    """The two layers. ``moved`` is told when a file, by its old key, was copied to the upper layer or is that alone.
 
-    def __init__(self, path: str | bytes, changes: Changes, moved: Callable[[Key, Stat], None]) -> None:
+    ``through`` are files and directories that are the lower layer's alone and are changed there.
+    """
+
+    def __init__(self, path: str | bytes, changes: Changes, through: Sequence[tuple[bytes, ...]] = ()) -> None:
         self.changes = changes
         try:
             super().__init__(path)
@@ -105,7 +108,8 @@ class Overlay(Tree):
             with hosterrors():
                 os.fchmod(changes.fd, st.st_mode & 0o777)
                 os.utime(changes.fd, ns=(st.st_atime_ns, st.st_mtime_ns))
-        self.moved = moved
+        self.through = through
+        self.moved: Callable[[Key, Stat], None] = lambda old, st: None
         self.opened: dict[Key, set[Openfile | Opendir]] = {}
 
     def close(self) -> None:
@@ -366,6 +370,15 @@ class Layers(Folder):
 
     # What is changed
 
+    def _below(self, name: bytes) -> Folder | None:
+        """The lower layer's directory, if that is where a file is changed."""
+        over = self.over
+        if over.through and self.low >= 0:
+            path = self.path if name == b"." else (*self.path, name)
+            if any(path[: len(t)] == t for t in over.through):
+                return Folder(self.low)
+        return None
+
     def open(self, name: bytes, flags: int, cut: bool = False) -> Opened:
         """Open a regular file or directory; one of the lower layer is copied if it is opened for writing."""
         st = self.look(name)
@@ -373,6 +386,8 @@ class Layers(Folder):
             raise FileNotFoundError(errno.ENOENT, "")
         if st.isdir:
             return Opendir(self.enter(name, os.O_RDONLY))
+        if (below := self._below(name)) is not None:
+            return below.open(name, flags, cut)
         if flags & os.O_ACCMODE != os.O_RDONLY and self._copyup(name, empty=cut):
             cut = False
         above = self._upper(name) is not None
@@ -387,6 +402,8 @@ class Layers(Folder):
 
     def create(self, name: bytes, flags: int, perm: int) -> Opened:
         """Make a file that was not there; if that fails it is not there."""
+        if (below := self._below(name)) is not None:
+            return below.create(name, flags, perm)
         self._prepare(name)
         fd = openat(self.up, name, flags | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -401,6 +418,9 @@ class Layers(Folder):
 
     def mkdir(self, name: bytes, perm: int) -> Opened:
         """Make a directory that was not there, and open it; if that fails it is not there."""
+        if (below := self._below(name)) is not None:
+            below.mkdir(name, perm).close()
+            return Opendir(self.enter(name, os.O_RDONLY))
         self._prepare(name)
         fd = self._newdir(name, perm, self._marked(name), None)
         self._unmark(name)
@@ -408,6 +428,9 @@ class Layers(Folder):
 
     def remove(self, name: bytes, isdir: bool) -> None:
         """Remove a file or link, or an empty directory."""
+        if (below := self._below(name)) is not None:
+            below.remove(name, isdir)
+            return
         sub = self.enter(name, os.O_RDONLY) if isdir else None
         try:
             if sub is not None and sub.list():
@@ -430,6 +453,11 @@ class Layers(Folder):
 
     def rename(self, old: bytes, new: bytes) -> None:
         """Give a file or link another name, that nothing has. A directory is copied with all in it."""
+        if (below := self._below(old)) is not None or self._below(new) is not None:
+            if below is None or self._below(new) is None:
+                raise Error(Eperm)  # the one is not where the other is
+            below.rename(old, new)
+            return
         self._prepare(new)
         self._copyup(old)
         st = self._upper(old)
@@ -449,11 +477,17 @@ class Layers(Folder):
 
     def chmod(self, name: bytes, mode: int) -> None:
         """Change permissions."""
+        if (below := self._below(name)) is not None:
+            below.chmod(name, mode)
+            return
         self._copyup(name)
         chmodat(self.up, name, mode)
 
     def utime(self, name: bytes, seconds: int) -> None:
         """Set the time of the last change."""
+        if (below := self._below(name)) is not None:
+            below.utime(name, seconds)
+            return
         self._copyup(name)
         os.utime(name, (seconds, seconds), dir_fd=self.up, follow_symlinks=False)
 

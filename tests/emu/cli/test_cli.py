@@ -35,6 +35,7 @@ class Bind:
     guest: str
     writable: bool = False
     cow: bool = False
+    through: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
