@@ -22,7 +22,7 @@ from kernel.base.text import kbytes, kstr
 from kernel.devices.devcons import Consdev, conschan
 from kernel.devices.devdup import Dupdev
 from kernel.devices.devenv import Envdev, ksetenv
-from kernel.devices.devhost import Hostdev
+from kernel.devices.devhost import Hostdev, hostdev
 from kernel.devices.devmnt import Mntdev
 from kernel.devices.devpipe import Pipedev
 from kernel.devices.devproc import Procdev
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from emu.machine.config import Config, Root
     from kernel.base.hw import Disk
     from kernel.base.kernel import Kernel
-    from kernel.devices.overlay import Changes
+    from kernel.devices.upper import Changes
 
 DEVICES: Final = (
     ("#c", "/dev", MREPL),
@@ -324,26 +324,15 @@ def _chdir(k: Kernel, p: Proc, first: First, cwd: str) -> None:
 
 
 def hostpath(machine: Bare, p: Proc) -> str | None:
-    """Where on the host the text of p lies: the machine's own program, a bundled guest, or a file of a bind."""
-    import guest
-
+    """Where on the host the text of p lies: the machine's own program, or a file of the host's that is shown."""
     s = p.seg[TSEG]
     c = s.image.c if s is not None and s.image is not None else None
     if c is None or c.path is None:
         return None
-    for b in machine.config.binds:
-        if c.path.s.startswith(b.guest.rstrip("/") + "/"):
-            return os.path.join(b.host, c.path.s[len(b.guest.rstrip("/")) + 1 :])
-    name = c.path.s.removeprefix("/bin/")
-    if name == machine.program[0]:
-        return machine.program[1]
-    root = machine.config.root
-    if root is not None:
-        for dir in ("", "/386", "/rc"):
-            at = f"{root.host}{dir}{c.path.s}"
-            if os.path.isfile(at):
-                return at
-    return str(guest.path(name)) if any(g.name == name for g in guest.guests()) else None
+    host = hostdev(machine.kernel)
+    if machine.kernel.devtab[c.type] is host:
+        return host.where(c)
+    return machine.program[1] if c.path.s == f"/bin/{machine.program[0]}" else None
 
 
 def shutdown(machine: Bare) -> None:

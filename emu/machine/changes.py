@@ -12,7 +12,7 @@ from typing import Final
 from emu.failure import BROKEN, USAGE
 from emu.machine.config import LoadError
 from kernel.base.error import Error
-from kernel.devices.overlay import Changes
+from kernel.devices.upper import Changes
 
 BYTES: Final = 1 << 30  # what is forgotten is at most so much
 FILES: Final = 100_000

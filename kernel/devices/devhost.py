@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from kernel.base.chandat import Buffer, Data
     from kernel.base.kernel import Kernel
     from kernel.devices.hostfile import Opened, Place, Stat
-    from kernel.devices.overlay import Changes
+    from kernel.devices.upper import Changes
 
 
 Eexclusive: Final = "exclusive use file already open"
@@ -112,7 +112,7 @@ class Hostdev(Dev):
             names = [tuple(e for e in os.fsencode(name).split(b"/") if e not in (b"", b".")) for name in through]
             over = Overlay(path, changes, names)
             host = Hosttree(self.k.mainmem, over, True, dev)
-            over.moved = host.moved
+            over.tell(host.moved)
         self.trees.append(host)
         c = newchan(self.k)
         c.type = self.k.devtab.index(self)
@@ -423,6 +423,19 @@ class Hostdev(Dev):
         if rename:
             self._rename(host, f.loc, name)
         return m
+
+    def where(self, c: Chan) -> str | None:
+        """The path on the host of the file that c is, in whatever layer; None if it has none now."""
+        f: Fid = c.aux
+        try:
+            place, _ = f.host.place(f.loc)
+        except Error:
+            return None
+        try:
+            path = place.where()
+        finally:
+            place.close()
+        return os.fsdecode(path) if path is not None else None
 
     def _forwrite(self, c: Chan, f: Fid) -> Opened | None:
         return f.file if f.file is not None and f.file.fd >= 0 and c.mode in (OWRITE, ORDWR) else None

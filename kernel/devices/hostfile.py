@@ -304,7 +304,7 @@ class Folder:
         os.utime(name, (seconds, seconds), dir_fd=self.fd, follow_symlinks=False)
 
     def where(self, name: bytes) -> bytes | None:
-        """The path of a file on the host; None where there is none, or it cannot be told."""
+        """The path of a file on the host; None if it cannot be told."""
         try:
             return os.path.join(os.readlink(os.fsencode(f"/proc/self/fd/{self.fd}")), name)
         except OSError:
@@ -338,6 +338,11 @@ class Place:
         """Whether there is that name in the directory."""
         with hosterrors():
             return self.dir.look(name) is not None
+
+    def where(self) -> bytes | None:
+        """The path of the file on the host, as long as nobody moves it; None if that cannot be told."""
+        with hosterrors():
+            return self.dir.where(self.name)
 
     def open(self, flags: int, cut: bool = False) -> Opened:
         """Open the file, which is regular or a directory, and make it empty if ``cut``."""

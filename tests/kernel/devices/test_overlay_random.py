@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from kernel.base.chandat import DMDIR, MCREATE, MREPL, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, QTDIR
 from kernel.base.error import Error
-from kernel.devices.overlay import META, Changes
+from kernel.devices.upper import META, Changes
 from kernel.files.channel import cclose
 from kernel.files.conv import Dir
 from tests.kernel.fakes import Rig
