@@ -182,6 +182,28 @@ def guests(fmt: str, verbose: bool) -> None:
 
 
 @cli.command(context_settings=HELP)
+@click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.argument("directory", metavar="DIR")
+@click.argument("tree", required=False)
+def changes(directory: str, tree: str | None, fmt: str) -> None:
+    """List what --changes DIR has kept: A for what is new, M for what is changed, D for what is removed.
+
+    TREE is the directory that was the root. Without it new files and changed ones cannot be told apart: both are ?.
+
+    \b
+    Example:
+      p9emu run --root plan9 --changes changes dirs /tmp
+      p9emu changes changes plan9
+
+    \b
+    Exit status: 2 if DIR is no such directory.
+    """
+    from emu.cli.changes import changes as command
+
+    command(directory, tree, fmt == "json")
+
+
+@cli.command(context_settings=HELP)
 @click.option("--quick", is_flag=True, help="One round of each measurement instead of three.")
 @click.option("--full", is_flag=True, help="Everything, in seven rounds and more: half an hour.")
 @click.option("--format", "fmt", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)

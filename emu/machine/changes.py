@@ -126,8 +126,9 @@ def remove(path: str) -> None:
 def kept(path: str, lower: str) -> Changes:
     """Changes of the tree ``lower`` that stay in the directory ``path``, which is made if need be. Raises LoadError."""
     here, there = os.path.realpath(path), os.path.realpath(lower)
-    if os.path.commonpath((here, there)) in (here, there):
-        raise _refused(path, "one of it and the root is within the other")
+    common = os.path.commonpath((here, there))
+    if common in (here, there):
+        raise _refused(path, "lies within the root" if common == there else "the root lies within it")
     try:
         fresh = _label(path)
         tree = os.path.join(path, TREE)
@@ -137,6 +138,8 @@ def kept(path: str, lower: str) -> Changes:
         if not os.access(tree, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return Changes(tree, fresh=fresh)
+    except Foreign:
+        raise _refused(path, "is of another version of p9emu") from None
     except Error as e:
         raise _refused(path, str(e)) from None
     except OSError as e:
@@ -149,7 +152,7 @@ def _refused(path: str, why: str, status: int = USAGE) -> LoadError:
 
 
 def _label(path: str) -> bool:
-    """See to it that the directory is there and is one of ours; whether it was made. Raises OSError, LoadError."""
+    """See to it that the directory is there and is one of ours; whether it was made. Raises as check, LoadError."""
     made = False
     try:
         os.mkdir(path)
@@ -177,8 +180,12 @@ def _label(path: str) -> bool:
     return True
 
 
+class Foreign(Exception):
+    """A directory of changes is of another version of p9emu."""
+
+
 def check(path: str) -> bool:
-    """Whether a directory is one that --changes has made. Raises LoadError if it is of another version, OSError."""
+    """Whether a directory is one that --changes has made. Raises Foreign, OSError."""
     label = os.path.join(path, LABEL)
     try:
         fd = os.open(label, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -186,7 +193,7 @@ def check(path: str) -> bool:
         return False
     try:
         if os.read(fd, len(VERSION) + 1) != VERSION:
-            raise _refused(path, "is of another version of p9emu")
+            raise Foreign
     finally:
         os.close(fd)
     return True

@@ -22,15 +22,15 @@ class Overlay(Tree):
     def __init__(self, path: str | bytes, changes: Changes, through: Sequence[tuple[bytes, ...]] = ()) -> None:
         try:
             super().__init__(path)
+            if changes.fresh:
+                st = os.fstat(self.fd)
+                with hosterrors():
+                    os.fchmod(changes.fd, st.st_mode & 0o777)
+                    os.utime(changes.fd, ns=(st.st_atime_ns, st.st_mtime_ns))
         except Error:
             changes.close()
             raise
         self.over = Over(self.fd, changes, through)
-        if changes.fresh:
-            st = os.fstat(self.fd)
-            with hosterrors():
-                os.fchmod(changes.fd, st.st_mode & 0o777)
-                os.utime(changes.fd, ns=(st.st_atime_ns, st.st_mtime_ns))
 
     def tell(self, moved: Callable[[Key, Stat], None]) -> None:
         """Call this whenever a file gets another key: its old one and what it is now."""
