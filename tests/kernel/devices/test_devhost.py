@@ -25,7 +25,6 @@ from kernel.base.chandat import (
     QTAPPEND,
     QTDIR,
     Aopen,
-    Atodir,
 )
 from kernel.base.error import Error
 from kernel.base.text import kbytes, kstr
@@ -33,7 +32,7 @@ from kernel.devices import hostfile
 from kernel.devices.devhost import hostdev
 from kernel.devices.hostfile import Tree
 from kernel.files.chan import namec
-from kernel.files.channel import cclone, cclose
+from kernel.files.channel import cclose
 from kernel.files.conv import Dir
 from kernel.files.fd import fgrp
 from kernel.syscalls import bindmount, sysfile
@@ -414,16 +413,13 @@ def test_a_renamed_directory_keeps_its_channels(rig: Rig, tmp_path: Path) -> Non
 def test_nothing_is_made_that_there_is_no_memory_for(rig: Rig, tmp_path: Path, perm: int) -> None:
     @rig.run
     def _() -> None:
-        bind(rig, tmp_path)
-        rig.stat("/n")
         mem = rig.k.mainmem
-        c = namec(rig.k, "/n", Atodir)
-        d = cclone(rig.k, c)
+        c = rig.host.bind(os.fsencode(tmp_path), True)
         mem.maxsize, old = mem.cursize, mem.maxsize
-        assert err(lambda: rig.host.create(d, "new", OREAD, perm)) == "kernel allocate failed"
+        assert err(lambda: rig.host.create(c, "new", OREAD, perm)) == "kernel allocate failed"
+        assert os.listdir(tmp_path) == []
         mem.maxsize = old
-        rig.host.create(d, "new", OREAD, perm)
-        cclose(rig.k, d)
+        rig.host.create(c, "new", OREAD, perm)
         cclose(rig.k, c)
 
     assert os.listdir(tmp_path) == ["new"]
