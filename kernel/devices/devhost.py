@@ -203,9 +203,13 @@ class Hostdev(Dev):
 
     def _opened(self, c: Chan, file: Opened, mode: int) -> Chan:
         f: Fid = c.aux
-        st = file.stat()
+        try:
+            st = file.stat()
+            f.ident = f.host.ident(st)
+        except Error:
+            file.close()
+            raise
         f.file = file
-        f.ident = f.host.ident(st)
         f.ident.opens += 1
         self.open_.add(f)
         c.qid = _qid(st, f.ident)
