@@ -7,6 +7,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from typing import Final
 
 from emu.failure import BROKEN, USAGE
@@ -95,7 +96,7 @@ def remove(path: str) -> None:
         top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return
-    n = 0
+    names = (b"p9emu.%d" % n for n in count())
     todo = [b"."]
     try:
         while todo:  # each directory is moved to the top before it is looked into
@@ -104,15 +105,7 @@ def remove(path: str) -> None:
                 os.chmod(name, 0o700, dir_fd=top)
                 fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
                 try:
-                    for sub in map(os.fsencode, os.listdir(fd)):
-                        with suppress(OSError):
-                            if stat.S_ISDIR(os.stat(sub, dir_fd=fd, follow_symlinks=False).st_mode):
-                                n += 1
-                                new = b"p9emu.%d" % n
-                                os.rename(sub, new, src_dir_fd=fd, dst_dir_fd=top)
-                                todo.append(new)
-                            else:
-                                os.unlink(sub, dir_fd=fd)
+                    _empty(fd, top, names, todo)
                 finally:
                     os.close(fd)
                 if name != b".":
@@ -121,6 +114,26 @@ def remove(path: str) -> None:
             os.rmdir(path)
     finally:
         os.close(top)
+
+
+def _empty(fd: int, top: int, names: Iterator[bytes], todo: list[bytes]) -> None:
+    """Remove the files in a directory, and move its directories to the top, under names that are free there."""
+    for sub in map(os.fsencode, os.listdir(fd)):
+        try:
+            if not stat.S_ISDIR(os.stat(sub, dir_fd=fd, follow_symlinks=False).st_mode):
+                os.unlink(sub, dir_fd=fd)
+                continue
+        except OSError:
+            continue
+        for new in names:
+            try:
+                os.rename(sub, new, src_dir_fd=fd, dst_dir_fd=top)
+            except OSError as e:
+                if e.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                    continue
+            else:
+                todo.append(new)
+            break
 
 
 def kept(path: str, lower: str) -> Changes:

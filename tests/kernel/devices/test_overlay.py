@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from kernel.base.chandat import DMAPPEND, DMDIR, MCREATE, MREPL, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE
+from kernel.base.chandat import DMAPPEND, DMDIR, MCREATE, MREPL, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, Aopen
 from kernel.devices import layers
 from kernel.devices.upper import Changes
+from kernel.files.chan import namec
 from kernel.files.channel import cclose
 from kernel.files.conv import Dir
 from tests.kernel.devices.test_devhost import err, openfds
@@ -216,7 +217,7 @@ def test_what_the_host_does_not_keep(rig: Rig, lower: Path, upper: Path) -> None
 
 
 def test_no_room_leaves_nothing_behind(rig: Rig, lower: Path, upper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*args: object) -> int:
+    def full(*args: object, **kw: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device", "/host/path")
 
     @rig.run
@@ -383,6 +384,20 @@ def test_names_that_are_written_through(rig: Rig, lower: Path, upper: Path) -> N
     assert tree(upper) == ["d/", "d/other"]
     assert tree(lower / "d") == ["e/", "e/h", "f", "g", "made/", "made/y", "out"]
     assert (lower / "b").read_text() == "b"
+
+
+def test_where_a_file_lies_on_the_host(rig: Rig, lower: Path, upper: Path) -> None:
+    @rig.run
+    def _() -> None:
+        show(rig, lower, upper)
+        for name, layer, at in (("d/e/h", lower, "d/e/h"), ("link", lower, "d/f"), ("a", upper, "a")):
+            if layer is upper:
+                rig.close(rig.open(f"/n/{name}", OWRITE))
+            c = namec(rig.k, f"/n/{name}", Aopen, OREAD)
+            assert rig.host.where(c) == str(layer / at)
+            rig.remove(f"/n/{name}")
+            assert rig.host.where(c) is None
+            cclose(rig.k, c)
 
 
 def test_descriptors_and_memory_are_given_back(rig: Rig, lower: Path, upper: Path) -> None:
