@@ -480,14 +480,14 @@ def test_a_crash_leaves_the_old_or_the_new(step: str, tmp_path: Path, monkeypatc
         found: list[tuple[object, ...]] = []
 
         def main() -> None:
-            show(rig, lower, upper, fresh=not any(upper.iterdir()))
+            show(r, lower, upper, fresh=not any(upper.iterdir()))
             if body is not None:
-                body(rig)
+                body(r)
             # but for the times of directories
-            found.extend((*c[:3], 0) if len(c) == 4 and c[1] & DMDIR else c for c in content(rig, "/n"))
+            found.extend((*c[:3], 0) if len(c) == 4 and int(str(c[1])) & DMDIR else c for c in content(r, "/n"))
 
-        with rigged() as rig:
-            rig.run(main)
+        with rigged() as r:
+            r.run(main)
         return found
 
     def prepared(n: int) -> tuple[Path, Path]:
