@@ -123,6 +123,7 @@ def _empty(fd: int, top: int, names: Iterator[bytes], todo: list[bytes]) -> None
             if not stat.S_ISDIR(os.stat(sub, dir_fd=fd, follow_symlinks=False).st_mode):
                 os.unlink(sub, dir_fd=fd)
                 continue
+            os.chmod(sub, 0o700, dir_fd=fd)  # one that cannot be written cannot be moved either
         except OSError:
             continue
         for new in names:
