@@ -27,7 +27,7 @@ def make(top: Path, *names: str) -> Path:
 
 def told(upper: Path, tree: Path | None) -> list[str]:
     """The lines."""
-    return [f"{c.kind} {os.fsdecode(c.path)}" for c in sorted(listing(str(upper), tree and str(tree)))]
+    return [f"{c.kind} {os.fsdecode(c.path)}" for c in sorted(listing(str(upper), str(tree) if tree else None))]
 
 
 def test_what_is_new_changed_and_gone(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from kernel.devices.upper import Changes
 from kernel.files.chan import namec
 from kernel.files.channel import cclose
 from kernel.files.conv import Dir
-from tests.kernel.devices.test_devhost import err, openfds
+from tests.kernel.devices.test_devhost import openfds
 from tests.kernel.devices.test_overlay_random import content, rigged, snapshot
-from tests.kernel.fakes import Rig, newrig
+from tests.kernel.fakes import Rig, err, newrig
 
 rig = pytest.fixture(newrig)
 
