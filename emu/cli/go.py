@@ -84,7 +84,7 @@ def go_exec(program: str, args: tuple[str, ...], show: frozenset[str], **common:
     cwd = os.getcwd()
     env = dict(goenv(os.environ.items())) if "env" in show else {}
     env.update(options.env)
-    options = replace(options, env=tuple(env.items()), cwd=cwd if options.cwd == "/" else options.cwd)
+    options = replace(options, env=tuple(env.items()), cwd=options.cwd or cwd)
     shown = through(_directories(cwd, show), outputs(args, cwd, env.get("GOCOVERDIR")))
     if "tmp" not in show:
         return run(replace(options, binds=(*shown, *options.binds)), program, args)

@@ -18,6 +18,7 @@ MINMEM: Final = 4 << 20
 MAXMEM: Final = 3 << 30
 MAXSWAP: Final = 4 << 30  # a swap address has 32 bits
 BY2PG: Final = 4096
+NAMELEN: Final = 28  # of a user's name with its NUL. Source: portdat.h's KNAMELEN
 INJECTABLE: Final = ("newpage", "malloc", "swapread", "swapwrite", "textread", "hostread")
 
 
@@ -39,7 +40,7 @@ class Options:
     cpus: int
     binds: tuple[Shown, ...]
     env: tuple[tuple[str, str], ...]
-    cwd: str
+    cwd: str | None
     seed: int
     timeout: float | None
     check: bool
@@ -53,9 +54,14 @@ class Options:
     inject: tuple[tuple[str, int, bool], ...]
     notefp: bool
     mmu: Literal["nested", "plain"]
-    clock: str = "virtual"
+    clock: str | None = "virtual"
     root: tuple[str, bool, bool] | None = None  # host, whether writable, whether copied on write
     changes: str | None = None
+    tree: str | None = None
+    user: str | None = None
+    login: bool = False
+    interrupts: bool = False
+    argv0: str | None = None
 
 
 def size(text: str) -> int:
@@ -136,7 +142,7 @@ def bind(text: str) -> Shown:
     return Shown(host, path, writable, cow)
 
 
-def root(text: str) -> tuple[str, bool, bool]:
+def rootdir(text: str) -> tuple[str, bool, bool]:
     """Host path, whether writable and whether copied on write, of DIR, DIR:rw or DIR:cow."""
     host, writable, cow = _mode(text)
     if not os.path.isdir(host):
@@ -158,4 +164,13 @@ def guestdir(text: str) -> str:
     """A path in the guest's name space, from its root."""
     if not text.startswith("/"):
         raise BadParameter(f"the guest's path {text!r} does not begin with '/'.")
+    return text
+
+
+def user(text: str) -> str:
+    """The name of a user, which is a directory of /usr too."""
+    if text in ("", ".", "..") or len(text.encode(errors="surrogateescape")) >= NAMELEN:
+        raise BadParameter(f"{text!r} cannot be a user: a name has 1 to {NAMELEN - 1} bytes.")
+    if "/" in text or not text.isprintable() or " " in text:
+        raise BadParameter(f"{text!r} cannot be a user: a name has no slash, blank or control character.")
     return text

@@ -37,6 +37,18 @@ class Root:
 
 
 @dataclass(frozen=True)
+class Tree:
+    """The root is a Plan 9 tree with programs of its own, set up as a terminal's boot leaves it.
+
+    ``user`` is whose machine it is; None: glenda, if her home is there, else eve. With ``login`` the user's profile is
+    run, and sets up what is the user's.
+    """
+
+    user: str | None = None
+    login: bool = False
+
+
+@dataclass(frozen=True)
 class Config:
     """What a machine is made of. ``memory`` in bytes, ``timeout`` in seconds of the host's time."""
 
@@ -45,7 +57,7 @@ class Config:
     seed: int = 0
     binds: tuple[Bind, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
-    cwd: str = "/"
+    cwd: str | None = "/"  # None: home, with a tree
     check: bool = False
     verbose: bool = False
     timeout: float | None = None
@@ -59,6 +71,8 @@ class Config:
     clock: str = "virtual"  # or "real": the host's
     argv0: str | None = None  # what the program is called by; None: as a shell would call it
     root: Root | None = None  # a host directory as the root of the name space
+    tree: Tree | None = None  # which is a Plan 9 tree
+    interrupts: bool = False  # every Ctrl-C is a note; else the second one ends the machine
 
 
 class LoadError(Exception):

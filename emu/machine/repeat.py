@@ -34,9 +34,11 @@ def commandline(config: "Config", program: str, args: Sequence[str]) -> str:
             for b in v:
                 words += ["--bind", f"{b.host}:{b.guest}{_mode(b)}"]
         elif f.name == "root":
-            words += ["--root", f"{v.host}{_mode(v)}"]
+            words += ["--tree", v.host] if config.tree is not None else ["--root", f"{v.host}{_mode(v)}"]
             if v.changes is not None:
                 words += ["--changes", v.changes]
+        elif f.name == "tree" and v.user is not None:
+            words += ["--user", v.user]
         elif f.name == "env":
             for name, value in v:
                 words += ["--env", f"{name}={value}"]
@@ -44,8 +46,10 @@ def commandline(config: "Config", program: str, args: Sequence[str]) -> str:
             words += ["--fault-inject", ",".join(f"{kind}:{n}{'+' if every else ''}" for kind, n, every in v)]
         elif f.name == "notefp":
             words.append("--note-fp")
+        elif f.name == "cwd" and v is not None:
+            words += ["--cwd", v]
         elif f.name == "swapfile":
             words += ["--swap-file", v]
-        elif f.name in ("cpus", "cwd", "seed", "sched", "mmu", "clock", "counter"):
+        elif f.name in ("cpus", "seed", "sched", "mmu", "clock", "counter"):
             words += [f"--{f.name}", str(v)]
     return os.fsencode(shlex.join([*words, program, *args])).decode(errors="backslashreplace")

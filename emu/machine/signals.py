@@ -40,11 +40,15 @@ class Input(Protocol):
 
 
 class Signals:
-    """A context in which signals are caught; nothing is outside the main thread, where they cannot be."""
+    """A context in which signals are caught; nothing is outside the main thread, where they cannot be.
 
-    def __init__(self, stop: Callable[[], None], timeout: float | None) -> None:
+    The second Ctrl-C ends the run, unless they are ``passed`` on to the guest, each.
+    """
+
+    def __init__(self, stop: Callable[[], None], timeout: float | None, passed: bool = False) -> None:
         self.stop = stop  # have the processors return
         self.timeout = timeout
+        self.passed = passed
         self.interrupts = 0  # times that Ctrl-C was typed
         self.fatal: BaseException | None = None  # what is to end the run
         self.came = False  # the last wait was ended by a signal
@@ -104,10 +108,10 @@ class Signals:
 
     def _interrupt(self, _no: int, _frame: FrameType | None) -> None:
         self.interrupts += 1
-        if self.interrupts > 1:
+        if self.interrupts > 1 and not self.passed:
             self.fatal = KeyboardInterrupt()
         self.stop()
-        if self.interrupts > 2:
+        if self.interrupts > 2 and not self.passed:
             raise KeyboardInterrupt  # the loop does not come round
         self._unblock()
 
