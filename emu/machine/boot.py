@@ -23,7 +23,7 @@ from kernel.base.text import kbytes, kstr
 from kernel.devices.devcons import Consdev, conschan
 from kernel.devices.devdup import Dupdev
 from kernel.devices.devenv import Envdev
-from kernel.devices.devhost import Hostdev
+from kernel.devices.devhost import Hostdev, hostdev
 from kernel.devices.devmnt import Mntdev
 from kernel.devices.devpipe import Pipedev
 from kernel.devices.devproc import Procdev
