@@ -30,6 +30,7 @@ from guest.catalog import CATALOG
 from kernel.base.event import Event
 from kernel.syscalls.systab import SYSTAB
 from tests import benchdocs
+from tests.standin import plan9
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -243,6 +244,7 @@ def rewrite(block: Block, outputs: dict[int, list[str]]) -> None:
 def test_commands_do_what_is_shown(block: Block, tools: Path, tmp_path: Path) -> None:
     for name in ("guest", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
+    plan9(tmp_path / "plan9")
     outputs: dict[int, list[str]] = {}
     for i, shown in enumerate(block.commands):
         if shown.command in EXEMPT:

@@ -78,20 +78,20 @@ def _lexists(dir: str, name: str) -> bool:
 def _within(dir: str, name: str) -> None:
     """Raise LoadError unless the tree has that file, by names that do not lead out of it."""
     path = os.path.join(dir, name)
+    if not _lexists(dir, name):
+        raise LoadError(f"{path}: is missing, and rc does nothing without it", 2)
+    tree = Hosttree(dir)
     try:
-        tree = Hosttree(dir)
-        try:
-            place = tree.resolve([os.fsencode(elem) for elem in name.split("/")])
-            place.close()
-        finally:
-            tree.close()
+        place = tree.resolve([os.fsencode(elem) for elem in name.split("/")])
+        place.close()
         missing = place.st is None
     except Error:
         missing = True
-    if missing and _lexists(dir, name) and os.path.exists(path):
-        raise LoadError(f"{path}: is a symbolic link that leads out of the tree", 2)
+    finally:
+        tree.close()
     if missing:
-        raise LoadError(f"{path}: is missing, and rc does nothing without it", 2)
+        where = "out of the tree" if os.path.exists(path) else "nowhere"
+        raise LoadError(f"{path}: is a symbolic link that leads {where}", 2)
 
 
 def user(config: Config) -> str:
