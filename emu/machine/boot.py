@@ -17,6 +17,7 @@ from emu.program.find import resolve
 from kernel.base.chandat import MBEFORE, Atodir
 from kernel.base.dat import SG_STACK, SSEG, TSEG
 from kernel.base.error import Error
+from kernel.base.kernel import current
 from kernel.base.mem import BY2PG, USTKSIZE, USTKTOP
 from kernel.base.procdat import Proc, TReal, Waitmsg
 from kernel.base.text import kbytes, kstr
@@ -31,7 +32,7 @@ from kernel.devices.devroot import Rootdev, rootdev
 from kernel.devices.devsd import Sddev
 from kernel.devices.devsrv import Srvdev
 from kernel.files.chan import namec
-from kernel.files.channel import cclone, newpath
+from kernel.files.channel import cclone, cclose, newpath
 from kernel.files.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
 from kernel.memory.segment import newseg
 from kernel.process.proc import pexit, pwait
@@ -94,12 +95,12 @@ def boot(machine: Bare, program: str, args: list[bytes]) -> First:
     first = First(kstr(os.fsencode(os.path.basename(program))))
 
     def setup() -> What:
-        if what is None:
+        if what is not None and what.host is not None:
+            namespace.namespace(k, config, what.host, first.name)
+        else:
             tree.namespace(k, config)
-            return _choose(k, config, program, args)
-        assert what.host is not None
-        namespace.namespace(k, config, what.host, first.name)
-        return what
+        _chdir(k, config.cwd if config.cwd is not None else tree.home(k))
+        return what or _choose(k, config, program, args)
 
     def init() -> None:
         up = k.up
@@ -112,8 +113,7 @@ def boot(machine: Bare, program: str, args: list[bytes]) -> First:
             k.halted = True
             pexit(k, None, True)
         machine.program = (what.name, what.host)
-        cwd = config.cwd if config.cwd is not None else tree.home(k)
-        child = first.noteid = _child(k, up, first, what, cwd)
+        child = first.noteid = _child(k, up, first, what)
         while True:
             w = pwait(k)
             if w.pid == child:
@@ -148,13 +148,14 @@ def _choose(k: Kernel, config: Config, program: str, args: list[bytes]) -> What:
 
     A text of the host's that names no interpreter is for rc. Raises LoadError.
     """
-    own = program.startswith("/") and namespace.isfile(k, program)
+    word = kstr(os.fsencode(program))
+    own = word.startswith("/") and namespace.isfile(k, word)
     if not own and os.path.isfile(program):
         what = _hostprogram(config, program, args)
         rootdev(k).addhost(f"/bin/{what.name}", program)
         namespace.bindname(k, "#//bin", "/bin", MBEFORE)
         return what
-    path = program if program.startswith(("/", "./", "../", "#")) else f"/bin/{program}"
+    path = word if word.startswith(("/", "./", "../", "#")) else f"/bin/{word}"
     if not namespace.isfile(k, path):
         raise LoadError(f"{program}: no such command in the guest, and no file of the host", 127)
     name = kstr(os.fsencode(os.path.basename(program)))
@@ -179,7 +180,20 @@ def _firstgroups(k: Kernel, up: Proc) -> None:
     up.dot = cclone(k, up.slash)
 
 
-def _child(k: Kernel, up: Proc, first: First, what: What, cwd: str) -> int:
+def _chdir(k: Kernel, cwd: str) -> None:
+    up = current(k)
+    if cwd == "/":
+        return
+    try:
+        new = namec(k, cwd, Atodir, 0)
+    except Error as e:
+        raise LoadError(f"--cwd {cwd}: {e}", 2) from None
+    assert up.dot is not None
+    cclose(k, up.dot)
+    up.dot = new
+
+
+def _child(k: Kernel, up: Proc, first: First, what: What) -> int:
     """Fork off the program's process; its pid."""
     p = newproc(k)
     p.user = k.eve
@@ -203,11 +217,10 @@ def _child(k: Kernel, up: Proc, first: First, what: What, cwd: str) -> int:
             for fd in range(3):
                 p.fgrp.fd[fd] = conschan(k, fd)
                 p.fgrp.maxfd = fd
-            _chdir(k, p, first, cwd)
             p.regs.clear()
             p.regs.ax = exec_(k, kbytes(what.path), what.argv)
         except Error as e:
-            first.loaderror = first.loaderror or LoadError(f"{first.name}: {e}", 126)
+            first.loaderror = LoadError(f"{first.name}: {e}", 126)
             pexit(k, str(e), True)
         p.insyscall = 0
         p.nerrlab = 0
@@ -217,16 +230,6 @@ def _child(k: Kernel, up: Proc, first: First, what: What, cwd: str) -> int:
     startproc(k, p, program)
     ready(k, p)
     return p.pid
-
-
-def _chdir(k: Kernel, p: Proc, first: First, cwd: str) -> None:
-    if cwd == "/":
-        return
-    try:
-        p.dot = namec(k, cwd, Atodir, 0)
-    except Error as e:
-        first.loaderror = LoadError(f"--cwd {cwd}: {e}", 2)
-        raise
 
 
 def hostpath(machine: Bare, p: Proc) -> str | None:

@@ -66,6 +66,7 @@ def test_the_time_zone_is_gmt_if_the_tree_has_no_own(tree: Path) -> None:
 def test_bin_is_the_trees(tree: Path) -> None:
     assert shell(tree, "-c", "greet a; mine; /bin/aux/say b") == "hello a\nthis is mine\nb\n"
     assert shell(tree, "aux/say", "d") == "d\n"
+    assert shell(tree, "./say", "e", options="--cwd /386/bin/aux") == "e\n"
     assert fails("shell", tree, "hello")[0] == 127  # is bundled, and not in the tree
     assert "hello" not in shell(tree, "cat", "/bin")
     assert "usertests" not in shell(tree, "cat", "/bin")
