@@ -223,7 +223,7 @@ class Rootdev(Dev):
 
     def _passing(self, parent: Node, name: str) -> Node:
         """A directory below one of any name; it is in the tree from the first channel to it on."""
-        checkelem(name)
+        checkelem(self.k, name)
         self.npath += 1
         node = Node(name, self.npath, DMDIR | 0o555, parent, self.k.eve)
         node.passing = True
@@ -452,3 +452,10 @@ class Rootdev(Dev):
             parent.kids[d.name] = node
             self._touch(parent)
         return m
+
+
+def rootdev(k: Kernel) -> Rootdev:
+    """The kernel's root device, for the boot."""
+    dev = k.devtab[0]
+    assert isinstance(dev, Rootdev)
+    return dev
