@@ -44,8 +44,9 @@ def machine_options(
             "--changes",
             type=click.Path(),
             metavar="DIR",
-            help="Keep the changes of the root, which is :cow then, in this host directory"
-            + ("; needs --root or --tree." if root else "."),
+            help="Keep the changes of the root, which is :cow then, in this host directory; needs --root or --tree."
+            if root
+            else "Keep what is changed in TREE in this host directory.",
         ),
         click.option(
             "--env",
