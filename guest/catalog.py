@@ -20,6 +20,7 @@ CATALOG: Final[tuple[Guest, ...]] = (
     Guest("echo", "echo [-n] ARGS", "print the arguments"),
     Guest("pwd", "pwd", "print the name of the current directory"),
     Guest("cat", "cat [FILE...]", "copy files, or standard input, to standard output"),
+    Guest("tinyrc", "tinyrc [-iIl] [-c CMDS | FILE [ARGS]]", "a shell, as small as can be, for trees without rc"),
     Guest("wc", "wc [FILE]", "count lines, words and bytes"),
     Guest("touch", "touch N", "write N pages of bss once: zero-fill faults"),
     Guest("read", "read N", "read N pages of data: demand loading (N up to 256)"),

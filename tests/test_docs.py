@@ -36,6 +36,7 @@ from guest.catalog import CATALOG
 from kernel.base.event import Event
 from kernel.syscalls.systab import SYSTAB
 from tests import benchdocs
+from tests.standin import plan9
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -266,6 +267,7 @@ def test_commands_do_what_is_shown(block: Block, tools: Path, tmp_path: Path) ->
         (tmp_path / name).symlink_to(ROOT / name)
     for name, text in block.files.items():
         (tmp_path / name).write_text(text)
+    plan9(tmp_path / "plan9")
     outputs: dict[int, list[str]] = {}
     for i, shown in enumerate(block.commands):
         if shown.command in EXEMPT:

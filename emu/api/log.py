@@ -10,6 +10,8 @@ from typing import Any, Final, Generic, Self, TypeVar, overload
 from emu.observe.output import Output
 from emu.observe.text import TextWriter
 from emu.program.disasm import instruction
+from emu.program.lines import Place
+from emu.program.symbols import Found
 from kernel.base.event import Event, FaultEvent, SyscallEvent
 
 SHOWN: Final = 20  # events that a repr has at the most
@@ -34,11 +36,18 @@ NOWHERE: Final[Output] = _Nowhere()
 class Fault(FaultEvent):
     """A page fault with the place it came from: ``symbol`` is function+offset, ``code`` the bytes at pc.
 
-    Either may be empty, where the program has no symbols or what pc points to is not in memory.
+    Either may be empty, where the program has no symbols or what pc points to is not in memory. ``place`` is file and
+    line, None where the program has no line tables.
     """
 
     symbol: str = ""
     code: bytes = b""
+    place: Place | None = None
+
+    @property
+    def found(self) -> Found:
+        """What is known of the pc, for a rendering."""
+        return Found(self.symbol, self.code, self.place)
 
     @property
     def page(self) -> int:
@@ -57,7 +66,7 @@ class Fault(FaultEvent):
 def line(ev: Event) -> str:
     """An event as the text trace has it, without time and process."""
     if isinstance(ev, Fault):
-        return TextWriter(NOWHERE, lookup=lambda _pid, _pc: (ev.symbol, ev.code)).what(ev).rstrip()
+        return TextWriter(NOWHERE, lookup=lambda _pid, _pc: ev.found).what(ev).rstrip()
     return TextWriter(NOWHERE).what(ev).rstrip()
 
 

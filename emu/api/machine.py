@@ -17,7 +17,7 @@ from emu.machine.config import Config, LimitError, MachineError
 from emu.machine.console import MemoryConsole
 from emu.machine.machine import Machine as Computer
 from emu.observe.filter import DEFAULT, FilterError, parse
-from emu.program.symbols import Symbols
+from emu.program.symbols import Found, Symbols
 from kernel.base.event import Event, FaultEvent
 
 if TYPE_CHECKING:
@@ -270,10 +270,10 @@ class Machine:
             subscriber(ev)
 
     def _fault(self, ev: FaultEvent) -> Fault:
-        symbol, code = self._symbols(ev.pid, ev.pc) or ("", b"")
+        found = self._symbols(ev.pid, ev.pc) or Found("", b"")
         return Fault(
             ev.ns, ev.pid, ev.cpu, ev.addr, ev.pc, ev.mode, ev.fn, ev.err, ev.access, ev.segment, ev.cls, ev.load,
-            ev.frame, symbol, code,
+            ev.frame, *found,
         )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, Final
 
-from emu.machine.config import INJECTABLE, MAXCPUS, MAXMEM, MAXSWAP, MINMEM, Bind, Config, Root
+from emu.machine.config import INJECTABLE, MAXCPUS, MAXMEM, MAXSWAP, MINMEM, Bind, Config, Root, Tree
 
 UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 CHOICES: Final = {
@@ -25,7 +25,7 @@ def configuration(config: Config | None = None, /, **options: Any) -> Config:
 
     ``memory`` and ``swap`` may be text as on the command line ("8M"); ``binds`` (host, guest) or (host, guest,
     writable); ``env`` a mapping; ``root`` a path. Raises TypeError for a name that is no field, ValueError for a value
-    that no machine can have.
+    that no machine can have. ``tree`` may be the path of a Plan 9 tree, as of --tree: it is the root, copy-on-write.
     """
     names = {f.name for f in fields(Config)}
     for name in options:
@@ -42,6 +42,10 @@ def configuration(config: Config | None = None, /, **options: Any) -> Config:
         options["env"] = tuple((str(name), str(value)) for name, value in pairs)
     if isinstance(options.get("root"), str | os.PathLike):
         options["root"] = Root(os.fspath(options["root"]))
+    if isinstance(options.get("tree"), str | os.PathLike):
+        options["root"] = Root(os.fspath(options["tree"]), cow=True)
+        options["tree"] = Tree()
+        options.setdefault("cwd", None)
     if options.get("swapfile") is not None:
         options["swapfile"] = os.fspath(options["swapfile"])
     if "inject" in options:
@@ -87,7 +91,7 @@ def _check(c: Config) -> None:
         raise ValueError("swapfile: needs a size, swap")
     if c.mmu == "plain" and (c.cpus > 1 or c.clock == "real"):
         raise ValueError("mmu: plain is for one processor and virtual time")
-    for where in (c.cwd, *(b.guest for b in c.binds)):
+    for where in (*([c.cwd] if c.cwd is not None else ()), *(b.guest for b in c.binds)):
         if not where.startswith("/"):
             raise ValueError(f"the guest's path {where!r} does not begin with '/'")
     for b in c.binds:

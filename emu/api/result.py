@@ -76,14 +76,17 @@ class Result:
         lines = []
         for e in self.events:
             if kinds is None or e.kind in kinds:
-                where = (e.symbol, e.code) if isinstance(e, Fault) else None
+                where = e.found if isinstance(e, Fault) else None
                 lines.append(TextWriter(NOWHERE, self.config.cpus, lookup=lambda *_, w=where: w).line(e))
         return "".join(lines)
 
     def json(self) -> str:
         """The events as ``p9emu trace --format json`` writes them, one a line."""
-        writer = JsonWriter(NOWHERE)
-        return "".join(writer.line(e) for e in self.events)
+        lines = []
+        for e in self.events:
+            place = e.place if isinstance(e, Fault) else None
+            lines.append(JsonWriter(NOWHERE, source=lambda *_, p=place: p).line(e))
+        return "".join(lines)
 
     def summary(self) -> str:
         """What was counted, as the tables of ``p9emu trace -c``."""

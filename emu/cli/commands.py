@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from emu.cli.front import FrontGroup
-from emu.cli.options import machine_options
+from emu.cli.options import machine_options, tree_options, user_option
 from emu.cli.types import Options
 from emu.observe.filter import FilterError, parse
 
 STATUS = """
 \b
-Exit status of run and trace:
+Exit status of run, trace and shell:
   0        the guest's exit string is empty
   1..255   the exit string is that number
   1        any other exit string, told as "p9emu: PROGRAM PID: STRING"
@@ -61,6 +61,7 @@ def cli() -> None:
 
 @cli.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program.")
 @machine_options()
+@tree_options
 @click.argument("program")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def run(program: str, args: tuple[str, ...], **common: Any) -> int:
@@ -80,6 +81,7 @@ def run(program: str, args: tuple[str, ...], **common: Any) -> int:
 
 @cli.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program and tell what the kernel does.")
 @machine_options()
+@tree_options
 @click.option("-o", "--output", metavar="FILE", help="Write the trace to FILE instead of standard error.")
 @click.option(
     "-e",
@@ -127,6 +129,31 @@ def trace(
     from emu.cli.run import trace as command
 
     return command(Options(**common), program, args, output, kinds, summary, fmt == "json")
+
+
+@cli.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run the shell of a Plan 9 distribution.")
+@machine_options(memory="512M", clock=None, root=False)
+@user_option()
+@click.option("-l", "--login", is_flag=True, help="Let rc run the user's lib/profile first, with service=con.")
+@click.argument("tree", required=False)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[CMD]...")
+def shell(tree: str | None, words: tuple[str, ...], **common: Any) -> int:
+    """Run rc, or CMD, in TREE, a directory with a Plan 9 distribution (9front, the 4th edition).
+
+    TREE is not written. CMD is a command there, a program or script of the host, or, if it begins with a "-", arguments
+    of rc. Without it rc reads standard input.
+
+    On a terminal Ctrl-C interrupts the command that runs, Ctrl-D ends the shell, and Ctrl-\\ ends p9emu in any case.
+
+    \b
+    Examples:
+      p9emu shell /dist/9front
+      p9emu shell /dist/9front -c 'cd /sys/src/cmd/rc; mk'
+      p9emu shell --bind .:/n/here:rw /dist/9front ls -l /n/here
+    """
+    from emu.cli.shell import shell as command
+
+    return command(Options(**common), tree, words)
 
 
 @cli.command(context_settings=HELP)
@@ -221,6 +248,28 @@ def cc(
     from emu.cli.cc import cc as command
 
     return command(files, output, include, define, level, warn)
+
+
+@cli.command(context_settings=HELP)
+@click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.argument("directory", metavar="DIR")
+@click.argument("tree", required=False)
+def changes(directory: str, tree: str | None, fmt: str) -> None:
+    """List what --changes DIR has kept: A for what is new, M for what is changed, D for what is removed.
+
+    TREE is the directory that was the root. Without it new files and changed ones cannot be told apart: both are ?.
+
+    \b
+    Example:
+      p9emu run --root plan9 --changes changes dirs /tmp
+      p9emu changes changes plan9
+
+    \b
+    Exit status: 2 if DIR is no such directory.
+    """
+    from emu.cli.changes import changes as command
+
+    command(directory, tree, fmt == "json")
 
 
 @cli.command(context_settings=HELP)

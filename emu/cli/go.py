@@ -1,7 +1,8 @@
 """go_plan9_386_exec: what `go test` and `go run` look for on PATH to run a plan9/386 binary.
 
 The guest's name space has what the program would see had it been started on the host: the package's module, the Go
-root and the current directory at their own paths, and /tmp, a directory of its own that is removed at the end.
+root and the current directory at their own paths, and /tmp, a directory of its own that is removed at the end. What is
+written into the module is forgotten, but for the files that the go command has a test write by a flag.
 """
 
 import os
@@ -17,12 +18,16 @@ import click
 
 from emu.cli.front import Front
 from emu.cli.options import machine_options
-from emu.cli.types import Options
+from emu.cli.types import Options, Shown
 from emu.failure import BROKEN, USAGE, Failure
 
 SHOWN: Final = ("module", "goroot", "env", "tmp")
+MODES: Final = ("module:cow", "module:rw", "module:ro")  # cow unless told
 
-Bind = tuple[str, str, bool]  # as Options.binds
+# Flags of a test whose value is a file or directory to write: relative to -test.outputdir, or to the current directory.
+PROFILES: Final = ("cpuprofile", "memprofile", "blockprofile", "mutexprofile", "trace")
+FILES: Final = ("coverprofile", "testlogfile")
+DIRECTORIES: Final = ("gocoverdir", "fuzzcachedir")
 
 
 class GoExec(Front):
@@ -42,9 +47,11 @@ class GoExec(Front):
 
 def _show(_ctx: click.Context, _param: click.Parameter, text: str) -> frozenset[str]:
     names = frozenset(filter(None, text.split(",")))
-    unknown = sorted(names - {*SHOWN, "none"})
+    unknown = sorted(names - {*SHOWN, *MODES, "none"})
     if unknown:
-        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(SHOWN)}, none.")
+        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join((*SHOWN, *MODES[1:]))}, none.")
+    if len(names & {"module", *MODES}) > 1:
+        raise click.BadParameter("module is there twice.")
     return names
 
 
@@ -56,8 +63,8 @@ def _show(_ctx: click.Context, _param: click.Parameter, text: str) -> frozenset[
     default=",".join(SHOWN),
     show_default=True,
     metavar="LIST",
-    help="What the guest may see of the host: module, goroot (both read-only), env, tmp (a new directory, "
-    "writable); none shows only the current directory, read-only.",
+    help="What the guest may see of the host: module (as with :cow; module:rw and module:ro are other ways), goroot "
+    "(read-only), env, tmp (a new directory, writable); none shows only the current directory, read-only.",
 )
 @click.argument("program")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
@@ -77,16 +84,16 @@ def go_exec(program: str, args: tuple[str, ...], show: frozenset[str], **common:
     cwd = os.getcwd()
     env = dict(goenv(os.environ.items())) if "env" in show else {}
     env.update(options.env)
-    options = replace(options, env=tuple(env.items()), cwd=cwd if options.cwd == "/" else options.cwd)
-    shown = _directories(cwd, show)
+    options = replace(options, env=tuple(env.items()), cwd=options.cwd or cwd)
+    shown = through(_directories(cwd, show), outputs(args, cwd, env.get("GOCOVERDIR")))
     if "tmp" not in show:
-        return run(replace(options, binds=(*_binds(shown), *options.binds)), program, args)
+        return run(replace(options, binds=(*shown, *options.binds)), program, args)
     with _temporary() as tmp:
         # What lies in the host's /tmp is mounted in the guest's, which must have a directory for it.
-        for d in (*shown, *(guest for _, guest, _ in options.binds)):
-            if d.startswith("/tmp/"):
-                os.makedirs(os.path.join(tmp, d[len("/tmp/") :]), exist_ok=True)
-        binds = ((tmp, "/tmp", True), *_binds(shown), *options.binds)
+        for b in (*shown, *options.binds):
+            if b.guest.startswith("/tmp/"):
+                os.makedirs(os.path.join(tmp, b.guest[len("/tmp/") :]), exist_ok=True)
+        binds = (Shown(tmp, "/tmp", writable=True), *shown, *options.binds)
         return run(replace(options, binds=binds), program, args)
 
 
@@ -102,22 +109,72 @@ def goenv(env: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
     return ((name, value) for name, value in env if name and "/" not in name and name not in (".", ".."))
 
 
-def _binds(shown: Iterable[str]) -> tuple[Bind, ...]:
-    return tuple((d, d, False) for d in shown)
-
-
-def _directories(cwd: str, show: frozenset[str]) -> list[str]:
-    """The directories to show, none of them within another."""
-    found = [cwd]
-    if "module" in show:
-        found.append(moduleroot(cwd))
-    if "goroot" in show:
-        found += [os.path.realpath(d) for d in (goroot(),) if d]
-    out: list[str] = []
-    for d in sorted(set(found)):
-        if d != "/" and not any(d.startswith(o + "/") for o in out):
-            out.append(d)
+def _directories(cwd: str, show: frozenset[str]) -> list[Shown]:
+    """The directories to show, none of them within another. The Go root is read-only, whatever else it is."""
+    found = {cwd: Shown(cwd, cwd)}
+    for mode in ("module", *MODES):
+        if mode in show:
+            d = moduleroot(cwd)
+            found[d] = Shown(d, d, writable=mode == "module:rw", cow=mode in ("module", "module:cow"))
+    if "goroot" in show and (root := goroot()):
+        d = os.path.realpath(root)
+        found[d] = Shown(d, d)
+    out: list[Shown] = []
+    for d in sorted(found):
+        if d != "/" and not any(_within(d, o.host) for o in out):
+            out.append(found[d])
     return out
+
+
+def _within(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def outputs(args: Iterable[str], cwd: str, coverdir: str | None) -> list[tuple[str, bool]]:
+    """What a test is told to write by its flags: paths, and whether it is a directory.
+
+    ``coverdir`` is GOCOVERDIR of the environment.
+    """
+    flags: dict[str, str] = {}
+    words = iter(args)
+    for word in words:
+        name, equals, value = word.lstrip("-").partition("=")
+        if word == "--":
+            break
+        if not word.startswith("-") or not name.startswith("test."):
+            continue
+        name = name.removeprefix("test.")
+        if name in (*PROFILES, *FILES, *DIRECTORIES, "outputdir", "artifacts"):
+            flags[name] = value if equals or name == "artifacts" else next(words, "")
+    base = os.path.join(cwd, flags.get("outputdir", ""))
+    found = [(os.path.join(base, flags[name]), False) for name in PROFILES if flags.get(name)]
+    found += [(os.path.join(cwd, flags[name]), False) for name in FILES if flags.get(name)]
+    found += [(os.path.join(cwd, flags[name]), True) for name in DIRECTORIES if flags.get(name)]
+    if "artifacts" in flags and flags["artifacts"] != "false":
+        found.append((os.path.join(base, "_artifacts"), False))  # made by the test
+    if coverdir:
+        found.append((os.path.join(cwd, coverdir), True))
+    return [(os.path.normpath(path), isdir) for path, isdir in found]
+
+
+def through(shown: list[Shown], files: Iterable[tuple[str, bool]]) -> list[Shown]:
+    """The same directories, and others if need be, so that these files are written on the host."""
+    shown = list(shown)
+    for path, isdir in files:
+        d = path if isdir else os.path.dirname(path)
+        if d == "/" or _within(path, "/dev") or not os.path.isdir(d):
+            continue
+        real = os.path.realpath(d)
+        name = "" if isdir else os.path.basename(path)
+        for i, b in enumerate(shown):
+            if _within(real, b.host):
+                if b.cow:
+                    rel = os.path.relpath(os.path.join(real, name), b.host)
+                    shown[i] = b._replace(through=(*b.through, rel))
+                break
+        else:
+            shown.append(Shown(real, d, writable=True) if isdir else Shown(real, d, cow=True, through=(name,)))
+    return sorted(shown, key=lambda b: b.guest)
 
 
 def moduleroot(cwd: str) -> str:

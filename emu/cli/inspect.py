@@ -14,7 +14,7 @@ def info(program: str, json: bool) -> None:
     """Print program's header, segments and symbol counts. Raises Failure."""
     try:
         aout = load(resolve(program))
-        _put([_info_json(aout)] if json else _info_text(aout))
+        put([_info_json(aout)] if json else _info_text(aout))
     except AoutError as e:
         raise Failure(str(e), e.status) from None
 
@@ -24,7 +24,7 @@ def disasm(program: str, symbol: str | None) -> None:
     from emu.program.disasm import listing
 
     try:
-        _put(listing(load(resolve(program)), symbol))
+        put(listing(load(resolve(program)), symbol))
     except AoutError as e:
         raise Failure(str(e), e.status) from None
     except LookupError as e:
@@ -39,22 +39,22 @@ def guests(json: bool, verbose: bool) -> None:
     if json:
         from emu.observe.jsonl import VERSION, dumps
 
-        _put([dumps({"v": VERSION, "guests": [_guest(g.name, g.synopsis, g.description) for g in known]})])
+        put([dumps({"v": VERSION, "guests": [_guest(g.name, g.synopsis, g.description) for g in known]})])
         return
     width = max((len(g.name) for g in known), default=0)
     for i, g in enumerate(known):
         if not verbose:
-            _put([f"{g.name:<{width}}  {g.synopsis}"])
+            put([f"{g.name:<{width}}  {g.synopsis}"])
             continue
-        _put([""] if i else [])
-        _put([f"{g.name}: {g.synopsis}", *(f"    {line}".rstrip() for line in g.description.strip().splitlines())])
+        put([""] if i else [])
+        put([f"{g.name}: {g.synopsis}", *(f"    {line}".rstrip() for line in g.description.strip().splitlines())])
 
 
 def _guest(name: str, synopsis: str, description: str) -> dict[str, str]:
     return {"name": name, "synopsis": synopsis, "description": description}
 
 
-def _put(lines: Iterable[str]) -> None:
+def put(lines: Iterable[str]) -> None:
     """Print lines on standard output; what its encoding lacks is escaped. Raises Failure, or BrokenPipeError."""
     if sys.stdout is None:
         return

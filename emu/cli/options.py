@@ -5,16 +5,18 @@ from typing import Any, TypeVar
 
 import click
 
-from emu.cli.types import bind, env, guestdir, injection, root, seconds, size, swapsize
+from emu.cli.types import bind, env, guestdir, injection, rootdir, seconds, size, swapsize, user
 from emu.machine.config import MAXCPUS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def machine_options(memory: str = "64M", notefp: bool = False) -> Callable[[Function], Function]:
+def machine_options(
+    memory: str = "64M", notefp: bool = False, clock: str | None = "virtual", root: bool = True
+) -> Callable[[Function], Function]:
     """Decorate a command with them; it receives the fields of types.Options as keywords.
 
-    ``memory`` and ``notefp`` are what holds unless told.
+    ``memory``, ``notefp`` and ``clock`` are what holds unless told; without ``root`` there is no --root.
     """
     options = [
         click.option(
@@ -39,14 +41,18 @@ def machine_options(memory: str = "64M", notefp: bool = False) -> Callable[[Func
             "binds",
             type=bind,
             multiple=True,
-            metavar="HOST:GUEST[:rw]",
-            help="Show a host directory in the guest's name space, read-only unless :rw follows. Repeatable.",
+            metavar="HOST:GUEST[:rw|:cow]",
+            help="Show a host directory in the guest's name space, read-only unless :rw follows; with :cow the guest "
+            "may change everything, the host's files stay as they are, and changes are forgotten. Repeatable.",
         ),
+        *([_root()] if root else []),
         click.option(
-            "--root",
-            type=root,
-            metavar="DIR[:rw]",
-            help="Make a host directory the root of the guest's name space, read-only unless :rw follows.",
+            "--changes",
+            type=click.Path(),
+            metavar="DIR",
+            help="Keep the changes of the root, which is :cow then, in this host directory; needs --root or --tree."
+            if root
+            else "Keep what is changed in TREE in this host directory.",
         ),
         click.option(
             "--env",
@@ -58,10 +64,8 @@ def machine_options(memory: str = "64M", notefp: bool = False) -> Callable[[Func
         click.option(
             "--cwd",
             type=guestdir,
-            default="/",
-            show_default=True,
             metavar="DIR",
-            help="The program's current directory, in the guest.",
+            help="The program's current directory, in the guest.  [default: /; with a Plan 9 tree, home]",
         ),
         click.option(
             "--seed",
@@ -74,8 +78,8 @@ def machine_options(memory: str = "64M", notefp: bool = False) -> Callable[[Func
         click.option(
             "--clock",
             type=click.Choice(["virtual", "real"]),
-            default="virtual",
-            show_default=True,
+            default=clock,
+            show_default=clock or "real for an interactive shell on a terminal, else virtual",
             help="What time is in the guest: computed and repeatable, or the host's.",
         ),
         click.option(
@@ -152,6 +156,43 @@ def machine_options(memory: str = "64M", notefp: bool = False) -> Callable[[Func
         ),
     ]
 
+    return _decorator(*options)
+
+
+def _root() -> Callable[[Function], Function]:
+    return click.option(
+        "--root",
+        type=rootdir,
+        metavar="DIR[:rw|:cow]",
+        help="Make a host directory the root of the guest's name space, read-only unless :rw or :cow follows.",
+    )
+
+
+def tree_options(f: Function) -> Function:
+    """Decorate run or trace with what makes a Plan 9 tree of the host its world."""
+    return _decorator(
+        click.option(
+            "--tree",
+            metavar="TREE",
+            help="Run it in a Plan 9 tree of the host, as shell does: PROGRAM may be a command of the tree's, and the "
+            "tree is not written.",
+        ),
+        user_option(),
+    )(f)
+
+
+def user_option() -> Callable[[Function], Function]:
+    """Whose a machine with a tree is."""
+    return click.option(
+        "--user",
+        type=user,
+        metavar="NAME",
+        help="With a Plan 9 tree: who runs it, with the home /usr/NAME.  [default: glenda, if the tree has her home, "
+        "else eve]",
+    )
+
+
+def _decorator(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
     def decorate(f: Function) -> Function:
         for option in reversed(options):
             f = option(f)

@@ -15,7 +15,7 @@ from emu.observe.output import FileOutput, Output, OutputError, StderrOutput
 from emu.plain import plain
 
 if TYPE_CHECKING:
-    from emu.machine.config import Outcome
+    from emu.machine.config import Outcome, Root, Tree
     from emu.program.symbols import Symbols
     from kernel.base.event import Event, Sink
 
@@ -140,11 +140,30 @@ def _renderer(out: Output, cpus: int, color: bool, symbols: "Symbols", summary: 
     return TextWriter(out, cpus, color, symbols)
 
 
+def _root(options: Options) -> "tuple[Root | None, Tree | None]":
+    """The root that the options give, if any, and whether it is a Plan 9 tree."""
+    from emu.machine.config import Root, Tree
+
+    if options.tree is not None:
+        if options.root is not None:
+            raise Failure("--tree and --root exclude each other", USAGE)
+        return Root(options.tree, cow=True, changes=options.changes), Tree(options.user, options.login)
+    if options.user is not None:
+        raise Failure("--user needs --tree TREE", USAGE)
+    if options.root is None:
+        if options.changes is not None:
+            raise Failure("--changes needs --root DIR or --tree TREE", USAGE)
+        return None, None
+    if options.changes is not None and options.root[1]:
+        raise Failure("--changes keeps what a root with :rw would write to the host: use one of the two", USAGE)
+    return Root(*options.root, options.changes), None
+
+
 def _execute(
     options: Options, program: str, args: Sequence[str], sink: "Sink | None", symbols: "Symbols | None"
 ) -> "Outcome":
     """Make a machine, run program on it, and turn its failures into ours."""
-    from emu.machine.config import Bind, Config, LoadError, MachineError, Root
+    from emu.machine.config import Bind, Config, LoadError, MachineError
     from emu.machine.machine import Machine
     from emu.machine.signals import Ended, TimeLimit
 
@@ -152,13 +171,14 @@ def _execute(
         raise Failure("--swap-file needs --swap SIZE", USAGE)
     if options.mmu == "plain" and (options.cpus > 1 or options.clock == "real"):
         raise Failure("--mmu plain is for one processor and virtual time", USAGE)
+    root, tree = _root(options)
     config = Config(
         memory=options.memory,
         cpus=options.cpus,
         seed=options.seed,
-        binds=tuple(Bind(host, guest, writable) for host, guest, writable in options.binds),
+        binds=tuple(Bind(*b) for b in options.binds),
         env=options.env,
-        cwd=options.cwd,
+        cwd=options.cwd or (None if tree is not None else "/"),
         check=options.check,
         verbose=options.verbose,
         timeout=options.timeout,
@@ -168,8 +188,11 @@ def _execute(
         sched=options.sched,
         inject=options.inject,
         notefp=options.notefp,
-        clock=options.clock,
-        root=Root(*options.root) if options.root is not None else None,
+        clock=options.clock or "virtual",
+        argv0=options.argv0,
+        root=root,
+        tree=tree,
+        interrupts=options.interrupts,
         mmu=options.mmu,
     )
     try:

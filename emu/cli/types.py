@@ -6,7 +6,7 @@ Each function takes the word that was typed and returns its value, or raises cli
 import math
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from click import BadParameter
 
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 
 UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 BY2PG: Final = 4096
+NAMELEN: Final = 28  # of a user's name with its NUL. Source: portdat.h's KNAMELEN
+
+
+class Shown(NamedTuple):
+    """A directory of the host in the guest, as emu.machine.config.Bind."""
+
+    host: str
+    guest: str
+    writable: bool = False
+    cow: bool = False
+    through: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -25,9 +36,9 @@ class Options:
 
     memory: int
     cpus: int
-    binds: tuple[tuple[str, str, bool], ...]
+    binds: tuple[Shown, ...]
     env: tuple[tuple[str, str], ...]
-    cwd: str
+    cwd: str | None
     seed: int
     timeout: float | None
     check: bool
@@ -41,8 +52,14 @@ class Options:
     inject: tuple[tuple[str, int, bool], ...]
     notefp: bool
     mmu: Literal["nested", "plain"]
-    clock: str = "virtual"
-    root: tuple[str, bool] | None = None
+    clock: str | None = "virtual"
+    root: tuple[str, bool, bool] | None = None  # host, whether writable, whether copied on write
+    changes: str | None = None
+    tree: str | None = None
+    user: str | None = None
+    login: bool = False
+    interrupts: bool = False
+    argv0: str | None = None
 
 
 def size(text: str) -> int:
@@ -99,28 +116,36 @@ def seconds(text: str) -> float:
     return n
 
 
-def bind(text: str) -> tuple[str, str, bool]:
-    """Host path, guest path and whether writable, of HOST:GUEST or HOST:GUEST:rw.
+def _mode(text: str) -> tuple[str, bool, bool]:
+    """A word without its :rw or :cow, and whether it had the one or the other."""
+    for suffix in (":rw", ":cow"):
+        if text.endswith(suffix):
+            return text.removesuffix(suffix), suffix == ":rw", suffix == ":cow"
+    return text, False, False
+
+
+def bind(text: str) -> Shown:
+    """What HOST:GUEST, HOST:GUEST:rw or HOST:GUEST:cow shows.
 
     The last colon before GUEST separates, so HOST may hold colons.
     """
-    rest = text.removesuffix(":rw")
+    rest, writable, cow = _mode(text)
     host, _, path = rest.rpartition(":")
     if not host or not path:
-        raise BadParameter(f"{text!r} is not HOST:GUEST or HOST:GUEST:rw.")
+        raise BadParameter(f"{text!r} is not HOST:GUEST, HOST:GUEST:rw or HOST:GUEST:cow.")
     if not os.path.isdir(host):
         raise BadParameter(f"{host!r} is not a directory of the host.")
     if not guestdir(path).strip("/"):
         raise BadParameter("the guest's root cannot be replaced; --root does that.")
-    return host, path, rest != text
+    return Shown(host, path, writable, cow)
 
 
-def root(text: str) -> tuple[str, bool]:
-    """Host path and whether writable, of DIR or DIR:rw."""
-    host = text.removesuffix(":rw")
+def rootdir(text: str) -> tuple[str, bool, bool]:
+    """Host path, whether writable and whether copied on write, of DIR, DIR:rw or DIR:cow."""
+    host, writable, cow = _mode(text)
     if not os.path.isdir(host):
         raise BadParameter(f"{host!r} is not a directory of the host.")
-    return host, host != text
+    return host, writable, cow
 
 
 def env(text: str) -> tuple[str, str]:
@@ -137,4 +162,13 @@ def guestdir(text: str) -> str:
     """A path in the guest's name space, from its root."""
     if not text.startswith("/"):
         raise BadParameter(f"the guest's path {text!r} does not begin with '/'.")
+    return text
+
+
+def user(text: str) -> str:
+    """The name of a user, which is a directory of /usr too."""
+    if text in ("", ".", "..") or len(text.encode(errors="surrogateescape")) >= NAMELEN:
+        raise BadParameter(f"{text!r} cannot be a user: a name has 1 to {NAMELEN - 1} bytes.")
+    if "/" in text or not text.isprintable() or " " in text:
+        raise BadParameter(f"{text!r} cannot be a user: a name has no slash, blank or control character.")
     return text

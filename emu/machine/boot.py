@@ -7,32 +7,34 @@ has the child's wait record. Source: pc/main.c:userinit, port/initcode.c, cut do
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
+from emu.machine import namespace, tree
 from emu.machine.config import LoadError
-from emu.program.aout import AoutError, load, script
+from emu.program.aout import AoutError, load, script, text
 from emu.program.find import resolve
-from kernel.base.chandat import MAFTER, MBEFORE, MCREATE, MREPL, ORDWR, Abind, Amount, Aopen, Atodir, Chan
+from kernel.base.chandat import MBEFORE, Atodir
 from kernel.base.dat import SG_STACK, SSEG, TSEG
 from kernel.base.error import Error
+from kernel.base.kernel import current
 from kernel.base.mem import BY2PG, USTKSIZE, USTKTOP
 from kernel.base.procdat import Proc, TReal, Waitmsg
 from kernel.base.text import kbytes, kstr
 from kernel.devices.devcons import Consdev, conschan
 from kernel.devices.devdup import Dupdev
-from kernel.devices.devenv import Envdev, ksetenv
-from kernel.devices.devhost import Hostdev
+from kernel.devices.devenv import Envdev
+from kernel.devices.devhost import Hostdev, hostdev
 from kernel.devices.devmnt import Mntdev
 from kernel.devices.devpipe import Pipedev
 from kernel.devices.devproc import Procdev
-from kernel.devices.devroot import Rootdev
+from kernel.devices.devroot import Rootdev, rootdev
 from kernel.devices.devsd import Sddev
 from kernel.devices.devsrv import Srvdev
 from kernel.files.chan import namec
-from kernel.files.channel import cclone, cclose, cmount, newpath
+from kernel.files.channel import cclone, cclose, newpath
 from kernel.files.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
 from kernel.memory.segment import newseg
-from kernel.memory.swap import setswapchan
 from kernel.process.proc import pexit, pwait
 from kernel.sched.newproc import kproc, newproc, startproc, touser
 from kernel.sched.sched import ready
@@ -41,38 +43,9 @@ from kernel.syscalls.sysexec import exec_
 from kernel.trap import kexit
 
 if TYPE_CHECKING:
-    from emu.machine.config import Config, Root
+    from emu.machine.config import Config
     from kernel.base.hw import Disk
     from kernel.base.kernel import Kernel
-
-DEVICES: Final = (
-    ("#c", "/dev", MREPL),
-    ("#d", "/fd", MREPL),
-    ("#e", "/env", MREPL | MCREATE),
-    ("#p", "/proc", MREPL),
-    ("#s", "/srv", MREPL | MCREATE),
-)
-
-
-# What termrc(8) and the installation leave: the system's name, and the network database, which knows no other system.
-SYSNAME: Final = "p9emu"
-NDB: Final = (
-    ("/lib/ndb/common", b"# nothing is common to all networks here\n"),
-    ("/lib/ndb/local", f"sys={SYSNAME}\n".encode()),
-)
-
-# What the kernel, init(8) and rc(1) leave in /env before anything else runs. Source: pc/main.c:init0, cmd/init.c,
-# rc/lib/rcmain. A list's elements end in NUL.
-KENV: Final = (
-    ("terminal", "generic p9emu"),
-    ("cputype", "386"),
-    ("objtype", "386"),
-    ("service", "terminal"),
-    ("sysname", SYSNAME),
-    ("user", "eve"),
-    ("home", "/usr/eve"),
-    ("path", ".\0/bin\0"),
-)
 
 
 class First:
@@ -90,41 +63,57 @@ class Bare(Protocol):
 
     kernel: Kernel
     config: Config
-    program: tuple[str, str]
+    program: tuple[str, str | None]
 
     @property
     def disk(self) -> Disk | None:
         """The swap device."""
 
 
+@dataclass(frozen=True)
+class What:
+    """What is run: its name, the guest's file to execute, and the host's file if it was taken from there."""
+
+    name: str
+    path: str
+    argv: list[bytes]
+    host: str | None = None
+
+
 def boot(machine: Bare, program: str, args: list[bytes]) -> First:
     """Prepare the kernel so that its loop runs program. Raises LoadError if the file cannot be run."""
-    path = resolve(program)
-    try:
-        if script(path) is None:
-            load(path)
-    except AoutError as e:
-        raise LoadError(str(e), e.status) from None
-
     k = machine.kernel
+    config = machine.config
+    what = None
+    if config.tree is None:
+        what = _hostprogram(config, resolve(program), args)
+    else:
+        assert config.root is not None
+        tree.check(config.root.host)
+        k.eve = tree.user(config)
     _devices(k, {"swap": machine.disk} if machine.disk is not None else {})
-    first = First(kstr(os.fsencode(os.path.basename(path))))
-    machine.program = (first.name, path)
+    first = First(kstr(os.fsencode(os.path.basename(program))))
+
+    def setup() -> What:
+        if what is not None and what.host is not None:
+            namespace.namespace(k, config, what.host, first.name)
+        else:
+            tree.namespace(k, config)
+        _chdir(k, config.cwd if config.cwd is not None else tree.home(k))
+        return what or _choose(k, config, program, args)
 
     def init() -> None:
         up = k.up
         assert up is not None
         _firstgroups(k, up)
         try:
-            first.loaderror = _namespace(k, machine, path, first.name)
-        except Error as e:
-            first.loaderror = LoadError(str(e), 126)
-        if first.loaderror is not None:
+            what = setup()
+        except (Error, LoadError) as e:
+            first.loaderror = e if isinstance(e, LoadError) else LoadError(str(e), 126)
             k.halted = True
             pexit(k, None, True)
-        # as a shell does: what it finds in its path goes by its name, another by a name that leads to it
-        argv0 = machine.config.argv0 or (first.name if _bundled(path) else f"/bin/{first.name}")
-        child = first.noteid = _child(k, up, first, [kbytes(argv0), *args], machine.config.cwd)
+        machine.program = (what.name, what.host)
+        child = first.noteid = _child(k, up, first, what)
         while True:
             w = pwait(k)
             if w.pid == child:
@@ -134,6 +123,43 @@ def boot(machine: Bare, program: str, args: list[bytes]) -> First:
 
     kproc(k, "init", init)
     return first
+
+
+def _hostprogram(config: Config, path: str, args: list[bytes]) -> What:
+    """A file of the host, to be shown in /bin. Raises LoadError if it cannot be run.
+
+    With a tree, a text that names no interpreter is for rc.
+    """
+    name = kstr(os.fsencode(os.path.basename(path)))
+    try:
+        if config.tree is not None and text(path):
+            return What(name, f"/{tree.RC}", [b"rc", kbytes(f"/bin/{name}"), *args], path)
+        if script(path) is None:
+            load(path)
+    except AoutError as e:
+        raise LoadError(str(e), e.status) from None
+    # as a shell does: what it finds in its path goes by its name, another by a name that leads to it
+    argv0 = config.argv0 or (name if namespace.bundled(path) else f"/bin/{name}")
+    return What(name, f"/bin/{name}", [kbytes(argv0), *args], path)
+
+
+def _choose(k: Kernel, config: Config, program: str, args: list[bytes]) -> What:
+    """With a tree: its own file if the name is from the root, else a file of the host, else a command in its /bin.
+
+    A text of the host's that names no interpreter is for rc. Raises LoadError.
+    """
+    word = kstr(os.fsencode(program))
+    own = word.startswith("/") and namespace.isfile(k, word)
+    if not own and os.path.isfile(program):
+        what = _hostprogram(config, program, args)
+        rootdev(k).addhost(f"/bin/{what.name}", program)
+        namespace.bindname(k, "#//bin", "/bin", MBEFORE)
+        return what
+    path = word if word.startswith(("/", "./", "../", "#")) else f"/bin/{word}"
+    if not namespace.isfile(k, path):
+        raise LoadError(f"{program}: no such command in the guest, and no file of the host", 127)
+    name = kstr(os.fsencode(os.path.basename(program)))
+    return What(name, path, [os.fsencode(config.argv0 or program), *args])
 
 
 def _devices(k: Kernel, disks: dict[str, Disk]) -> None:
@@ -154,106 +180,20 @@ def _firstgroups(k: Kernel, up: Proc) -> None:
     up.dot = cclone(k, up.slash)
 
 
-def _bind(k: Kernel, new: Chan, old: str, flag: int) -> None:
-    cmount(k, new, namec(k, old, Amount, 0), flag, None)
-
-
-def _bundled(path: str) -> bool:
-    """Whether a host file is one of the programs that come with p9emu."""
-    import guest
-
-    return os.path.dirname(os.path.abspath(path)) == str(guest.path("true").parent)
-
-
-def _namespace(k: Kernel, machine: Bare, path: str, name: str) -> Exception | None:
-    """What the program sees: devices, the bundled guests and itself in /bin, and the host's directories.
-
-    The result is what is wrong with a --bind.
-    """
-    import guest
-
-    k.files.sysname = SYSNAME
-    root = k.devtab[0]
-    host = k.devtab[-1]
-    assert isinstance(root, Rootdev) and isinstance(host, Hostdev)
-    for at, text in NDB:
-        root.addfile(at, text)
-    if machine.config.root is not None:
-        try:
-            dir = _hostroot(k, machine.config.root, host)
-        except Error as e:
-            return LoadError(f"--root {machine.config.root.host}: {e}", 2)
-    for dev, at, flag in DEVICES:
-        try:
-            _bind(k, namec(k, dev, Abind, 0), at, flag)
-        except Error as e:
-            if machine.config.root is None:
-                raise
-            return LoadError(f"--root {machine.config.root.host}: {at}: {e}", 2)
-    guests = str(guest.path("true").parent)
-    if machine.config.root is not None or not _bundled(path):
-        root.addhost(f"/bin/{name}", path)
-    _bind(k, host.bind(guests, False), "/bin", MAFTER)
-    for b in machine.config.binds:
-        try:
-            _mountpoint(k, root, b.guest)
-            new = host.bind(b.host, b.writable)
-            _bind(k, new, b.guest, MREPL | (MCREATE if b.writable else 0))
-        except Error as e:
-            return LoadError(f"--bind {b.host}:{b.guest}: {e}", 2)
-    if machine.config.root is not None:
-        root.hide(lambda name: _has(host, dir, name))
-    if machine.disk is not None:
-        setswapchan(k, namec(k, "#S/swap", Aopen, ORDWR))
-    for var, value in (*KENV, *machine.config.env):
-        ksetenv(k, var, value)
-    return None
-
-
-def _hostroot(k: Kernel, dir: Root, host: Hostdev) -> Chan:
-    """Make a directory of the host, which is returned, the root, before ``#/`` with the mount points it may miss.
-
-    /bin begins with the program, and has what lib/namespace binds there; /tmp is writable in any case.
-    """
-    c = host.bind(dir.host, dir.writable)
-    _bind(k, c, "/", MBEFORE | (MCREATE if dir.writable else 0))
-    _bind(k, namec(k, "#//bin", Abind, 0), "/bin", MBEFORE)
-    for name in ("/386/bin", "/rc/bin"):
-        if _there(k, name):
-            _bind(k, namec(k, name, Abind, 0), "/bin", MAFTER)
-    if not dir.writable:
-        _bind(k, namec(k, "#//tmp", Abind, 0), "/tmp", MREPL | MCREATE)
-    return c
-
-
-def _has(host: Hostdev, c: Chan, name: str) -> bool:
-    """Whether the directory c has a file of that name."""
+def _chdir(k: Kernel, cwd: str) -> None:
+    up = current(k)
+    if cwd == "/":
+        return
     try:
-        return host.walk(c, None, [name]).clone is not None
-    except Error:
-        return False
+        new = namec(k, cwd, Atodir, 0)
+    except Error as e:
+        raise LoadError(f"--cwd {cwd}: {e}", 2) from None
+    assert up.dot is not None
+    cclose(k, up.dot)
+    up.dot = new
 
 
-def _there(k: Kernel, path: str) -> bool:
-    """Whether that is a directory."""
-    try:
-        cclose(k, namec(k, path, Atodir, 0))
-    except Error:
-        return False
-    return True
-
-
-def _mountpoint(k: Kernel, root: Rootdev, path: str) -> None:
-    """See to it that there is a directory to bind upon: in ``#/``, and where the root is the host's, below that."""
-    root.mkdir(path)
-    names = [n for n in path.split("/") if n not in ("", ".")]
-    for i in range(1, len(names) + 1):
-        if not _there(k, "/" + "/".join(names[:i])):
-            above = "/" + "/".join(names[: i - 1])
-            _bind(k, namec(k, "#/" + above, Abind, 0), above, MAFTER)
-
-
-def _child(k: Kernel, up: Proc, first: First, argv: list[bytes], cwd: str) -> int:
+def _child(k: Kernel, up: Proc, first: First, what: What) -> int:
     """Fork off the program's process; its pid."""
     p = newproc(k)
     p.user = k.eve
@@ -277,12 +217,10 @@ def _child(k: Kernel, up: Proc, first: First, argv: list[bytes], cwd: str) -> in
             for fd in range(3):
                 p.fgrp.fd[fd] = conschan(k, fd)
                 p.fgrp.maxfd = fd
-            _chdir(k, p, first, cwd)
-            path = f"/bin/{first.name}"
             p.regs.clear()
-            p.regs.ax = exec_(k, kbytes(path), argv)
+            p.regs.ax = exec_(k, kbytes(what.path), what.argv)
         except Error as e:
-            first.loaderror = first.loaderror or LoadError(f"{first.name}: {e}", 126)
+            first.loaderror = LoadError(f"{first.name}: {e}", 126)
             pexit(k, str(e), True)
         p.insyscall = 0
         p.nerrlab = 0
@@ -294,37 +232,16 @@ def _child(k: Kernel, up: Proc, first: First, argv: list[bytes], cwd: str) -> in
     return p.pid
 
 
-def _chdir(k: Kernel, p: Proc, first: First, cwd: str) -> None:
-    if cwd == "/":
-        return
-    try:
-        p.dot = namec(k, cwd, Atodir, 0)
-    except Error as e:
-        first.loaderror = LoadError(f"--cwd {cwd}: {e}", 2)
-        raise
-
-
 def hostpath(machine: Bare, p: Proc) -> str | None:
-    """Where on the host the text of p lies: the machine's own program, a bundled guest, or a file of a bind."""
-    import guest
-
+    """Where on the host the text of p lies: the machine's own program, or a file of the host's that is shown."""
     s = p.seg[TSEG]
     c = s.image.c if s is not None and s.image is not None else None
     if c is None or c.path is None:
         return None
-    for b in machine.config.binds:
-        if c.path.s.startswith(b.guest.rstrip("/") + "/"):
-            return os.path.join(b.host, c.path.s[len(b.guest.rstrip("/")) + 1 :])
-    name = c.path.s.removeprefix("/bin/")
-    if name == machine.program[0]:
-        return machine.program[1]
-    root = machine.config.root
-    if root is not None:
-        for dir in ("", "/386", "/rc"):
-            at = f"{root.host}{dir}{c.path.s}"
-            if os.path.isfile(at):
-                return at
-    return str(guest.path(name)) if any(g.name == name for g in guest.guests()) else None
+    host = hostdev(machine.kernel)
+    if machine.kernel.devtab[c.type] is host:
+        return host.where(c)
+    return machine.program[1] if c.path.s == f"/bin/{machine.program[0]}" else None
 
 
 def shutdown(machine: Bare) -> None:

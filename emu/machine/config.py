@@ -17,19 +17,41 @@ INJECTABLE: Final = ("newpage", "malloc", "swapread", "swapwrite", "textread", "
 
 @dataclass(frozen=True)
 class Bind:
-    """A host directory shown in the guest."""
+    """A host directory shown in the guest: read-only, ``writable``, or ``cow``, where changes are kept apart.
+
+    ``through`` are files and directories in it, by names from there, that are written on the host all the same.
+    """
 
     host: str
     guest: str
     writable: bool = False
+    cow: bool = False
+    through: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Root:
-    """A host directory as the root of the guest's name space."""
+    """A host directory as the root of the guest's name space, as a Bind.
+
+    ``changes`` is the host directory that keeps the changes, and implies ``cow``; without it they are forgotten.
+    """
 
     host: str
     writable: bool = False
+    cow: bool = False
+    changes: str | None = None
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The root is a Plan 9 tree with programs of its own, set up as a terminal's boot leaves it.
+
+    ``user`` is whose machine it is; None: glenda, if her home is there, else eve. With ``login`` the user's profile is
+    run, and sets up what is the user's.
+    """
+
+    user: str | None = None
+    login: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +63,7 @@ class Config:
     seed: int = 0
     binds: tuple[Bind, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
-    cwd: str = "/"
+    cwd: str | None = "/"  # None: home, with a tree
     check: bool = False
     verbose: bool = False
     timeout: float | None = None
@@ -55,6 +77,8 @@ class Config:
     clock: str = "virtual"  # or "real": the host's
     argv0: str | None = None  # what the program is called by; None: as a shell would call it
     root: Root | None = None  # a host directory as the root of the name space
+    tree: Tree | None = None  # which is a Plan 9 tree
+    interrupts: bool = False  # every Ctrl-C is a note; else the second one ends the machine
 
 
 class LimitError(Exception):

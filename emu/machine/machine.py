@@ -103,7 +103,7 @@ class Machine:
             k.inject = Inject({kind: (n, every) for kind, n, every in config.inject})
         self.clock = clock
         self.turns = list(range(config.cpus))  # with a clock: when each processor had its last turn
-        self.signals = Signals(self._stop, config.timeout, foreground=console is None)
+        self.signals = Signals(self._stop, config.timeout, foreground=console is None, passed=config.interrupts)
         self.console: Console = console or HostConsole(k, self.signals, live=clock is not None)
         k.console = self.console
         k.onwarn = lambda text: self.warn(f"warning: {text}")
@@ -112,9 +112,9 @@ class Machine:
         if config.counter == "auto" and not self.cpus[0].counter.native:
             self.warn("the block counter is in Python, as no C compiler was there at installation: running slower")
         self.disk = self._swapdisk()
-        self.posted = False  # the note for the first Ctrl-C was posted
+        self.posted = 0  # of so many Ctrl-C there was a note
         self.first: boot.First | None = None
-        self.program = ("", "")  # name in the guest and host path of what runs
+        self.program: tuple[str, str | None] = ("", None)  # name in the guest and host path of what runs
 
     def _cpu(self, n: int, clock: Clock | None) -> Cpu:
         if clock is None:
@@ -192,7 +192,7 @@ class Machine:
         signals, console = self.signals, self.console
         while not k.halted:
             signals.check()
-            if signals.interrupts:
+            if signals.interrupts > self.posted:
                 self._interrupted()
             busy = [m for m in machs if m.proc is not None]
             if not busy and not procs.runvec:
@@ -255,17 +255,18 @@ class Machine:
         k.m, k.up = k.machs[0], None
         runtimers(k, t)
 
-    # Ctrl-C: the first one is the note "interrupt" to the program's group, the second one the machine's end.
+    # Ctrl-C: the first one is the note "interrupt" to the program's group, the second one the machine's end. In a shell
+    # each is a note.
 
     def _interrupted(self) -> None:
         """In the loop, after Ctrl-C."""
-        if self.posted:
-            return
         k = self.kernel
         k.m, k.up = k.machs[0], None
         if self.first is None or not self.first.noteid:
             raise KeyboardInterrupt  # there is no program yet
-        self.posted = hostnote(k, self.first.noteid, "interrupt")
+        typed = self.signals.interrupts
+        if hostnote(k, self.first.noteid, "interrupt"):
+            self.posted = typed
 
     def _stop(self) -> None:
         """Have the processors return to the loop; a signal handler calls it."""

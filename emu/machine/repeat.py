@@ -7,11 +7,15 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emu.machine.config import Config
+    from emu.machine.config import Bind, Config, Root
 
 
 def _size(n: int) -> str:
     return f"{n >> 20}M" if n % (1 << 20) == 0 else f"{n >> 10}K"
+
+
+def _mode(shown: "Bind | Root") -> str:
+    return ":rw" if shown.writable else ":cow" if shown.cow else ""
 
 
 def commandline(config: "Config", program: str, args: Sequence[str]) -> str:
@@ -28,9 +32,13 @@ def commandline(config: "Config", program: str, args: Sequence[str]) -> str:
             words += [f"--{f.name}", _size(v)]
         elif f.name == "binds":
             for b in v:
-                words += ["--bind", f"{b.host}:{b.guest}{':rw' if b.writable else ''}"]
+                words += ["--bind", f"{b.host}:{b.guest}{_mode(b)}"]
         elif f.name == "root":
-            words += ["--root", f"{v.host}{':rw' if v.writable else ''}"]
+            words += ["--tree", v.host] if config.tree is not None else ["--root", f"{v.host}{_mode(v)}"]
+            if v.changes is not None:
+                words += ["--changes", v.changes]
+        elif f.name == "tree" and v.user is not None:
+            words += ["--user", v.user]
         elif f.name == "env":
             for name, value in v:
                 words += ["--env", f"{name}={value}"]
@@ -38,8 +46,10 @@ def commandline(config: "Config", program: str, args: Sequence[str]) -> str:
             words += ["--fault-inject", ",".join(f"{kind}:{n}{'+' if every else ''}" for kind, n, every in v)]
         elif f.name == "notefp":
             words.append("--note-fp")
+        elif f.name == "cwd" and v is not None:
+            words += ["--cwd", v]
         elif f.name == "swapfile":
             words += ["--swap-file", v]
-        elif f.name in ("cpus", "cwd", "seed", "sched", "mmu", "clock", "counter"):
+        elif f.name in ("cpus", "seed", "sched", "mmu", "clock", "counter"):
             words += [f"--{f.name}", str(v)]
     return os.fsencode(shlex.join([*words, program, *args])).decode(errors="backslashreplace")

@@ -46,15 +46,19 @@ class Input(Protocol):
 class Signals:
     """A context in which signals are caught, and ``timeout`` passes. It may be entered again, for what is left of that.
 
-    In the ``foreground`` they are the machine's: Ctrl-C is the guest's, who asks the process to end, ends the run.
-    Otherwise Ctrl-C is the caller's and the rest is not touched. Outside the main thread no signal can be caught.
+    In the ``foreground`` they are the machine's: Ctrl-C is the guest's, the second one ends the run unless they are
+    ``passed`` on, each; who asks the process to end, ends the run. Otherwise Ctrl-C is the caller's and the rest is not
+    touched. Outside the main thread no signal can be caught.
     """
 
-    def __init__(self, stop: Callable[[], None], timeout: float | None, foreground: bool = True) -> None:
+    def __init__(
+        self, stop: Callable[[], None], timeout: float | None, foreground: bool = True, passed: bool = False
+    ) -> None:
         self.stop = stop  # have the processors return
         self.timeout = timeout
         self.left = timeout  # s
         self.foreground = foreground
+        self.passed = passed
         self.interrupts = 0  # times that Ctrl-C was typed
         self.fatal: BaseException | None = None  # what is to end the run
         self.came = False  # the last wait was ended by a signal
@@ -139,10 +143,10 @@ class Signals:
 
     def _interrupt(self, _no: int, _frame: FrameType | None) -> None:
         self.interrupts += 1
-        if self.interrupts > 1 or not self.foreground:
+        if not self.foreground or (self.interrupts > 1 and not self.passed):
             self.fatal = KeyboardInterrupt()
         self.stop()
-        if self.interrupts > 2:
+        if self.interrupts > 2 and not self.passed:
             raise KeyboardInterrupt  # the loop does not come round
         self._unblock()
 

@@ -259,6 +259,12 @@ def script(path: str) -> list[str] | None:
     return [os.fsdecode(w) for w in words]
 
 
+def text(path: str) -> bool:
+    """Whether the file is neither executable nor foreign but text, for what its first bytes tell. Raises AoutError."""
+    _, head = _head(path)
+    return b"\0" not in head and not head.startswith((b"#!", *(prefix for prefix, _ in FOREIGN)))
+
+
 def _check(a: Aout, size: int) -> None:
     """Refuse sizes that fit neither the address space nor the file, and an entry that is not in the text."""
     for seg, n in zip(a.segments, (a.text, a.data, a.bss), strict=False):

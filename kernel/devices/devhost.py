@@ -12,11 +12,10 @@ and rename concern the link. How names are kept inside the tree is told in :mod:
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from kernel.base.alloc import NAME
+from kernel.base.alloc import IDENT, LOC, NAME
 from kernel.base.chandat import DMAPPEND, DMDIR, DMEXCL, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, QTDIR, UNKNOWN, Chan
 from kernel.base.dat import Qid
 from kernel.base.devdat import Walkqid
@@ -34,8 +33,9 @@ from kernel.base.error import (
     Eshortstat,
 )
 from kernel.base.text import kbytes, kstr
-from kernel.devices.hostfile import Etoobigfile, chmodat, hosterror, openat, pread, pwrite, regular
+from kernel.devices.hostfile import Etoobigfile, Tree
 from kernel.devices.hosttree import Hosttree, Ident, Loc
+from kernel.devices.overlay import Overlay
 from kernel.files.chan import checkelem
 from kernel.files.channel import isdir, newchan, newpath
 from kernel.files.conv import BIT16SZ, NOLENGTH, Dir, convD2M, convM2D
@@ -44,7 +44,8 @@ from kernel.files.dev import PIECE, Dev, devclone, devpermcheck, openmode, readp
 if TYPE_CHECKING:
     from kernel.base.chandat import Buffer, Data
     from kernel.base.kernel import Kernel
-    from kernel.devices.hostfile import Place
+    from kernel.devices.hostfile import Opened, Place, Stat
+    from kernel.devices.upper import Changes
 
 
 Eexclusive: Final = "exclusive use file already open"
@@ -54,13 +55,13 @@ _FLAGS: Final = {OREAD: os.O_RDONLY, OWRITE: os.O_WRONLY, ORDWR: os.O_RDWR}
 class Fid:
     """A channel's aux: its place, and if it is open the file."""
 
-    __slots__ = ("fd", "host", "ident", "listing", "loc", "size")
+    __slots__ = ("file", "host", "ident", "listing", "loc", "size")
 
     def __init__(self, host: Hosttree, loc: Loc) -> None:
         self.host = host
         self.loc = loc
         self.ident: Ident | None = None
-        self.fd = -1
+        self.file: Opened | None = None
         self.listing: list[bytes] = []  # names of a directory being read, backwards
         self.size = 0  # what they are charged
 
@@ -72,20 +73,17 @@ class Fid:
         self.size = size
         self.listing = names
 
-    def stat(self) -> tuple[os.stat_result, Ident]:
+    def stat(self) -> tuple[Stat, Ident]:
         """What the host tells of the file, open or not."""
-        if self.fd < 0 or self.ident is None:
+        if self.file is None or self.file.fd < 0 or self.ident is None:
             st = self.host.stat(self.loc)
             return st, self.host.ident(st)
-        try:
-            st = os.fstat(self.fd)
-        except (OSError, ValueError) as e:
-            raise hosterror(e) from None
+        st = self.file.stat()
         return st, self.host.look(self.ident, st)
 
 
-def _qid(st: os.stat_result, ident: Ident) -> Qid:
-    return Qid(ident.path, ident.vers, (QTDIR if stat.S_ISDIR(st.st_mode) else 0) | ident.bits >> 24)
+def _qid(st: Stat, ident: Ident) -> Qid:
+    return Qid(ident.path, ident.vers, (QTDIR if st.isdir else 0) | ident.bits >> 24)
 
 
 class Hostdev(Dev):
@@ -99,9 +97,22 @@ class Hostdev(Dev):
         self.trees: list[Hosttree] = []
         self.open_: set[Fid] = set()
 
-    def bind(self, path: str | bytes, rw: bool = False) -> Chan:
-        """A channel to the root of a host directory, to be mounted. Raises Error."""
-        host = Hosttree(self.k.mainmem, path, rw, self.k.mntalloc.newid())
+    def bind(
+        self, path: str | bytes, rw: bool = False, changes: Changes | None = None, through: Sequence[str] = ()
+    ) -> Chan:
+        """A channel to the root of a host directory, to be mounted. Raises Error.
+
+        With ``changes``, which are closed with the device, the directory stays as it is, but for the files and
+        directories ``through``, and they are kept there.
+        """
+        dev = self.k.mntalloc.newid()
+        if changes is None:
+            host = Hosttree(self.k.mainmem, Tree(path), rw, dev)
+        else:
+            names = [tuple(e for e in os.fsencode(name).split(b"/") if e not in (b"", b".")) for name in through]
+            over = Overlay(path, changes, names)
+            host = Hosttree(self.k.mainmem, over, True, dev)
+            over.tell(host.moved)
         self.trees.append(host)
         c = newchan(self.k)
         c.type = self.k.devtab.index(self)
@@ -157,14 +168,14 @@ class Hostdev(Dev):
                 wq.clone.qid = wq.qid[-1]
         return wq
 
-    def _dir(self, host: Hosttree, name: bytes, st: os.stat_result, ident: Ident) -> Dir:
+    def _dir(self, host: Hosttree, name: bytes, st: Stat, ident: Ident) -> Dir:
         eve = self.k.eve
-        mtime = int(st.st_mtime) & 0xFFFFFFFF
+        mtime = st.mtime_ns // 1_000_000_000 & 0xFFFFFFFF
         return Dir(
             name=kstr(name),
             qid=_qid(st, ident),
-            mode=st.st_mode & 0o777 | (DMDIR if stat.S_ISDIR(st.st_mode) else 0) | ident.bits,
-            length=st.st_size if stat.S_ISREG(st.st_mode) else 0,
+            mode=st.mode & 0o777 | (DMDIR if st.isdir else 0) | ident.bits,
+            length=st.size if st.regular and not st.isdir else 0,
             type=ord(self.dc),
             dev=host.dev,
             atime=mtime,
@@ -181,23 +192,24 @@ class Hostdev(Dev):
         f: Fid = c.aux
         return convD2M(self._dir(f.host, f.loc.name, *f.stat()), n)
 
-    def _writable(self, host: Hosttree, dirfd: int) -> int:
+    def _writable(self, host: Hosttree, place: Place) -> int:
         """Raise Eperm unless the directory may be changed; its permission bits."""
         if not host.rw:
             raise Error(Eperm)
-        try:
-            st = os.stat(b".", dir_fd=dirfd)
-        except (OSError, ValueError) as e:
-            raise hosterror(e) from None
-        devpermcheck(self.k, self.k.eve, st.st_mode & 0o777, OWRITE)
+        st = place.dirstat()
+        devpermcheck(self.k, self.k.eve, st.mode & 0o777, OWRITE)
         host.ident(st).dirty = True
-        return st.st_mode & 0o777
+        return st.mode & 0o777
 
-    def _opened(self, c: Chan, fd: int, mode: int) -> Chan:
+    def _opened(self, c: Chan, file: Opened, mode: int) -> Chan:
         f: Fid = c.aux
-        st = os.fstat(fd)
-        f.fd = fd
-        f.ident = f.host.ident(st)
+        try:
+            st = file.stat()
+            f.ident = f.host.ident(st)
+        except Error:
+            file.close()
+            raise
+        f.file = file
         f.ident.opens += 1
         self.open_.add(f)
         c.qid = _qid(st, f.ident)
@@ -213,35 +225,30 @@ class Hostdev(Dev):
         mode = openmode(omode)
         place, st = host.place(f.loc)
         try:
-            if not regular(st):
+            if not st.regular:
                 raise Error(Eperm)
             change = mode != OREAD or bool(omode & OTRUNC)
-            if stat.S_ISDIR(st.st_mode) and change:
+            if st.isdir and change:
                 raise Error(Eisdir)
             if change and not host.rw:
                 raise Error(Eperm)
             # The host's x bits are for the host's programs: a guest may run whatever it may read.
-            perm = st.st_mode & 0o777 | (st.st_mode & 0o444) >> 2
+            perm = st.mode & 0o777 | (st.mode & 0o444) >> 2
             devpermcheck(self.k, self.k.eve, perm, omode)
             if omode & OTRUNC:
-                devpermcheck(self.k, self.k.eve, st.st_mode & 0o777, OWRITE)
+                devpermcheck(self.k, self.k.eve, st.mode & 0o777, OWRITE)
             if omode & ORCLOSE:
-                self._writable(host, place.dirfd)
+                self._writable(host, place)
             ident = host.ident(st)
             if ident.bits & DMEXCL and ident.opens:
                 raise Error(Eexclusive)
-            trunc = omode & OTRUNC and not ident.bits & DMAPPEND
-            fd = openat(place, os.O_RDWR if trunc and mode == OREAD else _FLAGS[mode])
+            trunc = bool(omode & OTRUNC) and not ident.bits & DMAPPEND
+            file = place.open(os.O_RDWR if trunc and mode == OREAD else _FLAGS[mode], trunc)
         finally:
             place.close()
         if trunc:
-            try:
-                os.ftruncate(fd, 0)
-            except OSError as e:
-                os.close(fd)
-                raise hosterror(e) from None
             ident.dirty = True
-        return self._opened(c, fd, mode)
+        return self._opened(c, file, mode)
 
     def create(self, c: Chan, name: str, omode: int, perm: int) -> Chan:
         """A new file or directory; its permissions are limited by the directory's. Source: open(5)."""
@@ -251,43 +258,32 @@ class Hostdev(Dev):
         elem = kbytes(name)
         if elem in (b".", b".."):
             raise Error(Eexist)
+        self.k.mainmem.need(LOC + IDENT)
         place = host.tree.resolve([*f.loc.names(), elem])
         try:
-            dirperm = self._writable(host, place.dirfd)
+            dirperm = self._writable(host, place)
             if place.st is not None:
                 raise Error(Eexist)
-            isdir_ = bool(perm & DMDIR)
-            if isdir_:
+            # namec would take a file left behind by a failure for another process's
+            if perm & DMDIR:
                 if mode != OREAD:
                     raise Error(Eisdir)
-                try:
-                    os.mkdir(place.name, 0o700, dir_fd=place.dirfd)
-                except OSError as e:
-                    raise hosterror(e) from None
-                fd = openat(place, os.O_RDONLY | os.O_DIRECTORY)
                 perm &= ~0o777 | dirperm & 0o777
+                file = place.mkdir(perm & 0o777)
             else:
-                fd = openat(place, _FLAGS[mode] | os.O_CREAT | os.O_EXCL, 0o600)
                 perm &= ~0o666 | dirperm & 0o666
-            try:
-                os.fchmod(fd, perm & 0o777)
-            except OSError as e:
-                os.close(fd)
-                # namec would take a file left behind for another process's
-                (os.rmdir if isdir_ else os.unlink)(place.name, dir_fd=place.dirfd)
-                raise hosterror(e) from None
+                file = place.create(_FLAGS[mode], perm & 0o777)
         finally:
             place.close()
         c.aux = Fid(host, f.loc.kid(elem))
-        self._opened(c, fd, mode)
+        self._opened(c, file, mode)
         c.aux.ident.bits = perm & (DMAPPEND | DMEXCL)
-        c.qid = _qid(os.fstat(fd), c.aux.ident)
+        c.qid = _qid(file.stat(), c.aux.ident)
         return c
 
     def _closefd(self, f: Fid) -> None:
-        if f.fd >= 0:
-            os.close(f.fd)
-            f.fd = -1
+        if f.file is not None and f.file.fd >= 0:
+            f.file.close()
             f.list([])
             self.open_.discard(f)
             if f.ident is not None:
@@ -309,16 +305,11 @@ class Hostdev(Dev):
             raise Error(Eperm)
         place, st = host.place(f.loc, follow=False)
         try:
-            self._writable(host, place.dirfd)
-            if stat.S_ISDIR(st.st_mode):
-                os.rmdir(place.name, dir_fd=place.dirfd)
-            else:
-                os.unlink(place.name, dir_fd=place.dirfd)
-        except (OSError, ValueError) as e:
-            raise hosterror(e) from None
+            self._writable(host, place)
+            place.remove()
         finally:
             place.close()
-        if st.st_nlink <= 1 or stat.S_ISDIR(st.st_mode):
+        if st.nlink <= 1 or st.isdir:
             host.forget(st)
         f.loc.gone = True
         f.loc.parent.kids.pop(f.loc.name, None)
@@ -330,28 +321,27 @@ class Hostdev(Dev):
             return self._dirread(f, n, offset)
         if self.k.inject is not None and self.k.inject.hit("hostread"):
             raise Error(Eio)
-        return pread(f.fd, n, offset)
+        assert f.file is not None
+        return f.file.read(n, offset)
 
     def readto(self, c: Chan, buf: Buffer, offset: int) -> int:
         """read(), in pieces."""
         return readpieces(self, c, buf, offset)
 
     def _dirread(self, f: Fid, n: int, offset: int) -> bytes:
+        assert f.file is not None
         if offset == 0:
-            try:
-                names = [os.fsencode(name) for name in os.listdir(f.fd)]
-            except (OSError, ValueError) as e:
-                raise hosterror(e) from None
             # a name with control characters could not be used
-            f.list(sorted((b for b in names if min(b) >= 0x20 and 0x7F not in b), reverse=True))
+            names = (b for b in f.file.list() if min(b) >= 0x20 and 0x7F not in b)
+            f.list(sorted(names, reverse=True))
         out = b""
         while f.listing and len(out) < n:
             name = f.listing[-1]
             try:
-                st = os.stat(name, dir_fd=f.fd, follow_symlinks=False)
-                if stat.S_ISLNK(st.st_mode):
+                st = f.file.look(name)
+                if st is None or st.islink:
                     st = f.host.stat(Loc(self.k.mainmem, f.loc, name))
-            except (OSError, Error):  # gone meanwhile, or a link that leads nowhere
+            except Error:  # gone meanwhile, or a link that leads nowhere
                 f.listing.pop()
                 continue
             b = convD2M(self._dir(f.host, name, st, f.host.ident(st)), n - len(out))
@@ -372,15 +362,15 @@ class Hostdev(Dev):
             raise Error(Enegoff)
         if not len(data):
             return 0
-        assert f.ident is not None
+        assert f.ident is not None and f.file is not None
         if f.ident.bits & DMAPPEND:
-            offset = os.fstat(f.fd).st_size
+            offset = f.file.stat().size
         f.ident.dirty = True
         done = 0
-        for at in range(0, len(data), PIECE):
+        while done < len(data):
+            b = data[done : min(done + PIECE, len(data))]
             try:
-                b = data[at : min(at + PIECE, len(data))]
-                n = pwrite(f.fd, b, offset + at)
+                n = f.file.write(b, offset + done)
             except Error:
                 if not done:
                     raise
@@ -410,18 +400,17 @@ class Hostdev(Dev):
             raise Error(Eperm)
         place, st = host.place(f.loc)
         try:
-            isdir_ = stat.S_ISDIR(st.st_mode)
-            if not regular(st) or (d.mode != UNKNOWN and bool(d.mode & DMDIR) != isdir_):
+            if not st.regular or (d.mode != UNKNOWN and bool(d.mode & DMDIR) != st.isdir):
                 raise Error(Eperm)
             if (d.mode != UNKNOWN or d.mtime != UNKNOWN) and (k.up is None or k.up.user != k.eve):
                 raise Error(Eperm)
             if d.length != NOLENGTH:
-                if isdir_:
+                if st.isdir:
                     raise Error(Eisdir)
                 if d.length >> 63:
                     raise Error(Etoobigfile)
                 if not self._forwrite(c, f):
-                    devpermcheck(k, k.eve, st.st_mode & 0o777, OWRITE)
+                    devpermcheck(k, k.eve, st.mode & 0o777, OWRITE)
             if rename:
                 self._canrename(host, f.loc, name)
             ident = host.ident(st)
@@ -429,39 +418,45 @@ class Hostdev(Dev):
             if d.length != NOLENGTH:
                 self._truncate(c, f, place, d.length)
             if d.mode != UNKNOWN:
-                chmodat(place, d.mode & 0o777)
+                place.chmod(d.mode & 0o777)
                 ident.bits = d.mode & (DMAPPEND | DMEXCL)
             if d.mtime != UNKNOWN:
-                try:
-                    os.utime(place.name, (d.mtime, d.mtime), dir_fd=place.dirfd, follow_symlinks=False)
-                except OSError as e:
-                    raise hosterror(e) from None
+                place.utime(d.mtime)
         finally:
             place.close()
         if rename:
             self._rename(host, f.loc, name)
         return m
 
-    def _forwrite(self, c: Chan, f: Fid) -> bool:
-        return f.fd >= 0 and c.mode in (OWRITE, ORDWR)
+    def where(self, c: Chan) -> str | None:
+        """The path on the host of the file that c is, in whatever layer; None if it has none now."""
+        f: Fid = c.aux
+        try:
+            place, _ = f.host.place(f.loc)
+        except Error:
+            return None
+        try:
+            path = place.where()
+        finally:
+            place.close()
+        return os.fsdecode(path) if path is not None else None
+
+    def _forwrite(self, c: Chan, f: Fid) -> Opened | None:
+        return f.file if f.file is not None and f.file.fd >= 0 and c.mode in (OWRITE, ORDWR) else None
 
     def _sync(self, c: Chan, f: Fid) -> None:
-        if self._forwrite(c, f):
-            try:
-                os.fsync(f.fd)
-            except (OSError, ValueError) as e:
-                raise hosterror(e) from None
+        file = self._forwrite(c, f)
+        if file is not None:
+            file.sync()
 
     def _truncate(self, c: Chan, f: Fid, place: Place, n: int) -> None:
         own = self._forwrite(c, f)
-        fd = f.fd if own else openat(place, os.O_WRONLY)
+        file = own or place.open(os.O_WRONLY)
         try:
-            os.ftruncate(fd, n)
-        except (OSError, ValueError) as e:
-            raise hosterror(e) from None
+            file.truncate(n)
         finally:
-            if not own:
-                os.close(fd)
+            if own is None:
+                file.close()
 
     def _canrename(self, host: Hosttree, loc: Loc, name: bytes) -> None:
         if loc is host.root:
@@ -471,23 +466,16 @@ class Hostdev(Dev):
         checkelem(self.k, kstr(name))
         place, _ = host.place(loc, follow=False)
         try:
-            self._writable(host, place.dirfd)
-            try:
-                os.stat(name, dir_fd=place.dirfd, follow_symlinks=False)
-            except FileNotFoundError:
-                return
-            except (OSError, ValueError) as e:
-                raise hosterror(e) from None
+            self._writable(host, place)
+            if place.beside(name):
+                raise Error(Eexist)
         finally:
             place.close()
-        raise Error(Eexist)
 
     def _rename(self, host: Hosttree, loc: Loc, name: bytes) -> None:
         place, _ = host.place(loc, follow=False)
         try:
-            os.rename(place.name, name, src_dir_fd=place.dirfd, dst_dir_fd=place.dirfd)
-        except (OSError, ValueError) as e:
-            raise hosterror(e) from None
+            place.rename(name)
         finally:
             place.close()
         loc.parent.kids.pop(loc.name, None)

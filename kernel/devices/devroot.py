@@ -49,7 +49,10 @@ Efull: Final = "file system full"
 class Node:
     """A file of the tree: a directory if ``kids`` is there, the host's if ``host`` is, else bytes in memory."""
 
-    __slots__ = ("data", "gone", "host", "kids", "mtime", "name", "opens", "parent", "path", "perm", "user", "vers")
+    __slots__ = (
+        "anyname", "data", "gone", "host", "kids", "mtime", "name", "opens", "parent", "passing", "path", "perm",
+        "refs", "user", "vers",
+    )  # fmt: skip
 
     def __init__(self, name: str, path: int, perm: int, parent: Node | None, user: str) -> None:
         self.name = name
@@ -64,6 +67,9 @@ class Node:
         self.host: Hostfile | None = None
         self.gone = False
         self.opens = 0
+        self.anyname = False  # every name below is there
+        self.passing = False  # and this is one of those, which ``refs`` channels lead to
+        self.refs = 0
 
     @property
     def qid(self) -> Qid:
@@ -109,14 +115,19 @@ class Rootdev(Dev):
         if at.kids is None:
             raise Error(Enotdir)
 
-    def _place(self, path: str, perm: int) -> Node:
-        head, _, last = path.rpartition("/")
-        self.mkdir(head)
+    def _at(self, path: str) -> Node:
+        """The directory, which is made if it is missing."""
+        self.mkdir(path)
         at = self.root
-        for elem in head.split("/"):
+        for elem in path.split("/"):
             if elem not in ("", "."):
                 assert at.kids is not None
                 at = at.kids[elem]
+        return at
+
+    def _place(self, path: str, perm: int) -> Node:
+        head, _, last = path.rpartition("/")
+        at = self._at(head)
         assert at.kids is not None
         if last in at.kids:
             raise Error(Eexist)
@@ -130,6 +141,10 @@ class Rootdev(Dev):
         """Show one regular file of the host, read-only. Raises Error if it is none or cannot be read."""
         host = Hostfile(hostpath)
         self._place(path, perm).host = host
+
+    def anyname(self, path: str) -> None:
+        """Let every name below a directory of the tree be one, as mntgen(4): to mount and bind upon."""
+        self._at(path).anyname = True
 
     def hide(self, hidden: Callable[[str], bool]) -> None:
         """Let a read of the root not tell of these: what stands before it in a union has them too."""
@@ -191,6 +206,8 @@ class Rootdev(Dev):
                 node = node.parent
             elif n != ".":
                 kid = kids.get(n)
+                if kid is None and node.anyname:
+                    kid = self._passing(node, n)
                 if kid is None:
                     if j == 0:
                         raise Error(Enonexist)
@@ -199,10 +216,35 @@ class Rootdev(Dev):
             wq.qid.append(node.qid)
         if len(wq.qid) == len(names):
             wq.clone = nc if nc is not None else devclone(self.k, c)
-            wq.clone.aux = node
+            wq.clone.aux = self._hold(node)
             if wq.qid:
                 wq.clone.qid = wq.qid[-1]
         return wq
+
+    def _passing(self, parent: Node, name: str) -> Node:
+        """A directory below one of any name; it is in the tree from the first channel to it on."""
+        checkelem(self.k, name)
+        self.npath += 1
+        node = Node(name, self.npath, DMDIR | 0o555, parent, self.k.eve)
+        node.passing = True
+        node.mtime = self.k.nsec() // 1_000_000_000
+        return node
+
+    def _hold(self, node: Node) -> Node:
+        """Count a channel to it."""
+        if node.passing:
+            assert node.parent.kids is not None
+            node.refs += 1
+            node.parent.kids[node.name] = node
+        return node
+
+    def _drop(self, node: Node) -> None:
+        """The channel is no more; with the last one what is passing goes."""
+        if node.passing:
+            node.refs -= 1
+            if node.refs == 0 and not node.kids:
+                assert node.parent.kids is not None
+                del node.parent.kids[node.name]
 
     def stat(self, c: Chan, n: int) -> bytes:
         """A file that was removed while open still has its entry."""
@@ -268,7 +310,10 @@ class Rootdev(Dev):
         A file that was removed while open takes room until here.
         """
         node = c.aux
-        if not c.flag & Chan.COPEN or not isinstance(node, Node):
+        if not isinstance(node, Node):
+            return
+        self._drop(node)
+        if not c.flag & Chan.COPEN:
             return
         try:
             if c.flag & Chan.CRCLOSE:
@@ -407,3 +452,10 @@ class Rootdev(Dev):
             parent.kids[d.name] = node
             self._touch(parent)
         return m
+
+
+def rootdev(k: Kernel) -> Rootdev:
+    """The kernel's root device, for the boot."""
+    dev = k.devtab[0]
+    assert isinstance(dev, Rootdev)
+    return dev

@@ -4,6 +4,9 @@ A :class:`Tree` is a directory handed over by descriptor. Names are resolved one
 directory opened relative to the one before without following a link; a symbolic link is read and walked by
 hand, and one that is absolute or climbs above the root does not exist. Only regular files and directories
 are ever opened. No error names a place on the host.
+
+A :class:`Folder` is one directory of a tree, and a :class:`Place` a name in one: what is done to a file by its name is
+done there. An :class:`Opened` file is read and written. :mod:`kernel.devices.overlay` has these for two layers.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, NamedTuple
 
 from kernel.base.error import Eexist, Eio, Eisdir, Enonexist, Enotdir, Eperm, Error, Etoolong
 
@@ -43,7 +47,8 @@ _TEXT: Final = {
     errno.ENFILE: Enofiles,
 }
 OPEN: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-_ODIR: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+ODIR: Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OPATH: Final = getattr(os, "O_PATH", os.O_RDONLY)
 
 
 def hosterror(e: OSError | ValueError | OverflowError) -> Error:
@@ -51,14 +56,48 @@ def hosterror(e: OSError | ValueError | OverflowError) -> Error:
     return Error(_TEXT.get(e.errno or 0, Eio) if isinstance(e, OSError) else Eio)
 
 
-def regular(st: os.stat_result) -> bool:
-    """Whether this is a file or directory, and not a FIFO, socket or device."""
-    return stat.S_ISREG(st.st_mode) or stat.S_ISDIR(st.st_mode)
+@contextmanager
+def hosterrors() -> Iterator[None]:
+    """Let the host's errors within be the guest's."""
+    try:
+        yield
+    except (OSError, ValueError, OverflowError) as e:
+        raise hosterror(e) from None
 
 
-def signature(st: os.stat_result) -> tuple[int, int]:
-    """What changes when a file's content does."""
-    return st.st_size, st.st_mtime_ns
+class Stat(NamedTuple):
+    """What is to be known of a file. ``key`` tells it from all others that there are: device and number."""
+
+    mode: int
+    size: int
+    mtime_ns: int
+    nlink: int
+    key: tuple[int, int]
+
+    @property
+    def isdir(self) -> bool:
+        """Whether it is a directory."""
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def islink(self) -> bool:
+        """Whether it is a symbolic link."""
+        return stat.S_ISLNK(self.mode)
+
+    @property
+    def regular(self) -> bool:
+        """Whether it is a file or directory, and not a link, FIFO, socket or device."""
+        return stat.S_ISREG(self.mode) or stat.S_ISDIR(self.mode)
+
+    @property
+    def signature(self) -> tuple[int, int]:
+        """What changes when the content does. The size of a directory tells nothing of it."""
+        return 0 if self.isdir else self.size, self.mtime_ns
+
+
+def stat_of(st: os.stat_result) -> Stat:
+    """The same from the host's."""
+    return Stat(st.st_mode, st.st_size, st.st_mtime_ns, st.st_nlink, (st.st_dev, st.st_ino))
 
 
 def pread(fd: int, n: int, offset: int) -> bytes:
@@ -102,12 +141,12 @@ class Hostfile:
         if not stat.S_ISREG(st.st_mode):
             self.close()
             raise Error(Eperm)
-        self.sig = signature(st)
+        self.sig = stat_of(st).signature
         self.vers = 0
 
     def version(self) -> int:
         """Counts the changes of the content that were noticed."""
-        sig = signature(os.fstat(self.fd))
+        sig = stat_of(os.fstat(self.fd)).signature
         if sig != self.sig:
             self.sig = sig
             self.vers += 1
@@ -128,33 +167,225 @@ class Hostfile:
             self.fd = -1
 
 
-@dataclass(slots=True)
+class Opened:
+    """A file that is open. Reading and writing raise Error."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def stat(self) -> Stat:
+        """What it is now."""
+        with hosterrors():
+            return stat_of(os.fstat(self.fd))
+
+    def read(self, n: int, offset: int) -> bytes:
+        """Up to n bytes at offset, less only at the end."""
+        return pread(self.fd, n, offset)
+
+    def write(self, data: bytes, offset: int) -> int:
+        """Write all of data; fewer only if the host then fails."""
+        return pwrite(self.fd, data, offset)
+
+    def truncate(self, n: int) -> None:
+        """Make it n bytes long."""
+        with hosterrors():
+            os.ftruncate(self.fd, n)
+
+    def sync(self) -> None:
+        """See to it that it is on the host's disk."""
+        with hosterrors():
+            os.fsync(self.fd)
+
+    def list(self) -> list[bytes]:
+        """The names in a directory, in no order."""
+        with hosterrors():
+            return [os.fsencode(name) for name in os.listdir(self.fd)]
+
+    def look(self, name: bytes) -> Stat | None:
+        """What a name in a directory is, a link being itself; None if there is no such."""
+        with hosterrors():
+            return lookat(self.fd, name)
+
+    def close(self) -> None:
+        """Let go of it, once."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class Folder:
+    """A directory of the host, for what is done in it by name. Its methods raise OSError or Error.
+
+    A name is one element, and "." the directory itself.
+    """
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def stat(self) -> Stat:
+        """What it is itself."""
+        return stat_of(os.fstat(self.fd))
+
+    def look(self, name: bytes) -> Stat | None:
+        """What a name is, a link being itself; None if there is no such."""
+        return lookat(self.fd, name)
+
+    def readlink(self, name: bytes) -> bytes:
+        """Where a link points."""
+        return os.readlink(name, dir_fd=self.fd)
+
+    def enter(self, name: bytes) -> Folder:
+        """A directory in this one."""
+        return Folder(os.open(name, OPATH | ODIR, dir_fd=self.fd))
+
+    def open(self, name: bytes, flags: int, cut: bool = False) -> Opened:
+        """Open a regular file or directory; a file is made empty if ``cut``."""
+        o = Opened(openat(self.fd, name, flags))
+        if cut:
+            try:
+                o.truncate(0)
+            except Error:
+                o.close()
+                raise
+        return o
+
+    def create(self, name: bytes, flags: int, perm: int) -> Opened:
+        """Make a file that was not there; if that fails it is not there."""
+        fd = openat(self.fd, name, flags | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.fchmod(fd, perm)
+        except OSError:
+            os.close(fd)
+            os.unlink(name, dir_fd=self.fd)
+            raise
+        return Opened(fd)
+
+    def mkdir(self, name: bytes, perm: int) -> Opened:
+        """Make a directory that was not there, and open it; if that fails it is not there."""
+        os.mkdir(name, 0o700, dir_fd=self.fd)
+        fd = -1
+        try:
+            fd = openat(self.fd, name, os.O_RDONLY | os.O_DIRECTORY)
+            os.fchmod(fd, perm)
+        except (OSError, Error):
+            if fd >= 0:
+                os.close(fd)
+            os.rmdir(name, dir_fd=self.fd)
+            raise
+        return Opened(fd)
+
+    def remove(self, name: bytes, isdir: bool) -> None:
+        """Remove a file or link, or an empty directory."""
+        if isdir:
+            os.rmdir(name, dir_fd=self.fd)
+        else:
+            os.unlink(name, dir_fd=self.fd)
+
+    def rename(self, old: bytes, new: bytes) -> None:
+        """Give a file or link another name, that nothing has."""
+        os.rename(old, new, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+    def chmod(self, name: bytes, mode: int) -> None:
+        """Change permissions, without following a link that was put there meanwhile."""
+        chmodat(self.fd, name, mode)
+
+    def utime(self, name: bytes, seconds: int) -> None:
+        """Set the time of the last change."""
+        os.utime(name, (seconds, seconds), dir_fd=self.fd, follow_symlinks=False)
+
+    def where(self, name: bytes) -> bytes | None:
+        """The path of a file on the host; None if it cannot be told."""
+        try:
+            return os.path.join(os.readlink(os.fsencode(f"/proc/self/fd/{self.fd}")), name)
+        except OSError:
+            return None
+
+
 class Place:
-    """Where a name led: a directory's descriptor, the caller's to close, and the last element in it.
+    """Where a name led: a directory, to be closed by the caller, and the last element in it. Its methods raise Error.
 
     The last element is no symbolic link, unless links were not to be followed there; it may not exist, and then
     ``st`` is None. The root itself is element ".".
     """
 
-    dirfd: int
-    name: bytes
-    st: os.stat_result | None
+    __slots__ = ("dir", "name", "st")
+
+    def __init__(self, dir: Folder, name: bytes, st: Stat | None) -> None:
+        self.dir = dir
+        self.name = name
+        self.st = st
 
     def close(self) -> None:
-        """Close the directory."""
-        if self.dirfd >= 0:
-            os.close(self.dirfd)
-            self.dirfd = -1
+        """Let go of the directory."""
+        self.dir.close()
+
+    def dirstat(self) -> Stat:
+        """What the directory is."""
+        with hosterrors():
+            return self.dir.stat()
+
+    def beside(self, name: bytes) -> bool:
+        """Whether there is that name in the directory."""
+        with hosterrors():
+            return self.dir.look(name) is not None
+
+    def where(self) -> bytes | None:
+        """The path of the file on the host, as long as nobody moves it; None if that cannot be told."""
+        with hosterrors():
+            return self.dir.where(self.name)
+
+    def open(self, flags: int, cut: bool = False) -> Opened:
+        """Open the file, which is regular or a directory, and make it empty if ``cut``."""
+        with hosterrors():
+            return self.dir.open(self.name, flags, cut)
+
+    def create(self, flags: int, perm: int) -> Opened:
+        """Make a file."""
+        with hosterrors():
+            return self.dir.create(self.name, flags, perm)
+
+    def mkdir(self, perm: int) -> Opened:
+        """Make a directory."""
+        with hosterrors():
+            return self.dir.mkdir(self.name, perm)
+
+    def remove(self) -> None:
+        """Remove a file, link or empty directory."""
+        with hosterrors():
+            self.dir.remove(self.name, self.st is not None and self.st.isdir)
+
+    def rename(self, name: bytes) -> None:
+        """Give it another name in the same directory."""
+        with hosterrors():
+            self.dir.rename(self.name, name)
+
+    def chmod(self, mode: int) -> None:
+        """Change permissions."""
+        with hosterrors():
+            self.dir.chmod(self.name, mode)
+
+    def utime(self, seconds: int) -> None:
+        """Set the time of the last change."""
+        with hosterrors():
+            self.dir.utime(self.name, seconds)
 
 
 class Tree:
     """A host directory and what is below it."""
 
     def __init__(self, path: str | bytes) -> None:
-        try:
+        with hosterrors():
             self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except (OSError, ValueError) as e:
-            raise hosterror(e) from None
 
     def close(self) -> None:
         """Let go of the directory."""
@@ -162,21 +393,24 @@ class Tree:
             os.close(self.fd)
             self.fd = -1
 
-    def resolve(self, names: list[bytes], follow: bool = True) -> Place:
+    def top(self) -> Folder:
+        """The root, to be closed by the caller."""
+        return Folder(os.dup(self.fd))
+
+    def resolve(self, names: Sequence[bytes], follow: bool = True) -> Place:
         """Where a name leads; a link in the last place is followed if ``follow``. Raises Error."""
-        dirs: list[int] = []
+        dirs: list[Folder] = []
         try:
-            place = self._resolve(dirs, names, follow)
+            return self._resolve(dirs, names, follow)
         except (OSError, ValueError) as e:
             raise hosterror(e) from None
         finally:
-            for fd in dirs:
-                os.close(fd)
-        return place
+            for d in dirs:
+                d.close()
 
-    def _resolve(self, dirs: list[int], names: list[bytes], follow: bool) -> Place:
+    def _resolve(self, dirs: list[Folder], names: Sequence[bytes], follow: bool) -> Place:
         """``dirs`` are the directories on the way from the root, to be closed by the caller."""
-        dirs.append(os.dup(self.fd))
+        dirs.append(self.top())
         todo = list(reversed(names))
         links = 0
         while todo:
@@ -186,56 +420,60 @@ class Tree:
             if name == b"..":  # from a link only: the guest's own are walked above us
                 if len(dirs) == 1:
                     raise Error(Enonexist)
-                os.close(dirs.pop())
+                dirs.pop().close()
                 continue
             if b"/" in name or b"\0" in name:
                 raise Error(Enonexist)
-            try:
-                st = os.stat(name, dir_fd=dirs[-1], follow_symlinks=False)
-            except FileNotFoundError:
+            st = dirs[-1].look(name)
+            if st is None:
                 if todo:
-                    raise
+                    raise Error(Enonexist)
                 return Place(dirs.pop(), name, None)
-            if stat.S_ISLNK(st.st_mode) and (todo or follow):
+            if st.islink and (todo or follow):
                 links += 1
-                target = os.readlink(name, dir_fd=dirs[-1])
+                target = dirs[-1].readlink(name)
                 if links > MAXLINKS or target.startswith(b"/"):
                     raise Error(Enonexist)
                 todo.extend(reversed(target.split(b"/")))
             elif not any(e not in (b"", b".") for e in todo):
-                if todo and not stat.S_ISDIR(st.st_mode):
+                if todo and not st.isdir:
                     raise Error(Enotdir)
                 return Place(dirs.pop(), name, st)
             else:
-                dirs.append(os.open(name, _ODIR, dir_fd=dirs[-1]))
-        fd = dirs.pop()
-        return Place(fd, b".", os.stat(b".", dir_fd=fd))
+                dirs.append(dirs[-1].enter(name))
+        st = dirs[-1].stat()
+        return Place(dirs.pop(), b".", st)
 
 
-def openat(place: Place, flags: int, mode: int = 0) -> int:
-    """Open a place's file; never anything but a regular file or directory. Raises Error."""
+def lookat(dirfd: int, name: bytes) -> Stat | None:
+    """What a name is, a link being itself; None if there is no such. Raises OSError."""
     try:
-        fd = os.open(place.name, flags | OPEN, mode, dir_fd=place.dirfd)
-        if not regular(os.fstat(fd)):
-            os.close(fd)
+        return stat_of(os.stat(name, dir_fd=dirfd, follow_symlinks=False))
+    except FileNotFoundError:
+        return None
+
+
+def openat(dirfd: int, name: bytes, flags: int, mode: int = 0) -> int:
+    """Open a file; never anything but a regular file or directory. Raises OSError or Error."""
+    fd = os.open(name, flags | OPEN, mode, dir_fd=dirfd)
+    try:
+        if not stat_of(os.fstat(fd)).regular:
             raise Error(Eperm)
-    except (OSError, ValueError) as e:
-        raise hosterror(e) from None
+    except (OSError, Error):
+        os.close(fd)
+        raise
     return fd
 
 
-def chmodat(place: Place, mode: int) -> None:
-    """Change a place's permissions, without following a link that was put there meanwhile. Raises Error."""
+def chmodat(dirfd: int, name: bytes, mode: int) -> None:
+    """Change a file's permissions, without following a link that was put there meanwhile. Raises OSError or Error."""
+    if not hasattr(os, "O_PATH"):
+        os.chmod(name, mode, dir_fd=dirfd, follow_symlinks=False)
+        return
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dirfd)
     try:
-        if hasattr(os, "O_PATH"):
-            fd = os.open(place.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place.dirfd)
-            try:
-                if not regular(os.fstat(fd)):
-                    raise Error(Eperm)
-                os.chmod(f"/proc/self/fd/{fd}", mode)
-            finally:
-                os.close(fd)
-        else:
-            os.chmod(place.name, mode, dir_fd=place.dirfd, follow_symlinks=False)
-    except (OSError, ValueError) as e:
-        raise hosterror(e) from None
+        if not stat_of(os.fstat(fd)).regular:
+            raise Error(Eperm)
+        os.chmod(f"/proc/self/fd/{fd}", mode)
+    finally:
+        os.close(fd)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from kernel.base.alloc import IDENT, LOC
 from kernel.base.error import Enomem, Enonexist, Error
-from kernel.devices.hostfile import Tree, signature
 
 if TYPE_CHECKING:
     from kernel.base.alloc import Pool
-    from kernel.devices.hostfile import Place
+    from kernel.devices.hostfile import Place, Stat, Tree
 
 
 class Ident:
@@ -70,41 +68,47 @@ class Loc:
 class Hosttree:
     """One directory handed over."""
 
-    def __init__(self, mainmem: Pool, path: str | bytes, rw: bool, dev: int) -> None:
+    def __init__(self, mainmem: Pool, tree: Tree, rw: bool, dev: int) -> None:
         self.mainmem = mainmem
-        self.tree = Tree(path)
+        self.tree = tree
         self.rw = rw
         self.dev = dev
         self.root = Loc(mainmem, None, b"/")
         self.ids: dict[tuple[int, int], Ident] = {}
         self.npath = 0
 
-    def ident(self, st: os.stat_result) -> Ident:
+    def ident(self, st: Stat) -> Ident:
         """Which file this is, its version up to date. Errors: Enomem, for a new one."""
-        key = (st.st_dev, st.st_ino)
-        ident = self.ids.get(key)
+        ident = self.ids.get(st.key)
         if ident is None:
             if not self.mainmem.alloc(IDENT):
                 raise Error(Enomem)
             self.npath += 1
-            ident = self.ids[key] = Ident(self.npath, signature(st))
+            ident = self.ids[st.key] = Ident(self.npath, st.signature)
         return self.look(ident, st)
 
-    def forget(self, st: os.stat_result) -> None:
+    def forget(self, st: Stat) -> None:
         """The file is gone: the host may give its number to another one."""
-        if self.ids.pop((st.st_dev, st.st_ino), None) is not None:
+        if self.ids.pop(st.key, None) is not None:
             self.mainmem.free(IDENT)
 
-    def look(self, ident: Ident, st: os.stat_result) -> Ident:
+    def moved(self, old: tuple[int, int], st: Stat) -> None:
+        """A file that was ``old`` was copied; it is the same to the guest."""
+        ident = self.ids.pop(old, None)
+        if ident is not None:
+            self.forget(st)
+            self.ids[st.key] = ident
+            ident.sig = st.signature
+
+    def look(self, ident: Ident, st: Stat) -> Ident:
         """Notice a change: one for any number of our own, as the host's clock may be too coarse to tell."""
-        sig = signature(st)
-        if ident.dirty or sig != ident.sig:
+        if ident.dirty or st.signature != ident.sig:
             ident.vers = (ident.vers + 1) & 0xFFFFFFFF
-            ident.sig = sig
+            ident.sig = st.signature
             ident.dirty = False
         return ident
 
-    def place(self, loc: Loc, follow: bool = True) -> tuple[Place, os.stat_result]:
+    def place(self, loc: Loc, follow: bool = True) -> tuple[Place, Stat]:
         """Where loc is on the host, its directory open; it exists."""
         place = self.tree.resolve(loc.names(), follow)
         if place.st is None:
@@ -112,7 +116,7 @@ class Hosttree:
             raise Error(Enonexist)
         return place, place.st
 
-    def stat(self, loc: Loc) -> os.stat_result:
+    def stat(self, loc: Loc) -> Stat:
         """What the host tells of loc."""
         place, st = self.place(loc)
         place.close()

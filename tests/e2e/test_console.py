@@ -2,114 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import pty
 import random
-import select
 import signal
 import subprocess
 import sys
-import termios
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import pytest
 
-from tests.e2e.harness import ROOT, p9emu
-
-ENV = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
-PIPE = subprocess.PIPE
-
-
-def control() -> None:
-    """Make standard input the controlling terminal, so that its keys are signals."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-class Emu:
-    """The command, running."""
-
-    def __init__(
-        self, *args: str, stdin: int | IO[bytes] = PIPE, stdout: int | IO[bytes] = PIPE, tty: bool = False
-    ) -> None:
-        self.p = subprocess.Popen(
-            [sys.executable, "-m", "emu", *args],
-            stdin=stdin,
-            stdout=stdout,
-            stderr=PIPE,
-            env=ENV,
-            start_new_session=True,
-            preexec_fn=control if tty else None,
-        )
-
-    def line(self) -> bytes:
-        assert self.p.stdout is not None
-        return self.p.stdout.readline()
-
-    def type(self, data: bytes) -> None:
-        assert self.p.stdin is not None
-        self.p.stdin.write(data)
-        self.p.stdin.flush()
-
-    def end(self) -> tuple[int, bytes, bytes]:
-        out, err = self.p.communicate(timeout=20)
-        return self.p.returncode, out or b"", err
-
-    def cpu(self) -> int:
-        """Ticks of the host's processor that it has used."""
-        fields = Path(f"/proc/{self.p.pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-
-    def blocked(self) -> None:
-        """Return when it sleeps in the host's kernel."""
-        for _ in range(300):
-            before = self.cpu()
-            time.sleep(0.1)
-            if before == self.cpu() > 5 and self.asleep():
-                return
-        raise AssertionError("it does not come to rest")
-
-    def asleep(self) -> bool:
-        return Path(f"/proc/{self.p.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
-
-
-class Tty:
-    """A terminal, of which the test is the person."""
-
-    def __init__(self) -> None:
-        self.master, self.slave = pty.openpty()
-        self.before = termios.tcgetattr(self.slave)
-        self.seen = b""
-
-    def emu(self, *args: str) -> Emu:
-        return Emu(*args, stdin=self.slave, stdout=self.slave, tty=True)
-
-    def expect(self, text: bytes) -> None:
-        """Read until text was shown."""
-        while text not in self.seen:
-            if not select.select([self.master], [], [], 10)[0]:
-                raise AssertionError(f"{text!r} does not come, only {self.seen!r}")
-            self.seen += os.read(self.master, 4096)
-        self.seen = self.seen.partition(text)[2]
-
-    def type(self, data: bytes) -> None:
-        os.write(self.master, data)
-
-    def same(self) -> bool:
-        """It is as it was."""
-        return termios.tcgetattr(self.slave) == self.before
-
-
-@pytest.fixture
-def tty() -> Iterator[Tty]:
-    t = Tty()
-    yield t
-    os.close(t.master)
-    os.close(t.slave)
+from tests.e2e.harness import p9emu
+from tests.e2e.terminal import ENV, PIPE, Emu, Tty
 
 
 def sha(data: bytes) -> str:

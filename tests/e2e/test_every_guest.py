@@ -21,8 +21,8 @@ GOOD = {
     "fp": "", "fs9p": "2", "fuzz": "1 20", "group": "", "hello": "", "interrupt": "", "notes": "", "ns": "",
     "pingpong": "5", "pipe": "5", "pressure": "100 2 1", "procfs": "", "pwd": "", "read": "10", "segs": "",
     "selfmod": "", "sema": "3", "shm": "4", "shootdown": "2", "sieve": "100", "spin": "5", "stack": "5",
-    "swapfork": "200", "syscalls": "20", "text": "10", "textpressure": "20 1", "thrash": "200 1", "touch": "10",
-    "true": "", "wc": "/dev/drivers",
+    "swapfork": "200", "syscalls": "20", "text": "10", "textpressure": "20 1", "thrash": "200 1", "tinyrc": "-c true",
+    "touch": "10", "true": "", "wc": "/dev/drivers",
 }  # fmt: skip
 
 # These end with a status of their own.

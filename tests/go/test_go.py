@@ -14,6 +14,7 @@ import pytest
 
 from tests.go import tool
 from tests.go.std import CHECK, PAGING, swapins
+from tests.kernel.devices.test_overlay_random import snapshot
 
 SOURCE = tool.ROOT / "guest" / "go"
 QUICK = (
@@ -156,7 +157,8 @@ def test_go_run_and_go_test_of_a_module(tmp_path: Path) -> None:
         '\tb, err := os.ReadFile("data.txt")\n\tif err != nil || string(b) != "what the test reads" {\n'
         "\t\tt.Fatal(string(b), err)\n\t}\n"
         '\tif _, err := os.Stat(filepath.Join("..", "go.mod")); err != nil {\n\t\tt.Error(err)\n\t}\n'
-        '\tif os.WriteFile("new", nil, 0o666) == nil {\n\t\tt.Error("the module can be written")\n\t}\n'
+        '\tif err := os.WriteFile("new", nil, 0o666); (err == nil) != (os.Getenv("WRITE") != "no") {\n'
+        "\t\tt.Error(err)\n\t}\n"
         '\tif err := os.WriteFile(filepath.Join(t.TempDir(), "new"), nil, 0o666); err != nil {\n\t\tt.Error(err)\n\t}\n'
         '\tif os.Getenv("COLOUR") != os.Getenv("WANT") {\n\t\tt.Error(os.Environ())\n\t}\n}\n'
     )
@@ -169,9 +171,140 @@ def test_go_run_and_go_test_of_a_module(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.split()[:2]) == (0, ["ok", "example/sub"])
     done = tool.go("test", "./sub", cwd=tmp_path, target=green, opts="--show module,tmp")
     assert (done.returncode, done.stdout.split()[:2]) == (0, ["ok", "example/sub"])  # neither is set
+    ro = {**green, "WANT": "green", "WRITE": "no"}
+    done = tool.go("test", "./sub", cwd=tmp_path, target=ro, opts="--show module:ro,env,tmp")
+    assert (done.returncode, done.stdout.split()[:2]) == (0, ["ok", "example/sub"])
     done = tool.go("test", "./sub", cwd=tmp_path, target=green, opts="--show none")
     assert done.returncode == 1  # no go.mod above, nothing that can be written
     assert sorted(os.listdir(sub)) == ["data.txt", "sub_test.go"]
+    done = tool.go("test", "./sub", cwd=tmp_path, target=green, opts="--show module:rw,tmp")
+    assert (done.returncode, done.stdout.split()[:2]) == (0, ["ok", "example/sub"])
+    assert sorted(os.listdir(sub)) == ["data.txt", "new", "sub_test.go"]
+
+
+# What Go tests do in their own directory: golden files that are written anew, scratch files and directories,
+# files that are renamed and removed, a module copied and changed.
+WRITES = r"""package sub
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func Test(t *testing.T) {
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.WriteFile("testdata/golden", []byte("new\n"), 0o666))
+	b, err := os.ReadFile("testdata/golden")
+	must(err)
+	if !bytes.Equal(b, []byte("new\n")) {
+		t.Fatalf("%q", b)
+	}
+	log, err := os.OpenFile("log", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	must(err)
+	for range 1000 {
+		_, err := log.WriteString("a line of the log\n")
+		must(err)
+	}
+	must(log.Close())
+	must(os.Rename("log", "log.old"))
+	dir, err := os.MkdirTemp(".", "scratch")
+	must(err)
+	must(os.CopyFS(filepath.Join(dir, "copy"), os.DirFS("testdata")))
+	must(os.RemoveAll(dir))
+	must(os.Rename("testdata", "renamed"))
+	if _, err := os.Stat("testdata/golden"); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	must(os.WriteFile("renamed/added", nil, 0o600))
+	must(os.Chmod("renamed/golden", 0o400))
+	must(os.Remove("sub.go"))
+	must(os.RemoveAll("renamed"))
+	must(os.WriteFile("../go.mod", []byte("module other\n"), 0o666))
+	if Twice(2) != 4 {
+		t.Fail()
+	}
+}
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Path:
+    """A module whose test writes beside its sources."""
+    top = tmp_path / "module"
+    (top / "sub" / "testdata" / "deep").mkdir(parents=True)
+    (top / "go.mod").write_text("module example\n\ngo 1.27\n")
+    (top / "main.go").write_text("package main\n\nfunc main() {}\n")
+    (top / "sub" / "sub.go").write_text(
+        "package sub\n\nfunc Twice(n int) int {\n\tif n < 0 {\n\t\treturn -2 * -n\n\t}\n\treturn 2 * n\n}\n"
+    )
+    (top / "sub" / "sub_test.go").write_text(WRITES)
+    (top / "sub" / "testdata" / "golden").write_text("old\n")
+    (top / "sub" / "testdata" / "deep" / "file").write_text("file\n")
+    return top
+
+
+def test_a_package_that_writes_beside_its_sources(module: Path) -> None:
+    before = snapshot(module)
+    done = tool.go("test", "./...", cwd=module)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert snapshot(module) == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "made"),
+    [
+        ("-cover", []),
+        ("-coverprofile=c.out -coverpkg=./...", ["c.out"]),
+        ("-coverprofile=sub/testdata/c.out", ["sub/testdata/c.out"]),
+        ("-coverprofile=/dev/null", []),
+        (
+            "-o=../sub.test -memprofile=mem.out -blockprofile=block.out -trace=trace.out",
+            ["block.out", "mem.out", "trace.out"],
+        ),
+        ("-o=../sub.test -outputdir=sub -cpuprofile=cpu.out", ["sub/cpu.out"]),
+        (
+            "-o=../sub.test -outputdir=../out -mutexprofile=mutex.out -coverprofile=c.out",
+            ["../out/c.out", "../out/mutex.out"],
+        ),
+    ],
+)
+def test_files_that_flags_name_are_written_on_the_host(module: Path, flags: str, made: list[str]) -> None:
+    (module.parent / "out").mkdir()
+    before = snapshot(module)
+    done = tool.go("test", *flags.split(), "./sub", cwd=module)
+    assert (done.returncode, done.stderr) == (0, "")
+    if "-cover" in flags:
+        assert "coverage: 66.7% of statements" in done.stdout
+    for name in made:
+        assert (module / name).stat().st_size > 0
+        if name.endswith("c.out"):
+            assert "example/sub/sub.go:7.2,7.14 1 1\n" in (module / name).read_text()
+        (module / name).unlink()
+    assert names(snapshot(module)) == names(before)
+    assert os.listdir(module.parent / "out") == []
+
+
+def names(files: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    """Of a snapshot what is no time: that of a directory moves where a file was asked for."""
+    return [(name, mode, ino, data) for name, mode, ino, _, _, data in files]
+
+
+def test_coverage_of_a_program(module: Path) -> None:
+    """What go build -cover makes writes into GOCOVERDIR."""
+    at = module.parent / "coverage"
+    at.mkdir()
+    done = tool.go("run", "-cover", ".", cwd=module, target={**tool.PLAN9, "GOCOVERDIR": str(at)})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(name.split(".")[0] for name in os.listdir(at)) == ["covcounters", "covmeta"]
 
 
 @pytest.mark.parametrize(

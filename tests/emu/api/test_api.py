@@ -15,6 +15,7 @@ from emu.api.log import Count
 from emu.api.options import configuration
 from kernel.base.event import Event, ProcEvent, SyscallEvent
 from tests.e2e.harness import p9emu
+from tests.standin import plan9
 
 pytestmark = pytest.mark.guest
 
@@ -115,6 +116,8 @@ def test_options_as_they_are_written_in_python(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("inside")
     assert run("cat", "/mnt/f", "/env/x", binds=[(tmp_path, "/mnt")], env={"x": "y"}).stdout == b"insidey"
     assert run("cat", "/f", root=tmp_path).stdout == b"inside"
+    r = run("rc", "-c", "pwd; greet you", tree=plan9(tmp_path / "plan9"))
+    assert (r.status, r.stdout) == (0, b"/usr/glenda\nhello you\n")
     c = configuration(Config(cpus=2), memory="8M", binds=[Bind(str(tmp_path), "/mnt")])
     assert (c.cpus, c.memory, c.binds[0].host) == (2, 8 << 20, str(tmp_path))
     with pytest.raises(TypeError, match="no 'cpu'; it has argv0, binds"):

@@ -23,12 +23,22 @@ class Bind:
     host: str
     guest: str
     writable: bool = False
+    cow: bool = False
+    through: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Root:
     host: str
     writable: bool = False
+    cow: bool = False
+    changes: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Tree:
+    user: str | None = None
+    login: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +48,7 @@ class Config:
     seed: int = -1
     binds: tuple[Bind, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
-    cwd: str = ""
+    cwd: str | None = ""
     check: bool = False
     verbose: bool = False
     timeout: float | None = None
@@ -51,6 +61,9 @@ class Config:
     notefp: bool = False
     clock: str = ""
     root: Root | None = None
+    tree: Tree | None = None
+    interrupts: bool = False
+    argv0: str | None = None
 
 
 class LoadError(Exception):
@@ -119,7 +132,7 @@ class Machine:
 def fake() -> types.ModuleType:
     """A module that stands for emu.machine.machine, and for emu.machine.config."""
     module = types.ModuleType("emu.machine.machine")
-    for thing in (Bind, Config, LoadError, Machine, MachineError, Root, Outcome, Stats):
+    for thing in (Bind, Config, LoadError, Machine, MachineError, Root, Outcome, Stats, Tree):
         setattr(module, thing.__name__, thing)
     return module
 

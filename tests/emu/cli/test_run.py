@@ -22,15 +22,15 @@ def test_run_with_every_option(machine: type[Machine], prog: str, tmp_path: Path
     colon = tmp_path / "a:b"
     colon.mkdir()
     words = f"run -m 512K -m 8M --cpus 4 --bind {tmp_path}:/n/h --bind {colon}:/n/c:rw --env A=1 --env B=x=y "
-    words += "--env C= --cwd /n/h --seed 7 --timeout 1.5 --check --counter python --color never -v "
-    words += f"--clock real --root {tmp_path}:rw"
+    words += f"--bind {colon}:/n/w:cow --env C= --cwd /n/h --seed 7 --timeout 1.5 --check --counter python "
+    words += f"--color never -v --clock real --root {tmp_path}:rw"
     result = p9emu(*words.replace("-m 512K ", "").split(), prog)
     assert (result.exit_code, result.output) == (0, "")
     assert machine.made[0].config == Config(
         memory=8 << 20,
         cpus=4,
         seed=7,
-        binds=(Bind(str(tmp_path), "/n/h"), Bind(str(colon), "/n/c", True)),
+        binds=(Bind(str(tmp_path), "/n/h"), Bind(str(colon), "/n/c", True), Bind(str(colon), "/n/w", cow=True)),
         env=(("A", "1"), ("B", "x=y"), ("C", "")),
         cwd="/n/h",
         check=True,

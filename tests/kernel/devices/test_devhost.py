@@ -409,6 +409,22 @@ def test_a_renamed_directory_keeps_its_channels(rig: Rig, tmp_path: Path) -> Non
         assert "does not exist" in err(lambda: rig.open("."))
 
 
+@pytest.mark.parametrize("perm", [0o666, DMDIR | 0o777])
+def test_nothing_is_made_that_there_is_no_memory_for(rig: Rig, tmp_path: Path, perm: int) -> None:
+    @rig.run
+    def _() -> None:
+        mem = rig.k.mainmem
+        c = rig.host.bind(os.fsencode(tmp_path), True)
+        mem.maxsize, old = mem.cursize, mem.maxsize
+        assert err(lambda: rig.host.create(c, "new", OREAD, perm)) == "kernel allocate failed"
+        assert os.listdir(tmp_path) == []
+        mem.maxsize = old
+        rig.host.create(c, "new", OREAD, perm)
+        cclose(rig.k, c)
+
+    assert os.listdir(tmp_path) == ["new"]
+
+
 def test_an_open_file_outlives_its_name(rig: Rig, tmp_path: Path) -> None:
     @rig.run
     def _() -> None:

@@ -1,0 +1,213 @@
+"""Where the changes of a tree go that is shown copied on write: a temporary directory, or one that is kept."""
+
+import errno
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
+from typing import Final
+
+from emu.failure import BROKEN, USAGE
+from emu.machine.config import LoadError
+from kernel.base.error import Error
+from kernel.devices.upper import Changes
+
+BYTES: Final = 1 << 30  # what is forgotten is at most so much
+FILES: Final = 100_000
+PREFIX: Final = "p9emu-cow-"
+MEMORY: Final = "/dev/shm"  # a file system in memory
+ROOM: Final = 512 << 20  # that has so much room
+LABEL: Final = "p9emu-changes"
+VERSION: Final = b"p9emu changes 1\n"
+TREE: Final = "tree"
+
+
+def forgotten() -> Changes:
+    """Changes for one machine, in memory if there is room. What machines left that were killed is removed.
+
+    Raises OSError, Error.
+    """
+    where = place()
+    for path in leftovers(where):
+        remove(path)
+    while True:
+        path = tempfile.mkdtemp(prefix=PREFIX, dir=where)
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.isdir(path):  # not taken for a leftover before it was locked
+            break
+        os.close(lock)
+
+    def done() -> None:
+        remove(path)
+        os.close(lock)
+
+    tree = os.path.join(path, TREE)
+    try:
+        os.mkdir(tree, 0o700)
+        return Changes(tree, (BYTES, FILES), done=done)
+    except (OSError, Error):
+        done()
+        raise
+
+
+def place() -> str:
+    """Where forgotten changes go."""
+    try:
+        st = os.statvfs(MEMORY)
+        if st.f_bavail * st.f_frsize >= ROOM and os.path.ismount(MEMORY) and os.access(MEMORY, os.W_OK | os.X_OK):
+            return MEMORY
+    except OSError:
+        pass
+    return tempfile.gettempdir()
+
+
+def leftovers(where: str) -> Iterator[str]:
+    """Temporary directories of ours that nobody has locked."""
+    try:
+        names = os.listdir(where)
+    except OSError:
+        return
+    for name in names:
+        path = os.path.join(where, name)
+        if not name.startswith(PREFIX):
+            continue
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            if os.fstat(fd).st_uid == os.geteuid():
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield path
+        except OSError:
+            pass
+        finally:
+            os.close(fd)
+
+
+def remove(path: str) -> None:
+    """Remove a directory, however deep and whatever its permissions; what cannot be removed stays."""
+    try:
+        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    names = (b"p9emu.%d" % n for n in count())
+    todo = [b"."]
+    try:
+        while todo:  # each directory is moved to the top before it is looked into
+            name = todo.pop()
+            with suppress(OSError):
+                os.chmod(name, 0o700, dir_fd=top)
+                fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
+                try:
+                    _empty(fd, top, names, todo)
+                finally:
+                    os.close(fd)
+                if name != b".":
+                    os.rmdir(name, dir_fd=top)
+        with suppress(OSError):
+            os.rmdir(path)
+    finally:
+        os.close(top)
+
+
+def _empty(fd: int, top: int, names: Iterator[bytes], todo: list[bytes]) -> None:
+    """Remove the files in a directory, and move its directories to the top, under names that are free there."""
+    for sub in map(os.fsencode, os.listdir(fd)):
+        try:
+            if not stat.S_ISDIR(os.stat(sub, dir_fd=fd, follow_symlinks=False).st_mode):
+                os.unlink(sub, dir_fd=fd)
+                continue
+            os.chmod(sub, 0o700, dir_fd=fd)  # one that cannot be written cannot be moved either
+        except OSError:
+            continue
+        for new in names:
+            try:
+                os.rename(sub, new, src_dir_fd=fd, dst_dir_fd=top)
+            except OSError as e:
+                if e.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                    continue
+            else:
+                todo.append(new)
+            break
+
+
+def kept(path: str, lower: str) -> Changes:
+    """Changes of the tree ``lower`` that stay in the directory ``path``, which is made if need be. Raises LoadError."""
+    here, there = os.path.realpath(path), os.path.realpath(lower)
+    common = os.path.commonpath((here, there))
+    if common in (here, there):
+        raise _refused(path, "lies within the root" if common == there else "the root lies within it")
+    try:
+        fresh = _label(path)
+        tree = os.path.join(path, TREE)
+        if not os.path.isdir(tree):
+            os.mkdir(tree, 0o700)
+            fresh = True
+        if not os.access(tree, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return Changes(tree, fresh=fresh)
+    except Foreign:
+        raise _refused(path, "is of another version of p9emu") from None
+    except Error as e:
+        raise _refused(path, str(e)) from None
+    except OSError as e:
+        user = e.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+        raise _refused(path, e.strerror or str(e), USAGE if user or e.errno == errno.EEXIST else BROKEN) from None
+
+
+def _refused(path: str, why: str, status: int = USAGE) -> LoadError:
+    return LoadError(f"--changes {path}: {why}", status)
+
+
+def _label(path: str) -> bool:
+    """See to it that the directory is there and is one of ours; whether it was made. Raises as check, LoadError."""
+    made = False
+    try:
+        os.mkdir(path)
+        made = True
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise _refused(path, "is not a directory") from None
+    label = os.path.join(path, LABEL)
+    if check(path):
+        return False
+    if not made and os.listdir(path):
+        raise _refused(path, "is not empty, and nothing that --changes has made")
+    temp = f"{label}.{os.getpid()}"
+    try:
+        with open(temp, "xb") as f:
+            f.write(VERSION)
+        os.rename(temp, label)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(temp)
+        if made:
+            with suppress(OSError):
+                os.rmdir(path)
+        raise
+    return True
+
+
+class Foreign(Exception):
+    """A directory of changes is of another version of p9emu."""
+
+
+def check(path: str) -> bool:
+    """Whether a directory is one that --changes has made. Raises Foreign, OSError."""
+    label = os.path.join(path, LABEL)
+    try:
+        fd = os.open(label, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        if os.read(fd, len(VERSION) + 1) != VERSION:
+            raise Foreign
+    finally:
+        os.close(fd)
+    return True

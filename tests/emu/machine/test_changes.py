@@ -1,0 +1,161 @@
+"""Where changes go: emu/machine/changes.py."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from emu.machine import changes
+from emu.machine.changes import forgotten, kept, leftovers, place, remove
+from emu.machine.config import LoadError
+
+
+@pytest.fixture(autouse=True)
+def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory for temporary ones."""
+    d = tmp_path / "tmp"
+    d.mkdir()
+    monkeypatch.setattr(changes, "MEMORY", "/nonexistent")
+    monkeypatch.setattr(tempfile, "tempdir", str(d))
+    return d
+
+
+def test_memory_is_taken_if_there_is_room(monkeypatch: pytest.MonkeyPatch, where: Path) -> None:
+    assert place() == str(where)
+    monkeypatch.setattr(changes, "MEMORY", "/proc")  # has no room
+    assert place() == str(where)
+    monkeypatch.setattr(changes, "MEMORY", "/")
+    monkeypatch.setattr(changes, "ROOM", 0)
+    assert place() == ("/" if os.access("/", os.W_OK) else str(where))
+
+
+def test_what_is_forgotten_is_gone_at_the_end(where: Path) -> None:
+    c = forgotten()
+    (name,) = os.listdir(where)
+    assert name.startswith("p9emu-")
+    assert list(leftovers(str(where))) == []
+    os.mkdir("x", dir_fd=c.fd)
+    other = forgotten()
+    assert len(os.listdir(where)) == 2
+    c.close()
+    c.close()
+    other.close()
+    assert os.listdir(where) == []
+
+
+def test_what_a_killed_machine_left_is_removed_by_the_next(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("p9emu-cow-dead", "p9emu-cow-alive", "p9emu-other"):
+        (where / name / "tree").mkdir(parents=True)
+    (where / "p9emu-cow-file").write_text("")
+    (where / "p9emu-cow-link").symlink_to("p9emu-other")
+    fd = os.open(where / "p9emu-cow-alive", os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert list(leftovers(str(where))) == []  # another user's
+    monkeypatch.undo()
+    monkeypatch.setattr(changes, "MEMORY", "/nonexistent")
+    monkeypatch.setattr(tempfile, "tempdir", str(where))
+    forgotten().close()
+    assert sorted(os.listdir(where)) == ["p9emu-cow-alive", "p9emu-cow-file", "p9emu-cow-link", "p9emu-other"]
+    os.close(fd)
+
+
+def test_removing_whatever_is_there(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    (top / "a").mkdir(parents=True)
+    (top / "p9emu.1").mkdir()
+    (top / "p9emu.2").write_text("")
+    (top / "out").symlink_to(tmp_path / "kept")
+    (tmp_path / "kept").mkdir()
+    here = os.getcwd()
+    os.chdir(top / "a")
+    try:
+        for _ in range(1100):  # deeper than descriptors, recursion or a path's length allow
+            os.mkdir("d" * 100)
+            os.chdir("d" * 100)
+        Path("f").write_text("")
+        os.chmod(".", 0o500)
+    finally:
+        os.chdir(here)
+    remove(str(top))
+    assert sorted(os.listdir(tmp_path)) == ["kept", "tmp"]
+    remove(str(top))  # nothing is there
+
+
+def test_what_is_kept(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    at = tmp_path / "changes"
+    c = kept(str(at), str(root))
+    assert (c.fresh, c.limit) == (True, None)
+    assert (at / "p9emu-changes").read_bytes() == b"p9emu changes 1\n"
+    assert sorted(os.listdir(at)) == ["p9emu-changes", "tree"]
+    os.mkdir("x", dir_fd=c.fd)
+    again = kept(str(at), str(root))
+    assert not again.fresh
+    c.close()
+    again.close()
+    assert os.listdir(at / "tree") == ["x"]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    kept(str(empty), str(root)).close()
+    assert sorted(os.listdir(empty)) == ["p9emu-changes", "tree"]
+
+
+def refused(at: Path, root: Path) -> tuple[str, int]:
+    """Why it is refused, and the status."""
+    with pytest.raises(LoadError) as e:
+        kept(str(at), str(root))
+    assert str(e.value).startswith(f"--changes {at}: ")
+    return str(e.value).removeprefix(f"--changes {at}: "), e.value.status
+
+
+def test_what_cannot_be_kept(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "in").mkdir(parents=True)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine").write_text("")
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / "p9emu-changes").write_text("p9emu changes 2\n")
+    (tmp_path / "link").symlink_to("root/in")
+    assert refused(root / "in", root) == ("lies within the root", 2)
+    assert refused(tmp_path / "link", root) == ("lies within the root", 2)
+    assert refused(root, root) == ("lies within the root", 2)
+    assert refused(tmp_path, root) == ("the root lies within it", 2)
+    assert refused(other, root) == ("is not empty, and nothing that --changes has made", 2)
+    assert refused(new, root) == ("is of another version of p9emu", 2)
+    assert refused(other / "mine", root) == ("is not a directory", 2)
+    assert refused(other / "mine" / "x", root) == ("Not a directory", 2)
+    assert refused(tmp_path / "no" / "x", root) == ("No such file or directory", 2)
+    assert refused(Path("/proc/x"), root)[1] == 2
+    assert os.listdir(other) == ["mine"]
+    assert os.listdir(new) == ["p9emu-changes"]
+    assert os.listdir(root) == ["in"]
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+
+    def full(*args: object, **kw: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as m:
+        m.setattr(os, "rename", full)
+        assert refused(tmp_path / "changes", root) == ("No space left on device", 125)
+    assert sorted(os.listdir(tmp_path)) == ["root", "tmp"]
+
+
+def test_one_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    kept(str(tmp_path / "changes"), str(root)).close()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert refused(tmp_path / "changes", root) == ("Permission denied", 2)
