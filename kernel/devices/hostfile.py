@@ -61,7 +61,7 @@ def hosterrors() -> Iterator[None]:
     """Let the host's errors within be the guest's."""
     try:
         yield
-    except (OSError, ValueError, OverflowError) as e:
+    except OSError as e:
         raise hosterror(e) from None
 
 
@@ -384,8 +384,10 @@ class Tree:
     """A host directory and what is below it."""
 
     def __init__(self, path: str | bytes) -> None:
-        with hosterrors():
+        try:
             self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (OSError, ValueError) as e:
+            raise hosterror(e) from None
 
     def close(self) -> None:
         """Let go of the directory."""
@@ -402,7 +404,7 @@ class Tree:
         dirs: list[Folder] = []
         try:
             return self._resolve(dirs, names, follow)
-        except (OSError, ValueError) as e:
+        except OSError as e:
             raise hosterror(e) from None
         finally:
             for d in dirs:

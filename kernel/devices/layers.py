@@ -18,7 +18,6 @@ from kernel.base.error import Eperm, Error
 from kernel.devices.hostfile import (
     ODIR,
     OPATH,
-    OPEN,
     Enotempty,
     Folder,
     Opened,
@@ -30,9 +29,21 @@ from kernel.devices.hostfile import (
     stat_of,
 )
 from kernel.devices.overfile import Key, Openfile, Over, Used
-from kernel.devices.upper import BLOCK, MARK, META, OPAQUE, TEMP, lock, settle, sweep, temps, touch, unchanged
+from kernel.devices.upper import (
+    BLOCK,
+    MARK,
+    META,
+    OPAQUE,
+    TEMP,
+    copydata,
+    newdir,
+    newfile,
+    settle,
+    sweep,
+    touch,
+    unchanged,
+)
 
-COPYPIECE: Final = 1 << 20
 MAXRENAME: Final = 100_000  # files in a directory of the lower layer that is renamed
 Erenamebig: Final = "directory too large to rename"
 _GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -227,7 +238,9 @@ class Layers(Folder):
             below.mkdir(name, perm).close()
             return Opendir(self.enter(name, os.O_RDONLY))
         self._prepare(name)
-        fd = self._newdir(name, perm, self._marked(name), None)
+        marked = self._marked(name)
+        fd = newdir(self.up, name, perm, marked)
+        self.over.changes.add(0, 2 if marked else 1)
         self._unmark(name)
         return Opendir(Layers(self.over, fd, -1, (*self.path, name), os.O_RDONLY))
 
@@ -247,9 +260,11 @@ class Layers(Folder):
             if above is None:
                 return
             if sub is not None:
+                key = sub.stat().key
                 sub._clean()
                 os.rmdir(name, dir_fd=self.up)
                 self.over.changes.add(0, -1)
+                self._blind(key)
             else:
                 self._unlink(name)
         finally:
@@ -350,16 +365,12 @@ class Layers(Folder):
                 os.mknod(name, stat.S_IFMT(st.mode) | st.mode & 0o777, dir_fd=self.up)
             else:
                 raise Error(Eperm)
-            if not st.regular:
-                self.over.changes.add(0, 1)
         if not st.regular:
-            self._copied(name, st)
+            self.over.changes.add(0, 1)
+            new = self._upper(name)
+            if new is not None:
+                self.over.rekey(st.key, new)
         return True
-
-    def _copied(self, name: bytes, old: Stat) -> None:
-        st = self._upper(name)
-        assert st is not None
-        self.over.rekey(old.key, st)
 
     def _copydir(self, name: bytes, sub: Layers) -> None:
         """Make a directory that is below here too, and enter it."""
@@ -367,7 +378,8 @@ class Layers(Folder):
         st = os.fstat(sub.low)
         with unchanged(self.up):
             try:
-                sub.fd = self._newdir(name, st.st_mode & 0o777, False, st)
+                sub.fd = newdir(self.up, name, st.st_mode & 0o777, like=st)
+                self.over.changes.add(0, 1)
             except OSError as e:
                 if e.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
@@ -378,85 +390,38 @@ class Layers(Folder):
             if isinstance(o, Opendir) and o.dir.up < 0:
                 o.dir.fd = o.fd = os.open(name, os.O_RDONLY | ODIR, dir_fd=self.up)
 
-    def _newdir(self, name: bytes, perm: int, opaque: bool, like: os.stat_result | None) -> int:
-        """Make a directory in the upper layer, with the times of another; its descriptor."""
-        for temp in temps():
-            try:
-                os.mkdir(temp, 0o700, dir_fd=self.up)
-            except FileExistsError:
-                continue
-            fd = os.open(temp, os.O_RDONLY | ODIR, dir_fd=self.up)
-            try:
-                if lock(self.up, temp, fd):
-                    break
-            except OSError:
-                os.close(fd)
-                raise
-            os.close(fd)
-        try:
-            if opaque:
-                touch(fd, OPAQUE)
-            if like is not None:
-                os.utime(fd, ns=(like.st_atime_ns, like.st_mtime_ns))
-            os.fchmod(fd, perm)
-            os.rename(temp, name, src_dir_fd=self.up, dst_dir_fd=self.up)
-        except OSError:
-            with suppress(OSError):
-                os.unlink(OPAQUE, dir_fd=fd)
-            os.close(fd)
-            os.rmdir(temp, dir_fd=self.up)
-            raise
-        self.over.changes.add(0, 2 if opaque else 1)
-        return fd
-
     def _copyfile(self, name: bytes, empty: bool) -> None:
         """Copy a regular file of the lower layer. If that fails nothing is left of it."""
+        changes = self.over.changes
         src = openat(self.low, name, os.O_RDONLY)
+        fd = -1
         try:
             old = os.fstat(src)
-            temp, fd = self._newtemp()
+            temp, fd = newfile(self.up)
             try:
                 if not empty:
-                    self._copydata(src, fd)
+                    copydata(src, fd, changes)
                     os.utime(fd, ns=(old.st_atime_ns, old.st_mtime_ns))
                 os.fchmod(fd, old.st_mode & 0o777)
-                settle(self.up, temp, name)
-                self.over.changes.add(os.fstat(fd).st_blocks * BLOCK, 1)
+                ours = settle(self.up, temp, name)
             except (OSError, Error):
                 os.unlink(temp, dir_fd=self.up)
                 raise
-            finally:
+            if ours:
+                changes.add(os.fstat(fd).st_blocks * BLOCK, 1)
+            else:
                 os.close(fd)
-        finally:
-            os.close(src)
-        fd = os.open(name, os.O_RDONLY | OPEN, dir_fd=self.up)
-        try:
+                fd = -1
+                fd = openat(self.up, name, os.O_RDONLY)
             for o in self.over.opened.get(stat_of(old).key, set()):
                 if isinstance(o, Openfile):
                     os.dup2(fd, o.fd, inheritable=False)
                     o.above = True
             self.over.rekey(stat_of(old).key, stat_of(os.fstat(fd)))
         finally:
-            os.close(fd)
-
-    def _newtemp(self) -> tuple[bytes, int]:
-        for temp in temps():
-            try:
-                fd = os.open(temp, os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN, 0o600, dir_fd=self.up)
-            except FileExistsError:
-                continue
-            if lock(self.up, temp, fd):
-                return temp, fd
-            os.close(fd)
-        raise AssertionError
-
-    def _copydata(self, src: int, dst: int) -> None:
-        done = 0
-        while data := os.read(src, COPYPIECE):
-            self.over.changes.need(done + len(data))
-            done += len(data)
-            while data:
-                data = data[os.write(dst, data) :]
+            os.close(src)
+            if fd >= 0:
+                os.close(fd)
 
     def _mark(self, name: bytes) -> None:
         self.over.changes.need(0, 1)
@@ -488,6 +453,12 @@ class Layers(Folder):
                 elif name.startswith(MARK):
                     os.unlink(name, dir_fd=self.up)
                     self.over.changes.add(0, -1)
+
+    def _blind(self, key: Key) -> None:
+        """Let those who have a directory open see the upper layer's alone."""
+        for o in self.over.opened.get(key, set()):
+            if isinstance(o, Opendir) and o.dir.up >= 0:
+                o.dir.blind()
 
     def _unlink(self, name: bytes) -> None:
         """Remove a file of the upper layer. What it takes is counted until it is closed too."""
@@ -525,9 +496,7 @@ class Layers(Folder):
         for path, key in keys:
             d = descend(self.over, (*self.path, *path))
             try:
-                for o in self.over.opened.get(key, set()):
-                    if isinstance(o, Opendir):
-                        o.dir.blind()
+                self._blind(key)
                 if (st := d.stat()).key != key:
                     self.over.rekey(key, st)
             finally:

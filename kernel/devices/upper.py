@@ -15,12 +15,13 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from kernel.base.error import Error
-from kernel.devices.hostfile import OPEN, chmodat, hosterrors, lookat
+from kernel.devices.hostfile import ODIR, OPEN, chmodat, hosterrors, lookat
 
 MARK: Final = b".wh."
 META: Final = b".wh..wh."  # what is no mark of a name
 OPAQUE: Final = b".wh..wh..opq"
 TEMP: Final = b".wh..wh.tmp."
+COPYPIECE: Final = 1 << 20
 BLOCK: Final = 512  # of st_blocks
 Efull: Final = "file system full"
 
@@ -80,7 +81,7 @@ def unchanged(dirfd: int) -> Iterator[None]:
             chmodat(dirfd, b".", st.st_mode & 0o777)
 
 
-def temps() -> Iterator[bytes]:
+def _temps() -> Iterator[bytes]:
     """Names for copies in the making."""
     n = 0
     while True:
@@ -88,13 +89,61 @@ def temps() -> Iterator[bytes]:
         n += 1
 
 
-def lock(dirfd: int, name: bytes, fd: int) -> bool:
+def _lock(dirfd: int, name: bytes, fd: int) -> bool:
     """Tell other machines that a copy is in the making; False if it was taken for a leftover just before."""
-    try:
+    with suppress(OSError):  # where the file system has no locks
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return lookat(dirfd, name) is not None
     return lookat(dirfd, name) is not None
+
+
+def newfile(dirfd: int) -> tuple[bytes, int]:
+    """Make a file for a copy: its name and descriptor."""
+    for temp in _temps():
+        try:
+            fd = os.open(temp, os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN, 0o600, dir_fd=dirfd)
+        except FileExistsError:
+            continue
+        if _lock(dirfd, temp, fd):
+            break
+        os.close(fd)
+    return temp, fd
+
+
+def newdir(dirfd: int, name: bytes, perm: int, opaque: bool = False, like: os.stat_result | None = None) -> int:
+    """Make a directory, with the times of another; its descriptor. If that fails it is not there."""
+    for temp in _temps():
+        try:
+            os.mkdir(temp, 0o700, dir_fd=dirfd)
+        except FileExistsError:
+            continue
+        fd = os.open(temp, os.O_RDONLY | ODIR, dir_fd=dirfd)
+        if _lock(dirfd, temp, fd):
+            break
+        os.close(fd)
+    try:
+        if opaque:
+            touch(fd, OPAQUE)
+        if like is not None:
+            os.utime(fd, ns=(like.st_atime_ns, like.st_mtime_ns))
+        os.fchmod(fd, perm)
+        os.rename(temp, name, src_dir_fd=dirfd, dst_dir_fd=dirfd)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(OPAQUE, dir_fd=fd)
+        os.close(fd)
+        os.rmdir(temp, dir_fd=dirfd)
+        raise
+    return fd
+
+
+def copydata(src: int, dst: int, changes: Changes) -> None:
+    """Copy what a file holds, as far as there may be more. Raises OSError, Error."""
+    done = 0
+    while data := os.read(src, COPYPIECE):
+        changes.need(done + len(data))
+        done += len(data)
+        while data:
+            data = data[os.write(dst, data) :]
 
 
 def sweep(dirfd: int, name: bytes) -> None:
@@ -119,13 +168,15 @@ def touch(dirfd: int, name: bytes) -> None:
         os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN, 0o644, dir_fd=dirfd))
 
 
-def settle(dirfd: int, temp: bytes, name: bytes) -> None:
-    """Give a finished copy its name; if another machine has copied the file meanwhile, that one is it."""
+def settle(dirfd: int, temp: bytes, name: bytes) -> bool:
+    """Give a finished copy its name, and True; or another machine has copied the file meanwhile, and that one is it."""
     try:
         os.link(temp, name, src_dir_fd=dirfd, dst_dir_fd=dirfd, follow_symlinks=False)
     except FileExistsError:
-        pass
+        os.unlink(temp, dir_fd=dirfd)
+        return False
     except OSError:  # a file system without hard links
         os.rename(temp, name, src_dir_fd=dirfd, dst_dir_fd=dirfd)
-        return
+        return True
     os.unlink(temp, dir_fd=dirfd)
+    return True

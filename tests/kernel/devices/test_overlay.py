@@ -191,6 +191,18 @@ def test_a_directory_stays_the_same_too(rig: Rig, lower: Path, upper: Path) -> N
         assert n == sum(len(x.name) + 58 for x in rig.dirs("/n/z"))  # what is open reads what is there
 
 
+def test_a_directory_that_is_removed_while_it_is_open_is_empty(rig: Rig, lower: Path, upper: Path) -> None:
+    @rig.run
+    def _() -> None:
+        show(rig, lower, upper)
+        fd = rig.open("/n/d/e")
+        rig.wstat("/n/d/e/h", Dir(mode=0o600))
+        rig.remove("/n/d/e/h")
+        rig.remove("/n/d/e")
+        assert rig.pread(fd, 1000, 0) == b""
+        rig.close(fd)
+
+
 def test_truncating_copies_nothing(rig: Rig, lower: Path, upper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*args: object) -> bytes:
         raise AssertionError
