@@ -1,11 +1,11 @@
 """``python -m tests.fuzz [--seconds N] [--seed S] [--count N]``: random system calls of the guest ``fuzz``.
 
 Each seed is one machine: 1, 2 or 4 processors, either scheduler, memory that suffices or swap, and two directories of
-the host, one of them writable. In both lie symbolic links of every kind, and while the guest runs something else on
-the host keeps changing them, also between any two of the kernel's own steps.
+the host, one of them writable or, each third, copied on write. In all of them lie symbolic links of every kind, and
+while the guest runs something else on the host keeps changing them, also between any two of the kernel's own steps.
 
 What must hold: the program ends by itself, with nothing left running, and neither p9emu nor the invariants have
-anything to say; outside the two directories nothing is opened, asked about or changed; no descriptor of the host is
+anything to say; outside these directories nothing is opened, asked about or changed; no descriptor of the host is
 left open; and the same seed does the same again (each eighth is run twice, without the host's files, for their times
 differ). Each seed runs in a process of its own, which is ended if it hangs.
 
@@ -32,15 +32,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from emu.machine import boot
 from emu.machine.config import Bind, Config
 from emu.machine.machine import Machine
 from kernel.base.event import Event
 from kernel.base.procdat import Dead, Ready, Running
-from kernel.devices import devhost, hostfile
+from kernel.devices import devhost, hostfile, layers, overfile, overlay, upper
 from tests.e2e.harness import Console
 
 M = 1 << 20
 HANG = 400  # seconds of the host's, for one seed
+MODULES = (hostfile, devhost, layers, overfile, overlay, upper)  # that use the host's files
 KNOWN = {"panic: no environment": "erratum 27"}
 SECRET = b"none of the guest's business\n"
 
@@ -160,9 +162,9 @@ class Watchedos:
     call the meddler may act.
     """
 
-    def __init__(self, ro: Path, rw: Path, guests: str, meddler: Meddler) -> None:
-        self.writable = os.fspath(rw)
-        self.allowed = [os.fspath(ro), os.fspath(rw), guests]
+    def __init__(self, shown: list[Path], writable: Path, guests: str, meddler: Meddler) -> None:
+        self.writable = os.fspath(writable)
+        self.allowed = [*map(os.fspath, shown), self.writable, guests]
         self.meddler = meddler
         self.calls = 0
         self.watching = False
@@ -230,11 +232,35 @@ class Watchedos:
         self.at(old, src_dir_fd, True)
         self.at(new, dst_dir_fd, True)
 
-    def check_utime(
-        self, name: bytes, times: object, *, dir_fd: int | None = None, follow_symlinks: bool = True
+    def check_link(
+        self, old: bytes, new: bytes, *, src_dir_fd: int | None, dst_dir_fd: int | None, follow_symlinks: bool
     ) -> None:
-        self.at(name, dir_fd, True)
+        self.check_rename(old, new, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
         if follow_symlinks:
+            raise Escape(f"link {old!r} would follow a link")
+
+    def check_symlink(self, target: bytes, name: bytes, *, dir_fd: int | None = None) -> None:
+        self.at(name, dir_fd, True)
+
+    def check_mknod(self, name: bytes, mode: int, *, dir_fd: int | None = None) -> None:
+        self.at(name, dir_fd, True)
+        if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+            raise Escape(f"mknod {mode:o}")
+
+    def check_utime(
+        self,
+        name: bytes | int,
+        times: object = None,
+        *,
+        ns: object = None,
+        dir_fd: int | None = None,
+        follow_symlinks: bool = True,
+    ) -> None:
+        if isinstance(name, int):
+            self.inside(name, True)
+            return
+        self.at(name, dir_fd, True)
+        if follow_symlinks and name != b".":
             raise Escape(f"utime {name!r} would follow a link")
 
     def check_chmod(self, name: str | bytes, mode: int) -> None:
@@ -248,8 +274,15 @@ class Watchedos:
     def _check_writing(self, fd: int, *_: object) -> None:
         self.inside(fd, True)
 
-    check_listdir = check_pread = check_fstat = check_dup = check_close = _check_reading
-    check_pwrite = check_ftruncate = check_fchmod = check_fsync = _check_writing
+    def check_getpid(self) -> None:
+        pass
+
+    def check_dup2(self, fd: int, fd2: int, *, inheritable: bool) -> None:
+        self.inside(fd)
+        self.inside(fd2)
+
+    check_listdir = check_pread = check_fstat = check_dup = check_close = check_read = _check_reading
+    check_pwrite = check_ftruncate = check_fchmod = check_fsync = check_write = _check_writing
 
 
 # One seed
@@ -258,6 +291,11 @@ class Watchedos:
 def again(seed: int) -> bool:
     """Whether the seed runs twice, and then without the host's files, whose times differ."""
     return seed % 8 == 0
+
+
+def copied(seed: int) -> bool:
+    """Whether /rw is copied on write."""
+    return seed % 3 == 2
 
 
 def config(seed: int, ro: Path, rw: Path) -> dict[str, Any]:
@@ -269,7 +307,9 @@ def config(seed: int, ro: Path, rw: Path) -> dict[str, Any]:
         "check": rng.random() < 0.3,
         "sched": rng.choice(("fifo", "random")),
         "timeout": HANG / 2,
-        "binds": () if again(seed) else (Bind(os.fspath(ro), "/ro"), Bind(os.fspath(rw), "/rw", True)),
+        "binds": ()
+        if again(seed)
+        else (Bind(os.fspath(ro), "/ro"), Bind(os.fspath(rw), "/rw", not copied(seed), copied(seed))),
     }
     if rng.random() < 0.3:
         c |= {"memory": 4 * M, "swap": 16 * M}
@@ -298,7 +338,10 @@ def once(seed: int, top: Path) -> tuple[str, str]:
     import guest
 
     guests = os.fspath(guest.path("true").resolve().parent)
-    watched = Watchedos(ro, rw, guests, Meddler([rw, ro], seed))
+    changes = top / "changes"
+    changes.mkdir()
+    cow = copied(seed)
+    watched = Watchedos([ro, rw], changes if cow else rw, guests, Meddler([rw, ro, *[changes] * cow], seed))
     digest = hashlib.sha256()
     console = Console(b"typed\n" * 20)
 
@@ -307,8 +350,10 @@ def once(seed: int, top: Path) -> tuple[str, str]:
 
     open_ = descriptors()
     wrong = ""
-    for module in (hostfile, devhost):
+    for module in MODULES:
         module.os = watched  # type: ignore[attr-defined]
+    forgotten = vars(boot)["forgotten"]
+    vars(boot)["forgotten"] = lambda: upper.Changes(os.fspath(changes), (M, 1000))
     try:
         c = config(seed, ro, rw)
         with closing(Machine(Config(**c), sink)) as machine:
@@ -320,7 +365,8 @@ def once(seed: int, top: Path) -> tuple[str, str]:
     except Exception as e:  # noqa: BLE001 whatever it is, it is a finding
         wrong = "" if str(e) in KNOWN else f"{type(e).__name__}: {e}\n{traceback.format_exc()}"
     finally:
-        for module in (hostfile, devhost):
+        vars(boot)["forgotten"] = forgotten
+        for module in MODULES:
             module.os = os  # type: ignore[attr-defined]
     if not wrong and snapshot(outside) != before:
         wrong = f"outside was touched: {before} is now {snapshot(outside)}"
