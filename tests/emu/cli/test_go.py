@@ -1,0 +1,60 @@
+"""What go_plan9_386_exec shows, and what a test's flags write: emu/cli/go.py. The command itself is in tests/go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from emu.cli.go import outputs, through
+from emu.cli.types import Shown
+
+
+@pytest.mark.parametrize(
+    ("args", "found"),
+    [
+        ("", []),
+        ("-test.paniconexit0 -test.timeout=10m0s", []),
+        ("-test.cpuprofile=cpu.out", [("/m/p/cpu.out", False)]),
+        ("--test.cpuprofile cpu.out -test.v", [("/m/p/cpu.out", False)]),
+        ("-test.outputdir=/out -test.trace=t -test.memprofile=/else/m", [("/else/m", False), ("/out/t", False)]),
+        ("-test.outputdir=../x -test.mutexprofile=m", [("/m/x/m", False)]),
+        ("-test.outputdir=/out -test.coverprofile=c", [("/m/p/c", False)]),
+        ("-test.gocoverdir=/w/b001/gocoverdir", [("/w/b001/gocoverdir", True)]),
+        ("-test.outputdir=/out -test.artifacts=true", [("/out/_artifacts", False)]),
+        ("-test.artifacts -test.v", [("/m/p/_artifacts", False)]),
+        ("-test.artifacts=false", []),
+        ("-- -test.cpuprofile=x", []),
+        ("test.cpuprofile=x -cpuprofile=x", []),
+        ("-test.cpuprofile=", []),
+        ("-test.cpuprofile", []),
+    ],
+)
+def test_what_flags_name(args: str, found: list[tuple[str, bool]]) -> None:
+    assert outputs(args.split(), "/m/p", None) == found
+
+
+def test_where_coverage_of_a_program_goes() -> None:
+    assert outputs([], "/m/p", "cover") == [("/m/p/cover", True)]
+
+
+def test_how_it_gets_through(tmp_path: Path) -> None:
+    module, other = tmp_path / "module", tmp_path / "other"
+    (module / "p").mkdir(parents=True)
+    other.mkdir()
+    (module / "link").symlink_to("p")
+    m, o = str(module), str(other)
+    cow = [Shown(m, m, cow=True)]
+    assert through(cow, [(f"{m}/p/x", False), (f"{m}/link/y", False)]) == [
+        Shown(m, m, cow=True, through=("p/x", "p/y"))
+    ]
+    assert through(cow, [(f"{m}/p", True), (m, True)]) == [Shown(m, m, cow=True, through=("p", "."))]
+    assert through(cow, [(f"{o}/x", False), (f"{o}/y", False)]) == [*cow, Shown(o, o, cow=True, through=("x", "y"))]
+    assert through(cow, [(o, True), (f"{tmp_path}/x", False)]) == [
+        Shown(str(tmp_path), str(tmp_path), cow=True, through=("x",)),
+        *cow,
+        Shown(o, o, writable=True),
+    ]
+    assert through(cow, [("/dev/null", False), ("/x", False), (f"{o}/none/x", False)]) == cow
+    for shown in ([Shown(m, m)], [Shown(m, m, writable=True)]):
+        assert through(shown, [(f"{m}/p/x", False)]) == shown
