@@ -86,7 +86,10 @@ class LimitError(Exception):
 
 
 class LoadError(Exception):
-    """The program cannot be run: ``status`` 127 if it is not there, else 126."""
+    """The program cannot be run: ``status`` 127 if it is not there, 126 if it is no program.
+
+    2 if an option names what cannot be shown, 125 if the host has no room for changes.
+    """
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
