@@ -42,6 +42,12 @@ def test_run_with_every_option(machine: type[Machine], prog: str, tmp_path: Path
     )
 
 
+@pytest.mark.parametrize("root", ["", ":cow"])
+def test_a_root_whose_changes_are_kept(machine: type[Machine], prog: str, tmp_path: Path, root: str) -> None:
+    assert p9emu("run", "--root", f"{tmp_path}{root}", "--changes", "kept", prog).exit_code == 0
+    assert machine.made[0].config.root == Root(str(tmp_path), cow=bool(root), changes="kept")
+
+
 @pytest.mark.parametrize("words", ["--help", "-v --check -m 1", "--", "a -- b", "-o x -e y -c", "--nosuch"])
 @pytest.mark.parametrize("command", ["run", "trace"])
 def test_what_follows_the_program_belongs_to_the_guest(
