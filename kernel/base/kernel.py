@@ -153,6 +153,7 @@ class Kernel:
         self.nswapwrite = 0
         self.nswapin = 0
         self.nreclaim = 0  # cached pages freed
+        self.nsegment = 0  # segments made so far
 
     # Events and messages
 
