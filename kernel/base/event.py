@@ -137,13 +137,13 @@ class SegmentEvent(Event):
 
 @dataclass(slots=True)
 class EntryEvent(Event):
-    """What a segment has at an address from now on. ``op``: page, swap (a slot, at ``daddr``), none."""
+    """What a segment has at an address from now on. ``op``: page (in ``frame``), swap (a slot, at ``daddr``), none."""
 
     kind: ClassVar[str] = "entry"
     op: str
     segment: int  # id
     va: int
-    frame: int  # 0: none
+    frame: int
     daddr: int
 
 

@@ -62,7 +62,7 @@ def segevent(k: Kernel, op: str, s: Segment, old: int = 0, p: Proc | None = None
 def entryevent(k: Kernel, s: Segment, va: int, e: Entry) -> None:
     """Tell the trace that s has e at va now."""
     if isinstance(e, Page):
-        k.emit(EntryEvent(0, 0, 0, "page", s.id, va, e.pa, e.daddr))
+        k.emit(EntryEvent(0, 0, 0, "page", s.id, va, e.pa, NOADDR))
     elif e is not None:
         k.emit(EntryEvent(0, 0, 0, "swap", s.id, va, 0, e & ~PG_ONSWAP))
     else:

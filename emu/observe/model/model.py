@@ -50,7 +50,7 @@ class Model:
         self.entries: Nested[int] = Nested()  # of a segment, by page number in it: a frame, or a slot | ONSWAP
         self.places: Nested[int] = Nested()  # of a pid: segment ids, by index in its table
         self.processes: Table[int, Process] = Table()  # by pid; those that have ended stay
-        self.running: Table[int, int] = Table()  # pid by processor; missing if nothing runs there
+        self.running: Table[int, int] = Table()  # pid by processor; 0: one that has ended; missing: nothing runs there
         self.directories: Table[int, int] = Table()  # page directory by pid
         self.tables: Nested[int] = Nested()  # of a directory: frames of page tables in use, by directory entry
         self.maps: Nested[int] = Nested()  # of a directory: frame | WRITE, by page number
@@ -168,8 +168,8 @@ class Model:
         if ev.op == "off":
             self.running.put(ev.cpu, None)
             return
-        if ev.op == "run":
-            self.running.put(ev.cpu, ev.target)
+        if ev.op in ("run", "end"):
+            self.running.put(ev.cpu, ev.target if ev.op == "run" else 0)
         if not ev.target:  # has ended
             return
         p = self.processes.now.get(ev.target, NEWCOMER)

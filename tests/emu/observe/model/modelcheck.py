@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from emu.observe.model.model import Model
 from emu.observe.model.records import FLAGS, NOIMAGE, ONSWAP, WRITE
 from kernel.base.dat import SEGNAME, SG_TYPE, Image, Page, Segment
 from kernel.base.kernel import Kernel
-from kernel.base.mem import BY2PG, PGSHIFT, PTEPERTAB, PTEVALID, PTEWRITE, WD2PG
+from kernel.base.mem import PGSHIFT, PTEPERTAB, PTEVALID, PTEWRITE, WD2PG
 from kernel.base.procdat import STATENAME, Dead, Proc, Queueing, Rendezvous, Wakeme
 from kernel.memory.check import blocked
 from kernel.memory.mmu import mmupages, poolpages
@@ -58,13 +58,16 @@ class _Comparison:
         self.same("sizes", (machine.cpus, machine.base, machine.pages), (len(k.machs), pa.base, pa.user))
         free = set(chain(pa.head))
         used = {p.pa: p for p in pa.pages.values() if p not in free}
-        if self.busy:  # a page may be on its way from one list to another
+        told = {pa: f.purpose for pa, f in m.frames.now.items()}
+        moving = [pa for pa, use in look.purposes(m).items() if use == "moving"]
+        if self.busy:  # pages may be on their way from one list to another
             used = {pa: p for pa, p in used.items() if p.ref or p.image is not None}
+            told = {pa: use for pa, use in told.items() if pa in used or pa not in moving}
         else:
             self.same("free", look.free(m), pa.freecount)
-            self.same("moving", [pa for pa, use in look.purposes(m).items() if use == "moving"], [])
+            self.same("moving", moving, [])
             self.rows("references of frame", look.framerefs(m), {pa: p.ref for pa, p in used.items() if p.ref})
-        self.rows("frame", {pa: f.purpose for pa, f in m.frames.now.items()}, self.purposes(used))
+        self.rows("frame", told, self.purposes(used))
         io = {p.pa for p in k.iolist[k.ionext :]}
         for p in used.values():
             f = m.frames.now[p.pa]
@@ -151,7 +154,8 @@ class _Comparison:
         have = {n << PGSHIFT: min(refs, 255) for n, refs in enumerate(sa.swmap) if refs}
         told = {at: min(refs, 255) for at, refs in look.slotrefs(self.m).items()}
         self.rows("swap slot", told, {at: told.get(at, 0) if n == 255 else n for at, n in have.items()})
-        self.same("slots with holders", {*look.slots(self.m)}, {*have} - {p.daddr for p in self.k.iolist})
+        io = {p.daddr for p in self.k.iolist[self.k.ionext :]}
+        self.same("slots with holders", {*look.slots(self.m)} | io, {*have})
 
 
 def chain(p: Page | None) -> Iterator[Page]:
@@ -234,5 +238,3 @@ def watched(program: str, *args: str, moments: int = 20, stdin: bytes = b"", **c
         outcome = machine.run(program, list(args))
         watch.compare(k)
     return outcome, watch
-
-
