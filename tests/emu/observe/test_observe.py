@@ -279,7 +279,8 @@ def test_summary_as_json_is_one_line_in_a_fixed_order() -> None:
         '{"v":1,"faults":{"cow-copy":1,"unmapped":1,"zero-fill":2},'
         '"by_segment":{"":{"unmapped":1},"bss":{"zero-fill":2},"data":{"cow-copy":1}},'
         '"syscalls":{"exits":1,"open":1,"pread":1},'
-        '"events":{"fault":4,"image":1,"note":1,"page":1,"proc":1,"segment":1,"syscall":3,"tlb":1}}\n'
+        '"events":{"boot":1,"entry":3,"fault":4,"image":1,"mmu":2,"note":1,"page":1,"proc":1,"sched":2,"segment":3,'
+        '"syscall":3,"tlb":1}}\n'
     )
 
 

