@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from emu.observe.model.history import History
 from emu.observe.model.model import Model
 from emu.observe.model.tables import Nested, Table
 from kernel.base.event import Event, PageEvent
-from tests.e2e.harness import ROOT, jsontrace, run
+from tests.e2e.harness import run
 
 M = 1 << 20
 
@@ -67,23 +66,6 @@ def test_steps_back_undo_steps(events: list[Event]) -> None:
     assert state(h.model) == state(Model())
     h.step(10**9)
     assert h.at == len(h) == len(events)
-
-
-@pytest.mark.guest
-def test_what_the_docs_show(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    text = (ROOT / "docs" / "trace.md").read_text()
-    code = text.split("```python\n")[1].split("```")[0]
-    (tmp_path / "trace.jsonl").write_text(jsontrace("touch", "50"))
-    monkeypatch.chdir(tmp_path)
-    exec(code, {})
-    first, life = capsys.readouterr().out.splitlines()
-    free, resident, *_ = first.split()
-    assert int(resident) > 20
-    assert int(free) > 9000
-    assert "Mapping(va=4096, frame=" in first
-    assert life.startswith("[PageEvent(ns=500, pid=2, cpu=0, op='alloc', frame=67104768,")
 
 
 def alloc(frame: int) -> PageEvent:
