@@ -48,11 +48,11 @@ def newproc(k: Kernel, atboot: bool = False) -> Proc:
     p.state = Scheding
     p.psstate = "New"
     p.pid = p.noteid = pidalloc(k)
-    if k.sink is not None:
-        schedevent(k, "new", p)
     p.basepri = p.priority = PriNormal
     p.lastupdate = k.machs[0].ticks * Scaling
     p.regs = k.m.cpu.newregs()
+    if k.sink is not None:
+        schedevent(k, "new", p)
     return p
 
 
