@@ -401,8 +401,9 @@ def watching(machine: Machine, watched: Watchedos) -> None:
     assert sink is not None
 
     def first(e: Event) -> None:
-        watched.watching = True
-        k.sink = sink
+        if e.pid > 1:  # not init's
+            watched.watching = True
+            k.sink = sink
         sink(e)
 
     k.sink = first

@@ -88,8 +88,8 @@ def run(program: str, args: tuple[str, ...], **common: Any) -> int:
     "exprs",
     multiple=True,
     metavar="EXPR",
-    help="Events to tell: a comma list of fault, syscall, proc, page, image, segment, note, tlb, %all; "
-    "!x leaves x out.  [default: fault,syscall,proc,note]",
+    help="Events to tell: a comma list of fault, syscall, proc, page, image, segment, note, tlb, entry, mmu, sched, "
+    "boot, %all; !x leaves x out.  [default: fault,syscall,proc,note]",
 )
 @click.option("-c", "--summary-only", "summary", is_flag=True, help="Print counts at the end, and no single events.")
 @click.option(

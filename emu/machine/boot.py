@@ -17,6 +17,7 @@ from emu.program.find import resolve
 from kernel.base.chandat import MBEFORE, Atodir
 from kernel.base.dat import SG_STACK, SSEG, TSEG
 from kernel.base.error import Error
+from kernel.base.event import BootEvent
 from kernel.base.kernel import current
 from kernel.base.mem import BY2PG, USTKSIZE, USTKTOP
 from kernel.base.procdat import Proc, TReal, Waitmsg
@@ -34,7 +35,7 @@ from kernel.devices.devsrv import Srvdev
 from kernel.files.chan import namec
 from kernel.files.channel import cclone, cclose, newpath
 from kernel.files.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
-from kernel.memory.segment import newseg
+from kernel.memory.segment import newseg, segevent
 from kernel.process.proc import pexit, pwait
 from kernel.sched.newproc import kproc, newproc, startproc, touser
 from kernel.sched.sched import ready
@@ -91,6 +92,9 @@ def boot(machine: Bare, program: str, args: list[bytes]) -> First:
         assert config.root is not None
         tree.check(config.root.host)
         k.eve = tree.user(config)
+    if k.sink is not None:
+        conf = k.conf
+        k.emit(BootEvent(0, 0, 0, len(k.machs), k.palloc.base, k.palloc.user, conf.nswap, conf.nimage))
     _devices(k, {"swap": machine.disk} if machine.disk is not None else {})
     first = First(kstr(os.fsencode(os.path.basename(program))))
 
@@ -213,7 +217,9 @@ def _child(k: Kernel, up: Proc, first: First, what: What) -> int:
         p.insyscall = 1
         p.nerrlab = 1
         try:
-            p.seg[SSEG] = newseg(k, SG_STACK, USTKTOP - USTKSIZE, USTKSIZE // BY2PG)
+            s = p.seg[SSEG] = newseg(k, SG_STACK, USTKTOP - USTKSIZE, USTKSIZE // BY2PG)
+            if k.sink is not None:
+                segevent(k, "attach", s, p=p, slot=SSEG)
             for fd in range(3):
                 p.fgrp.fd[fd] = conschan(k, fd)
                 p.fgrp.maxfd = fd

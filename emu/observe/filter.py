@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import Final
 
-KINDS: Final = ("fault", "syscall", "proc", "page", "image", "segment", "note", "tlb")
+KINDS: Final = (
+    "fault", "syscall", "proc", "page", "image", "segment", "note", "tlb", "entry", "mmu", "sched", "boot",
+)  # fmt: skip
 DEFAULT: Final = frozenset({"fault", "syscall", "proc", "note"})
 
 

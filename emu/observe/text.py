@@ -13,12 +13,16 @@ from emu.plain import plain
 from emu.program.disasm import instruction
 from emu.program.symbols import Found
 from kernel.base.event import (
+    BootEvent,
+    EntryEvent,
     Event,
     FaultEvent,
     ImageEvent,
+    MmuEvent,
     NoteEvent,
     PageEvent,
     ProcEvent,
+    SchedEvent,
     SegmentEvent,
     SyscallEvent,
     TlbEvent,
@@ -132,7 +136,23 @@ def _other(ev: Event) -> str:
             image = IMAGES.get(ev.image, str(ev.image))
             return f"{ev.op:<7} image {image} {ev.path} ref {ev.ref} pgref {ev.pgref}"
         case SegmentEvent():
-            return f"{ev.op:<8} {ev.type:<8} 0x{ev.base:08x}-0x{ev.top:08x} ref {ev.ref}"
+            more = f" image {ev.image}" if ev.image >= 0 else ""
+            more += f" of {ev.old}" if ev.old else ""
+            more += f" pid {ev.target} slot {ev.slot}" if ev.slot >= 0 else ""
+            return f"{ev.op:<8} {ev.type:<8} 0x{ev.base:08x}-0x{ev.top:08x} ref {ev.ref} id {ev.id}{more}"
+        case EntryEvent():
+            what = {"page": f" frame 0x{ev.frame:08x}", "swap": f" daddr 0x{ev.daddr:x}"}.get(ev.op, "")
+            return f"{ev.op:<7} segment {ev.segment} va 0x{ev.va:08x}{what}"
+        case MmuEvent():
+            what = f" va 0x{ev.va:08x}" if ev.op in ("map", "table", "kmap") else ""
+            what += f" frame 0x{ev.frame:08x}" if ev.frame else ""
+            return f"{ev.op:<9} pdb 0x{ev.pdb:08x}{what} {ev.access}".rstrip()
+        case SchedEvent():
+            why = f" ({ev.why})" if ev.why else ""
+            return f"{ev.op:<5} {ev.name} {ev.target} {ev.state}{why}"
+        case BootEvent():
+            pool = f"{ev.pages} frames from 0x{ev.base:08x}"
+            return f"cpus {ev.cpus}, {pool}, {ev.swap} swap slots, {ev.images} images"
         case NoteEvent():
             return f'{ev.op:<7} to {ev.target} "{ev.text}"'
         case TlbEvent():

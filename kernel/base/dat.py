@@ -181,6 +181,7 @@ class Segment(QLock):
 
     def __init__(self, type: int, base: int, size: int) -> None:
         super().__init__()
+        self.id = 0  # serial number
         self.ref = 1
         self.steal = 0
         self.type = type

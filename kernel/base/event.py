@@ -24,6 +24,18 @@ class Event:
 
 
 @dataclass(slots=True)
+class BootEvent(Event):
+    """The machine is switched on: the first event of all. Its sizes; ``base`` is the first frame of the page pool."""
+
+    kind: ClassVar[str] = "boot"
+    cpus: int
+    base: int
+    pages: int  # frames in the pool, all of them free
+    swap: int  # slots on the swap device
+    images: int
+
+
+@dataclass(slots=True)
 class FaultEvent(Event):
     """A page fault on a user address, after it was served (or found unservable).
 
@@ -74,9 +86,10 @@ class ProcEvent(Event):
 
 @dataclass(slots=True)
 class PageEvent(Event):
-    """``op``: alloc, free, copy, cache, uncache, lookup, reclaim, page-out, swap-write, swap-in.
+    """``op``: alloc, free, copy, cache, uncache, lookup, reclaim, page-out, swap-write, swap-end, swap-in.
 
-    The last three have the disc address of the swap slot in ``daddr``.
+    The last four have the disc address of the swap slot in ``daddr``. From page-out to swap-end the page is on the
+    pager's i/o list, which holds one reference to it and one to the slot.
     """
 
     kind: ClassVar[str] = "page"
@@ -102,7 +115,12 @@ class ImageEvent(Event):
 
 @dataclass(slots=True)
 class SegmentEvent(Event):
-    """``op``: new, dup, share, put, free, grow, shrink, attach, detach, relocate."""
+    """``op``: new, dup, share, image, free, grow, shrink, attach, detach, relocate.
+
+    ``dup``: every entry of segment ``old`` is one of this, too: each page and swap slot has a holder more. ``image``:
+    the segment's pages come from ``image`` from now on. ``attach`` and ``detach`` tell which process has it, at which
+    place of its table. ``free``: the segment is no more, and holds none of its pages.
+    """
 
     kind: ClassVar[str] = "segment"
     op: str
@@ -110,6 +128,23 @@ class SegmentEvent(Event):
     base: int
     top: int
     ref: int
+    id: int = 0  # serial number, from 1 on; no other segment ever has it
+    image: int = -1  # number of the image, -1: none
+    old: int = 0  # dup: id of the segment that was copied
+    target: int = 0  # attach, detach: pid of the process
+    slot: int = -1  # attach, detach: index in its table
+
+
+@dataclass(slots=True)
+class EntryEvent(Event):
+    """What a segment has at an address from now on. ``op``: page (in ``frame``), swap (a slot, at ``daddr``), none."""
+
+    kind: ClassVar[str] = "entry"
+    op: str
+    segment: int  # id
+    va: int
+    frame: int
+    daddr: int
 
 
 @dataclass(slots=True)
@@ -130,6 +165,39 @@ class TlbEvent(Event):
     op: str
     va: int
     pdb: int
+
+
+@dataclass(slots=True)
+class MmuEvent(Event):
+    """What the processor finds under the page directory in frame ``pdb``, and the frames that takes.
+
+    ``op``: directory (it is the process's), table (``frame`` holds the entries of the 4 MB from ``va`` on), kmap (the
+    same for what the kernel maps), spare (a table that maps nothing, kept for the next), map (``va`` is ``frame``, as
+    ``access`` allows), clear (no user mapping is left, all tables are spare), pool (the directory is kept by the
+    processor for another process).
+    """
+
+    kind: ClassVar[str] = "mmu"
+    op: str
+    pdb: int
+    va: int
+    frame: int
+    access: str  # map: "read" or "write", else ""
+
+
+@dataclass(slots=True)
+class SchedEvent(Event):
+    """``op``: new, ready, run, off (gave up the processor), wait, end (its pid is no more).
+
+    ``state`` is the kernel's word for what the process is now; ``why`` what it is at, as ps tells it.
+    """
+
+    kind: ClassVar[str] = "sched"
+    op: str
+    target: int  # pid; 0: a process that has ended, and puts its affairs in order
+    name: str
+    state: str
+    why: str
 
 
 Sink = Callable[[Event], None]

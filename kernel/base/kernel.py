@@ -153,17 +153,18 @@ class Kernel:
         self.nswapwrite = 0
         self.nswapin = 0
         self.nreclaim = 0  # cached pages freed
+        self.nsegment = 0  # segments made so far
 
     # Events and messages
 
     def emit(self, e: Event) -> None:
         """Stamp an event with where and when, and hand it to the sink. Call only with a sink."""
-        assert self.sink is not None
-        m = self.m
+        sink, m, up = self.sink, self.m, self.up
+        assert sink is not None
         e.ns = m.cpu.now()
-        e.pid = self.up.pid if self.up is not None else 0
+        e.pid = up.pid if up is not None else 0
         e.cpu = m.machno
-        self.sink(e)
+        sink(e)
 
     def print(self, text: str) -> None:
         """print(): a message of the kernel's own, kept for /dev/kmesg. Source: port/devcons.c:print."""

@@ -17,7 +17,7 @@ from kernel.memory.fault import fixfault, seg
 from kernel.memory.image import putimage
 from kernel.memory.kmap import VA, kmap, kunmap
 from kernel.memory.page import freepte
-from kernel.memory.segment import freeprofile, newseg, putseg
+from kernel.memory.segment import freeprofile, newseg, putseg, segevent
 from kernel.sched.qlock import qlock, qunlock
 from kernel.sched.ref import incref
 
@@ -123,6 +123,8 @@ def txt2data(k: Kernel, p: Proc, s: Segment) -> Segment:
     assert s.image is not None
     ps.image = s.image
     incref(k, ps.image)
+    if k.sink is not None:
+        segevent(k, "image", ps)
     ps.fstart = s.fstart
     ps.flen = s.flen
     ps.flushme = True
@@ -132,9 +134,13 @@ def txt2data(k: Kernel, p: Proc, s: Segment) -> Segment:
         raise Panic("segment gone")
     i = p.seg.index(s)
     qunlock(k, s)
+    if k.sink is not None:
+        segevent(k, "detach", s, p=p, slot=i)
     putseg(k, s)
     qlock(k, ps)
     p.seg[i] = ps
+    if k.sink is not None:
+        segevent(k, "attach", ps, p=p, slot=i)
     qunlock(k, p.seglock)
     return ps
 

@@ -30,7 +30,7 @@ from kernel.memory.kmap import VA, kmap, kunmap
 from kernel.memory.mmu import checkmmu, pteword, putmmu
 from kernel.memory.page import cachepage, copypage, lookpage, newpage, putpage, uncachepage
 from kernel.memory.palloc import mustpage, pageevent
-from kernel.memory.segment import segname
+from kernel.memory.segment import entryevent, segname
 from kernel.memory.swapmap import putswap, swapaddr, swapcount
 from kernel.sched.note import postnote, procctl
 from kernel.sched.qlock import qlock, qunlock
@@ -150,6 +150,8 @@ def fixfault(k: Kernel, s: Segment, addr: int, read: bool, doputmmu: bool) -> in
                 pg.va = addr
                 pg.ref = 1
             pages[n] = pg
+            if k.sink is not None:
+                entryevent(k, s, addr, pg)
             up.faultcls = "zero-fill"
         mmuphys = pg.pa & ~PGMASK | PTEWRITE | PTEUNCACHED | PTEVALID
         pg.modref = PG_MOD | PG_REF
@@ -160,6 +162,8 @@ def fixfault(k: Kernel, s: Segment, addr: int, read: bool, doputmmu: bool) -> in
             if new is None:
                 return -1
             pages[n] = pg = new
+            if k.sink is not None:
+                entryevent(k, s, addr, pg)
             up.faultcls = "zero-fill"
         elif not isinstance(pg, Page):
             pg = pio(k, s, addr, soff, etp, n)
@@ -177,6 +181,8 @@ def fixfault(k: Kernel, s: Segment, addr: int, read: bool, doputmmu: bool) -> in
                 if new is None:
                     return -1
                 pages[n] = pg = new
+                if k.sink is not None:
+                    entryevent(k, s, addr, pg)
                 copypage(k, old, new)
                 putpage(k, old)
                 if up.faultcls != "remap":
@@ -216,6 +222,8 @@ def pio(k: Kernel, s: Segment, addr: int, soff: int, pte: Pte, n: int) -> Page:
             cached = lookpage(k, image, daddr)
             if cached is not None:
                 pages[n] = cached
+                if k.sink is not None:
+                    entryevent(k, s, addr, cached)
                 up.faultcls = "cache-hit"
                 return cached
             c = image.c
@@ -232,6 +240,8 @@ def pio(k: Kernel, s: Segment, addr: int, soff: int, pte: Pte, n: int) -> Page:
             if cached is not None:
                 putswap(k, loadrec)
                 pages[n] = cached
+                if k.sink is not None:
+                    entryevent(k, s, addr, cached)
                 return cached
             c = image.c
             ask = BY2PG
@@ -294,6 +304,8 @@ def pio(k: Kernel, s: Segment, addr: int, soff: int, pte: Pte, n: int) -> Page:
             if k.sink is not None:
                 pageevent(k, "swap-in", new)
             putswap(k, loadrec)
+        if k.sink is not None:
+            entryevent(k, s, addr, pages[n])
         putpage(k, new)
         pg = pages[n]
         if not isinstance(pg, Page):  # the original would take the swap entry for a page

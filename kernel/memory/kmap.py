@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kernel.base.error import Panic
 from kernel.base.mem import BY2PG, KMAP, KMAPSIZE, PDX, PTEVALID, PTEWRITE
-from kernel.memory.mmu import upallocpdb
+from kernel.memory.mmu import mmuevent, upallocpdb
 from kernel.memory.palloc import mustpage
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def kmap(k: Kernel, page: Page) -> int:
         if up.kmaptable is not None:
             raise Panic("kmaptable")
         kt = up.kmaptable = mustpage(k, 0)
+        if k.sink is not None:
+            mmuevent(k, "kmap", up.mmupdb.pa, KMAP, kt.pa)
         k.mem.table(kt.pa)
         w[i] = kt.pa | PTEWRITE | PTEVALID
         k.mem.zero(kt.pa)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kernel.base.error import Panic
-from kernel.base.event import TlbEvent
+from kernel.base.event import MmuEvent, TlbEvent
 from kernel.base.mem import KMAP, MACHADDR, MASK32, PDX, PPN, PTESIZE, PTEUSER, PTEVALID, PTEWRITE, PTX, VPT, WD2PG
 from kernel.memory.palloc import mustpage, pagechainhead, pageevent, pagenumber
 from kernel.memory.tmpmap import flushpg, kword, tmpmap, tmpunmap
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 
 NPDBPOOL = 10  # page directories a processor keeps ready
+
+
+def mmuevent(k: Kernel, op: str, pdb: int, va: int = 0, frame: int = 0, access: str = "") -> None:
+    """Tell the trace what happens under the directory at pdb."""
+    k.emit(MmuEvent(0, 0, 0, op, pdb, va, frame, access))
 
 
 # Flushing and switching
@@ -83,6 +88,8 @@ def mmupdbfree(k: Kernel, proc: Proc, p: Page) -> None:
         p.next = m.pdbpool
         m.pdbpool = p
         m.pdbcnt += 1
+        if k.sink is not None:
+            mmuevent(k, "pool", p.pa)
 
 
 def mmuptefree(k: Kernel, proc: Proc) -> None:
@@ -108,6 +115,8 @@ def mmuptefree(k: Kernel, proc: Proc) -> None:
     last.next = proc.mmufree
     proc.mmufree = proc.mmuused
     proc.mmuused = None
+    if k.sink is not None:
+        mmuevent(k, "clear", proc.mmupdb.pa)
 
 
 def mmuswitch(k: Kernel, proc: Proc) -> None:
@@ -193,6 +202,8 @@ def upallocpdb(k: Kernel) -> None:
     k.mem.words[kword(k, pdb) + PDX(MACHADDR)] = k.mem.words[(m.pdb >> 2) + PDX(MACHADDR)]
     tmpunmap(k, pdb)
     up.mmupdb = page
+    if k.sink is not None:
+        mmuevent(k, "directory", page.pa)
     m.cpu.putcr3(page.pa)
     m.splhi = s
 
@@ -230,6 +241,8 @@ def putmmu(k: Kernel, va: int, pa: int, page: Page) -> None:
             if up.flushes != flushes:
                 pt.next = up.mmufree
                 up.mmufree = pt
+                if k.sink is not None:
+                    mmuevent(k, "spare", up.mmupdb.pa, 0, pt.pa)
                 m.splhi = s
                 return
         else:
@@ -239,9 +252,13 @@ def putmmu(k: Kernel, va: int, pa: int, page: Page) -> None:
         pt.daddr = va >> 22
         pt.next = up.mmuused
         up.mmuused = pt
+        if k.sink is not None:
+            mmuevent(k, "table", up.mmupdb.pa, va >> 22 << 22, pt.pa)
     x = (pde >> 12 << 10) + (va >> 12 & 0x3FF)
     old = w[x]
     new = w[x] = pa | PTEUSER | PTEVALID
+    if k.sink is not None:
+        mmuevent(k, "map", up.mmupdb.pa, va, page.pa, "write" if pa & PTEWRITE else "read")
     # A 386 walks the tables again when a cached entry forbids a write: an entry that only
     # gained permission needs no flush.
     if old & PTEVALID and ((old ^ new) & ~0xFFF or old & PTEWRITE):

@@ -96,8 +96,6 @@ def newpage(k: Kernel, clear: bool, va: int, s: Segment | None = None) -> Page |
         kk = kmap(k, p)
         k.mem.zero(VA(k, kk))
         kunmap(k, kk)
-    if k.sink is not None:
-        pageevent(k, "alloc", p)
     return p
 
 
@@ -157,9 +155,9 @@ def cachepage(k: Kernel, p: Page, i: Image) -> None:
     i.pghash[h] = p
     incref(k, i)
     i.pgref += 1
-    unlock(k, i)
     if k.sink is not None:
         pageevent(k, "cache", p)
+    unlock(k, i)
 
 
 def uncachepage(k: Kernel, p: Page) -> None:

@@ -62,16 +62,16 @@ def takehead(k: Kernel) -> Page | None:
 def freepages(k: Kernel, head: Page, tail: Page, n: int) -> None:
     """Put the n pages linked from head to tail on the free list. Source: port/page.c:freepages."""
     pa = k.palloc
+    lock(k, pa)
+    tail.next = pa.head
+    pa.head = head
+    pa.freecount += n
     if k.sink is not None:
         p: Page | None = head
         for _ in range(n):
             assert p is not None
             pageevent(k, "free", p)
             p = p.next
-    lock(k, pa)
-    tail.next = pa.head
-    pa.head = head
-    pa.freecount += n
     if pa.r.r is not None:
         wakeup(k, pa.r)
     unlock(k, pa)
@@ -140,6 +140,8 @@ def takepage(k: Kernel, va: int, s: Segment | None = None) -> Page | None:
     ctl = p.cachectl
     for i in range(len(ctl)):
         ctl[i] = PG_NOFLUSH
+    if k.sink is not None:
+        pageevent(k, "alloc", p)
     return p
 
 
@@ -147,6 +149,4 @@ def mustpage(k: Kernel, va: int) -> Page:
     """newpage() without a segment to lose and without clearing: it waits until there is a page."""
     p = takepage(k, va)
     assert p is not None
-    if k.sink is not None:
-        pageevent(k, "alloc", p)
     return p

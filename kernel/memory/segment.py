@@ -10,6 +10,8 @@ from kernel.base.dat import (
     BSEG,
     DSEG,
     IHASHSIZE,
+    NOADDR,
+    PG_ONSWAP,
     SEGNAME,
     SG_BSS,
     SG_DATA,
@@ -24,7 +26,7 @@ from kernel.base.dat import (
     Segment,
 )
 from kernel.base.error import Ebadarg, Einuse, Enomem, Enovmem, Error, Esoverlap, Panic
-from kernel.base.event import SegmentEvent
+from kernel.base.event import EntryEvent, SegmentEvent
 from kernel.base.mem import BY2PG, MASK32, PGROUND, PTEMAPMEM, PTEPERTAB, SEGMAPSIZE, SSEGMAPSIZE
 from kernel.memory.image import imageevent, putimage
 from kernel.memory.mmu import flushmmu
@@ -37,7 +39,7 @@ from kernel.sched.sleep import resrcwait
 from kernel.sched.taslock import lock, unlock
 
 if TYPE_CHECKING:
-    from kernel.base.dat import Image, Physseg
+    from kernel.base.dat import Entry, Image, Physseg
     from kernel.base.kernel import Kernel
     from kernel.base.procdat import Proc
 
@@ -50,8 +52,21 @@ def segname(s: Segment) -> str:
     return SEGNAME[s.type & SG_TYPE]
 
 
-def _segevent(k: Kernel, op: str, s: Segment) -> None:
-    k.emit(SegmentEvent(0, 0, 0, op, segname(s), s.base, s.top, s.ref))
+def segevent(k: Kernel, op: str, s: Segment, old: int = 0, p: Proc | None = None, slot: int = -1) -> None:
+    """Tell the trace what happens to s; p is the process that has it at slot, or had."""
+    image = s.image.num if s.image is not None else -1
+    pid = p.pid if p is not None else 0
+    k.emit(SegmentEvent(0, 0, 0, op, segname(s), s.base, s.top, s.ref, s.id, image, old, pid, slot))
+
+
+def entryevent(k: Kernel, s: Segment, va: int, e: Entry) -> None:
+    """Tell the trace that s has e at va now."""
+    if isinstance(e, Page):
+        k.emit(EntryEvent(0, 0, 0, "page", s.id, va, e.pa, NOADDR))
+    elif e is not None:
+        k.emit(EntryEvent(0, 0, 0, "swap", s.id, va, 0, e & ~PG_ONSWAP))
+    else:
+        k.emit(EntryEvent(0, 0, 0, "none", s.id, va, 0, NOADDR))
 
 
 def newseg(k: Kernel, type: int, base: int, size: int) -> Segment:
@@ -66,6 +81,7 @@ def newseg(k: Kernel, type: int, base: int, size: int) -> Segment:
     mapsize = (size + PTEPERTAB - 1) // PTEPERTAB
     k.mainmem.need(SEG + FD * mapsize)
     s = Segment(type, base, size)
+    s.id = k.nsegment = k.nsegment + 1
     k.segcreated(s)
     if mapsize > SSEGMAPSIZE:
         if not k.malloc():
@@ -73,7 +89,7 @@ def newseg(k: Kernel, type: int, base: int, size: int) -> Segment:
         s.map = [None] * mapsize
     k.mainmem.charge(SEG + FD * s.mapsize)
     if k.sink is not None:
-        _segevent(k, "new", s)
+        segevent(k, "new", s)
     return s
 
 
@@ -109,7 +125,7 @@ def putseg(k: Kernel, s: Segment | None) -> None:
     elif decref(k, s) != 0:
         return
     if k.sink is not None:
-        _segevent(k, "free", s)
+        segevent(k, "free", s)
     for pte in s.map:
         if pte is not None:
             freepte(k, s, pte)
@@ -134,7 +150,7 @@ def relocateseg(k: Kernel, s: Segment, offset: int) -> None:
                 raise Panic(f"relocateseg: entry {e:#x} is on swap")
             e.va = (e.va + offset) & MASK32
     if k.sink is not None:
-        _segevent(k, "relocate", s)
+        segevent(k, "relocate", s)
 
 
 def dupseg(k: Kernel, seg: list[Segment | None], segno: int, share: int) -> Segment:
@@ -167,7 +183,7 @@ def dupseg(k: Kernel, seg: list[Segment | None], segno: int, share: int) -> Segm
         incref(k, s)
         qunlock(k, s)
         if k.sink is not None:
-            _segevent(k, "share", s)
+            segevent(k, "share", s)
         return s
 
     if t == SG_DATA:
@@ -183,12 +199,12 @@ def dupseg(k: Kernel, seg: list[Segment | None], segno: int, share: int) -> Segm
             n.map[i] = ptecpy(k, pte)
             k.mainmem.charge(PTE)
 
+    if k.sink is not None:
+        segevent(k, "dup", n, s.id)
     n.flushme = s.flushme
     if s.ref > 1:
         procflushseg(k, s)
     qunlock(k, s)
-    if k.sink is not None:
-        _segevent(k, "dup", n)
     return n
 
 
@@ -199,6 +215,8 @@ def data2txt(k: Kernel, s: Segment) -> Segment:
     assert i is not None
     incref(k, i)
     ps.image = i
+    if k.sink is not None:
+        segevent(k, "image", ps)
     ps.fstart = s.fstart
     ps.flen = s.flen
     ps.flushme = True
@@ -216,6 +234,8 @@ def segpage(k: Kernel, s: Segment, p: Page) -> None:
         pte = s.map[off // PTEMAPMEM] = Pte()
     n = (off & PTEMAPMEM - 1) // BY2PG
     pte.pages[n] = p
+    if k.sink is not None:
+        entryevent(k, s, p.va, p)
     if n < pte.first:
         pte.first = n
     if n > pte.last:
@@ -274,6 +294,8 @@ def attachimage(k: Kernel, type: int, c: Chan, base: int, len: int) -> Image:
             putimage(k, i)
             raise
         i.s.image = i
+        if k.sink is not None:
+            segevent(k, "image", i.s)
     else:
         incref(k, i.s)
     if k.sink is not None:
@@ -338,7 +360,7 @@ def ibrk(k: Kernel, addr: int, seg: int) -> int:
         s.top = newtop
         s.size = newsize
         if k.sink is not None:
-            _segevent(k, "shrink", s)
+            segevent(k, "shrink", s)
         qunlock(k, s)
         flushmmu(k)
         return 0
@@ -359,7 +381,7 @@ def ibrk(k: Kernel, addr: int, seg: int) -> int:
     s.top = newtop
     s.size = newsize
     if k.sink is not None:
-        _segevent(k, "grow", s)
+        segevent(k, "grow", s)
     qunlock(k, s)
     return 0
 
@@ -392,6 +414,8 @@ def mfreeseg(k: Kernel, s: Segment, start: int, pages: int) -> None:
             e = pte.pages[j]
             if e is not None:
                 pte.pages[j] = None
+                if k.sink is not None:
+                    entryevent(k, s, s.base + (i * PTEPERTAB + j) * BY2PG, None)
                 putpage(k, e)
             pages -= 1
             if pages == 0:

@@ -19,14 +19,14 @@ from kernel.base.dat import (
     Page,
 )
 from kernel.base.error import Einuse, Eio, Error, Panic
-from kernel.base.mem import BY2PG
+from kernel.base.mem import BY2PG, PTEMAPMEM
 from kernel.base.procdat import Dead
 from kernel.memory.killbig import killbig
 from kernel.memory.kmap import VA, kmap, kunmap
 from kernel.memory.page import cachedel, cachepage, pagereclaim, putpage, uncachepage
 from kernel.memory.palloc import pageevent
 from kernel.memory.procflush import canpage
-from kernel.memory.segment import imagereclaim, putseg
+from kernel.memory.segment import entryevent, imagereclaim, putseg
 from kernel.memory.swapmap import newswap, putswap, swapcount
 from kernel.sched.broken import freebroken
 from kernel.sched.clock import preempted
@@ -148,7 +148,7 @@ def pageout(k: Kernel, p: Proc, s: Segment) -> bool:
         return False
 
     t = s.type & SG_TYPE
-    for pte in s.map:
+    for i, pte in enumerate(s.map):
         if pte is None:
             continue
         for n in range(pte.first, pte.last):
@@ -163,6 +163,8 @@ def pageout(k: Kernel, p: Proc, s: Segment) -> bool:
             if age < 16 or age >= 0x8000:  # a signed 16-bit difference
                 continue
             pagepte(k, t, pte, n)
+            if k.sink is not None and pte.pages[n] is not e:
+                entryevent(k, s, s.base + i * PTEMAPMEM + n * BY2PG, pte.pages[n])
     qunlock(k, s)
     putseg(k, s)
     return True
@@ -252,6 +254,8 @@ def executeio(k: Kernel) -> None:
             if k.sink is not None:
                 pageevent(k, "swap-write", outp)
         i = k.ionext = i + 1
+        if k.sink is not None:
+            pageevent(k, "swap-end", outp)
         putswap(k, outp.daddr)  # our extra reference
         putpage(k, outp)
     k.iolist.clear()

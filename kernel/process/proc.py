@@ -12,10 +12,10 @@ from kernel.base.procdat import Broken, Moribund, TCSys, TCUser, TReal, TSys, TU
 from kernel.base.text import cut, kbytes, quote
 from kernel.files.channel import cclose
 from kernel.files.pgrp import closeegrp, closefgrp, closepgrp, closergrp
-from kernel.memory.segment import putseg
+from kernel.memory.segment import putseg, segevent
 from kernel.sched.broken import addbroken
 from kernel.sched.qlock import canqlock, qlock, qunlock
-from kernel.sched.sched import SDead, tellproc
+from kernel.sched.sched import SDead, schedevent, tellproc
 from kernel.sched.sleep import sleep, wakeup
 from kernel.sched.taslock import lock, unlock
 
@@ -79,10 +79,14 @@ def pexit(k: Kernel, exitstr: str | None, freemem: bool) -> NoReturn:
     qlock(k, up.seglock)
     for i in range(NSEG):
         s, up.seg[i] = up.seg[i], None
+        if k.sink is not None and s is not None:
+            segevent(k, "detach", s, p=up, slot=i)
         putseg(k, s)
     qunlock(k, up.seglock)
 
     lock(k, up.exl)  # keeps children from leaving waits
+    if k.sink is not None:
+        schedevent(k, "end", up)
     up.pid = 0
     wakeup(k, up.waitr)
     unlock(k, up.exl)

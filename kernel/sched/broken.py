@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kernel.base.procdat import Broken
-from kernel.sched.sched import ready, sched
+from kernel.sched.sched import ready, sched, schedevent
 
 if TYPE_CHECKING:
     from kernel.base.kernel import Kernel
@@ -22,6 +22,8 @@ def addbroken(k: Kernel, p: Proc) -> None:
     k.procs.broken.append(p)
     p.state = Broken
     p.psstate = None
+    if k.sink is not None:
+        schedevent(k, "wait", p)
     sched(k)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kernel.base.mem import HZ
 from kernel.base.procdat import Dead, Moribund, Running
 from kernel.sched.clock import hzclock
-from kernel.sched.sched import SCHEDNS, ready, reprioritize, runproc, updatecpu
+from kernel.sched.sched import SCHEDNS, ready, reprioritize, runproc, schedevent, updatecpu
 from kernel.sched.taslock import unlock
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def dispatch(k: Kernel, m: Mach, trapno: int | None = None, ecode: int = 0) -> R
             p.state = Running
             p.mach = m
             m.proc = k.up = p
+            if k.sink is not None:
+                schedevent(k, "run", p)
             k.hooks.mmuswitch(k, p)
         if not p.inkernel:
             if trapno is None:
@@ -93,6 +95,8 @@ def schedinit(k: Kernel, m: Mach, p: Proc) -> None:
     # procsave: p may run elsewhere now, or end there and leave its page directory to others
     m.cpu.putcr3(m.pdb)
     m.proc = None
+    if k.sink is not None:
+        schedevent(k, "off", p)
     if p.state == Running:
         ready(k, p)
     elif p.state == Moribund:

@@ -11,7 +11,7 @@ from kernel.base.chandat import Pgrp
 from kernel.base.error import Exited
 from kernel.base.procdat import Dead, Npriq, PriKproc, PriNormal, Proc, Ready, Scheding, TReal
 from kernel.sched.ref import incref
-from kernel.sched.sched import Scaling, ready
+from kernel.sched.sched import Scaling, ready, schedevent
 from kernel.sched.sleep import resrcwait
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ def newproc(k: Kernel, atboot: bool = False) -> Proc:
     p.basepri = p.priority = PriNormal
     p.lastupdate = k.machs[0].ticks * Scaling
     p.regs = k.m.cpu.newregs()
+    if k.sink is not None:
+        schedevent(k, "new", p)
     return p
 
 

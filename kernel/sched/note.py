@@ -23,7 +23,7 @@ from kernel.base.procdat import (
 from kernel.base.text import kstrcpy
 from kernel.sched.newproc import everyproc
 from kernel.sched.qlock import qlock, qunlock
-from kernel.sched.sched import ready, sched
+from kernel.sched.sched import ready, sched, schedevent
 from kernel.sched.sleep import wakeup
 from kernel.sched.taslock import canlock, lock, unlock
 
@@ -170,6 +170,8 @@ def procctl(k: Kernel, p: Proc) -> None:
         qunlock(k, p.debug)
         k.m.splhi = True
         p.state = Stopped
+        if k.sink is not None:
+            schedevent(k, "wait", p)
         sched(k)
         p.psstate = state
         k.m.splhi = s

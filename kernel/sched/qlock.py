@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kernel.base.error import Panic
 from kernel.base.procdat import Queueing
-from kernel.sched.sched import ready, sched
+from kernel.sched.sched import ready, sched, schedevent
 from kernel.sched.sleep import interrupted
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def _enqueue(k: Kernel, q: QLock) -> None:
     q.tail = up
     up.qnext = None
     up.state = Queueing
+    if k.sink is not None:
+        schedevent(k, "wait", up)
 
 
 def eqlock(k: Kernel, q: QLock) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kernel.base.error import Panic
 from kernel.base.procdat import Queueing
-from kernel.sched.sched import ready, sched
+from kernel.sched.sched import ready, sched, schedevent
 
 if TYPE_CHECKING:
     from kernel.base.dat import RWlock
@@ -25,6 +25,8 @@ def _wait(k: Kernel, q: RWlock, write: bool) -> None:
         raise Panic(f"rwlock: nlocks {up.nlocks}")
     q.queue.append((up, write))
     up.state = Queueing
+    if k.sink is not None:
+        schedevent(k, "wait", up)
     sched(k)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kernel.base.error import Panic
+from kernel.base.event import SchedEvent
 from kernel.base.mem import HZ
-from kernel.base.procdat import Moribund, Npriq, Ready, Scheding
+from kernel.base.procdat import STATENAME, Moribund, Npriq, Ready, Scheding
 
 if TYPE_CHECKING:
     from kernel.base.kernel import Kernel
@@ -154,6 +155,13 @@ def ready(k: Kernel, p: Proc) -> None:
     p.since = max(p.since, k.m.cpu.now())
     queueproc(k, pri, p)
     tellproc(k, p, SReady)
+    if k.sink is not None:
+        schedevent(k, "ready", p)
+
+
+def schedevent(k: Kernel, op: str, p: Proc) -> None:
+    """Tell the trace what becomes of p."""
+    k.emit(SchedEvent(0, 0, 0, op, p.pid, p.text, STATENAME[p.state], p.psstate or ""))
 
 
 def tellproc(k: Kernel, p: Proc, etype: int) -> None:

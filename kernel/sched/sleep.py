@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from kernel.base.error import Eintr, Error, Panic
 from kernel.base.procdat import Proc_exitme, Wakeme
-from kernel.sched.sched import SSleep, ready, tellproc
+from kernel.sched.sched import SSleep, ready, schedevent, tellproc
 from kernel.sched.taslock import lock, unlock
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def sleep(k: Kernel, r: Rendez, f: Callable[[], bool]) -> None:
     else:
         tellproc(k, up, SSleep)
         up.state = Wakeme
+        if k.sink is not None:
+            schedevent(k, "wait", up)
         up.r = r
         unlock(k, up.rlock)
         unlock(k, r)

@@ -18,7 +18,7 @@ from kernel.files.channel import cclose
 from kernel.files.fd import fdclose
 from kernel.memory.fault import validaddr
 from kernel.memory.mmu import flushmmu
-from kernel.memory.segment import attachimage, isoverlap, newseg, putseg, relocateseg
+from kernel.memory.segment import attachimage, isoverlap, newseg, putseg, relocateseg, segevent
 from kernel.memory.uaccess import ufetch, umove, usetword, ustore, uword, vmemchr
 from kernel.process.proc import pexit
 from kernel.sched.qlock import qlock, qunlock
@@ -157,12 +157,16 @@ def _exec(k: Kernel, file: bytes, argv: int | list[bytes]) -> int:
                 if tstk <= USTKSIZE:
                     raise Error(Enovmem)
                 s = isoverlap(k, up, tstk - USTKSIZE, USTKSIZE)
-            up.seg[ESEG] = newseg(k, SG_STACK, tstk - USTKSIZE, USTKSIZE // BY2PG)
+            s = up.seg[ESEG] = newseg(k, SG_STACK, tstk - USTKSIZE, USTKSIZE // BY2PG)
+            if k.sink is not None:
+                segevent(k, "attach", s, p=up, slot=ESEG)
             kept = _fillstack(k, tstk, ssize, nbytes, nargs, progarg, argp)
             _commit(k, up, tc, t, d, b, text, data, tstk)
         except Error:
             if up.seg[SSEG] is not None:  # the original keeps it, and loses it with the next exec
                 s, up.seg[ESEG] = up.seg[ESEG], None
+                if k.sink is not None and s is not None:
+                    segevent(k, "detach", s, p=up, slot=ESEG)
                 putseg(k, s)
                 flushmmu(k)
             qunlock(k, up.seglock)
@@ -230,11 +234,15 @@ def _commit(k: Kernel, up: Proc, tc: Chan, t: int, d: int, b: int, text: int, da
     """Replace the old memory by the new program's. There is no way back after this."""
     for i in range(SSEG, BSEG + 1):
         s, up.seg[i] = up.seg[i], None  # first nil, lest an error free it again
+        if k.sink is not None and s is not None:
+            segevent(k, "detach", s, p=up, slot=i)
         putseg(k, s)
     for i in range(ESEG + 1, NSEG):
         s = up.seg[i]
         if s is not None and s.type & SG_CEXEC:
             up.seg[i] = None
+            if k.sink is not None:
+                segevent(k, "detach", s, p=up, slot=i)
             putseg(k, s)
 
     f = up.fgrp
@@ -247,6 +255,8 @@ def _commit(k: Kernel, up: Proc, tc: Chan, t: int, d: int, b: int, text: int, da
     ts = img.s
     assert ts is not None
     up.seg[TSEG] = ts
+    if k.sink is not None:
+        segevent(k, "attach", ts, p=up, slot=TSEG)
     ts.flushme = True
     ts.fstart = 0
     ts.flen = EXECSIZE + text
@@ -254,21 +264,31 @@ def _commit(k: Kernel, up: Proc, tc: Chan, t: int, d: int, b: int, text: int, da
 
     s = newseg(k, SG_DATA, t, d - t >> PGSHIFT)
     up.seg[DSEG] = s
+    if k.sink is not None:
+        segevent(k, "attach", s, p=up, slot=DSEG)
     incref(k, img)
     s.image = img
+    if k.sink is not None:
+        segevent(k, "image", s)
     s.fstart = ts.fstart + ts.flen
     s.flen = data
 
-    up.seg[BSEG] = newseg(k, SG_BSS, d, b - d >> PGSHIFT)
+    s = up.seg[BSEG] = newseg(k, SG_BSS, d, b - d >> PGSHIFT)
+    if k.sink is not None:
+        segevent(k, "attach", s, p=up, slot=BSEG)
 
     # Move the stack to its place
     s = up.seg[ESEG]
     assert s is not None
     up.seg[ESEG] = None
+    if k.sink is not None:
+        segevent(k, "detach", s, p=up, slot=ESEG)
     s.base = USTKTOP - USTKSIZE
     s.top = USTKTOP
     relocateseg(k, s, USTKTOP - tstk)
     up.seg[SSEG] = s
+    if k.sink is not None:
+        segevent(k, "attach", s, p=up, slot=SSEG)
 
 
 def execregs(k: Kernel, up: Proc, entry: int, ssize: int, nargs: int) -> int:

@@ -22,7 +22,7 @@ from kernel.files.pgrp import (
     pgrpcpy,
 )
 from kernel.memory.mmu import flushmmu
-from kernel.memory.segment import dupseg
+from kernel.memory.segment import dupseg, segevent
 from kernel.process.proc import pexit
 from kernel.sched.newproc import newproc, pidalloc, procwired, startproc, touser
 from kernel.sched.qlock import qlock, qunlock
@@ -102,7 +102,9 @@ def sysrfork(k: Kernel, args: Args) -> int:
         try:
             for i in range(NSEG):
                 if up.seg[i] is not None:
-                    p.seg[i] = dupseg(k, up.seg, i, flag & RFMEM)
+                    s = p.seg[i] = dupseg(k, up.seg, i, flag & RFMEM)
+                    if k.sink is not None:
+                        segevent(k, "attach", s, p=p, slot=i)
         except Error:
             qunlock(k, p.seglock)
             raise

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from kernel.base.dat import BSEG, ESEG, NSEG, PG_TXTFLUSH, SG_DATA, SG_STACK, SG_TEXT, SG_TYPE, SSEG, Page
 from kernel.base.error import Ebadarg, Enovmem, Error, Esoverlap
-from kernel.base.event import SegmentEvent
 from kernel.base.kernel import current
 from kernel.base.mem import BY2PG, MASK32, PGMASK, PGROUND, PTEMAPMEM, USTKTOP
 from kernel.base.text import kbytes
 from kernel.memory.fault import seg, validaddr
 from kernel.memory.mmu import flushmmu
-from kernel.memory.segment import _segevent, ibrk, isoverlap, mfreeseg, newseg, putseg, segname
+from kernel.memory.segment import ibrk, isoverlap, mfreeseg, newseg, putseg, segevent
 from kernel.memory.uaccess import ustreq, vmemchr
 from kernel.sched.qlock import qlock, qunlock
 
@@ -72,7 +71,7 @@ def segattach(k: Kernel, p: Proc, attr: int, name: str | int, va: int, len: int)
     s.pseg = ps
     p.seg[sno] = s
     if k.sink is not None:
-        _segevent(k, "attach", s)
+        segevent(k, "attach", s, p=p, slot=sno)
     return va
 
 
@@ -164,9 +163,9 @@ def syssegdetach(k: Kernel, args: Args) -> int:
         qunlock(k, up.seglock)
         raise Error(Ebadarg)
     up.seg[i] = None
-    qunlock(k, s)
     if k.sink is not None:
-        k.emit(SegmentEvent(0, 0, 0, "detach", segname(s), s.base, s.top, s.ref))
+        segevent(k, "detach", s, p=up, slot=i)
+    qunlock(k, s)
     putseg(k, s)
     qunlock(k, up.seglock)
     flushmmu(k)

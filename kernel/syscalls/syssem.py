@@ -11,7 +11,7 @@ from kernel.base.mem import BY2WD, HZ, MASK32, s32
 from kernel.base.procdat import Rendezvous, Rgrp
 from kernel.memory.fault import seg, validaddr
 from kernel.memory.uaccess import uframe, usetword, uword
-from kernel.sched.sched import ready, sched
+from kernel.sched.sched import ready, sched, schedevent
 from kernel.sched.sleep import sleep, tsleep, wakeup
 from kernel.sched.taslock import lock, unlock
 
@@ -49,6 +49,8 @@ def sysrendezvous(k: Kernel, args: Args) -> int:
     up.rendhash = rgrp.rendhash[h]
     rgrp.rendhash[h] = up
     up.state = Rendezvous
+    if k.sink is not None:
+        schedevent(k, "wait", up)
     unlock(k, rgrp)
     sched(k)
     return up.rendval

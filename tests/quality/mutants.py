@@ -370,7 +370,7 @@ MUTANTS = (
             ("    if not canqlock(k, s):", "    if False:"),
             ("    if s.steal:  # protected by /proc\n        qunlock(k, s)\n", "    if s.steal:\n"),
             ("    if not canflush(k, p, s):\n        qunlock(k, s)\n", "    if not canflush(k, p, s):\n"),
-            ("            pagepte(k, t, pte, n)\n    qunlock(k, s)\n", "            pagepte(k, t, pte, n)\n"),
+            ("pte.pages[n])\n    qunlock(k, s)\n", "pte.pages[n])\n"),
         ],
         E,
     ),

@@ -49,7 +49,7 @@ def test_a_run_that_stands_still_at_each_event_is_the_same(argv: str, config: di
         got = []
         for ev in m.events(program, args, kinds="%all"):
             got.append(ev)
-            assert m.processes()
+            assert m.processes() or ev.pid < 2  # before the program's
         assert m.result is not None
         assert lines(got) == expected
         assert same(m.result, result)

@@ -16,12 +16,16 @@ from emu.plain import plain
 from emu.program.lines import Place
 from emu.program.symbols import Found
 from kernel.base.event import (
+    BootEvent,
+    EntryEvent,
     Event,
     FaultEvent,
     ImageEvent,
+    MmuEvent,
     NoteEvent,
     PageEvent,
     ProcEvent,
+    SchedEvent,
     SegmentEvent,
     SyscallEvent,
     TlbEvent,
@@ -48,6 +52,16 @@ EVENTS: list[Event] = [
     SegmentEvent(15, 2, 0, "new", "bss", 0x3000, 0x5000, 1),
     NoteEvent(16, 2, 0, "post", 3, "kill"),
     TlbEvent(17, 2, 0, "flush", 0, 0x7000),
+    SegmentEvent(18, 2, 0, "dup", "data", 0x3000, 0x5000, 1, 7, 4, 3),
+    SegmentEvent(19, 2, 0, "attach", "data", 0x3000, 0x5000, 1, 7, 4, 0, 3, 2),
+    EntryEvent(20, 2, 0, "page", 7, 0x3000, 0x345000, 0xFFFFFFFF),
+    EntryEvent(21, 2, 0, "swap", 7, 0x3000, 0, 0x9000),
+    EntryEvent(22, 2, 0, "none", 7, 0x3000, 0, 0xFFFFFFFF),
+    MmuEvent(23, 2, 0, "map", 0x7000, 0x3000, 0x345000, "write"),
+    MmuEvent(24, 2, 0, "clear", 0x7000, 0, 0, ""),
+    SchedEvent(25, 2, 1, "wait", 2, "cow", "Wakeme", "Await"),
+    SchedEvent(26, 2, 1, "off", 2, "cow", "Wakeme", ""),
+    BootEvent(27, 0, 0, 1, 0x300000, 100, 0, 200),
 ]
 
 
@@ -74,11 +88,11 @@ class Lines:
         (["fault"], "fault"),
         (["fault,page"], "fault page"),
         (["fault", "page, tlb"], "fault page tlb"),
-        (["%all"], "fault syscall proc page image segment note tlb"),
-        (["!tlb"], "fault syscall proc page image segment note"),
-        (["!tlb", "!page,!image"], "fault syscall proc segment note"),
-        (["%all,!fault"], "syscall proc page image segment note tlb"),
-        (["!fault", "%all"], "syscall proc page image segment note tlb"),
+        (["%all"], "fault syscall proc page image segment note tlb entry mmu sched boot"),
+        (["!tlb"], "fault syscall proc page image segment note entry mmu sched boot"),
+        (["!tlb", "!page,!image,!mmu"], "fault syscall proc segment note entry sched boot"),
+        (["%all,!fault"], "syscall proc page image segment note tlb entry mmu sched boot"),
+        (["!fault", "%all"], "syscall proc page image segment note tlb entry mmu sched boot"),
         (["fault,page,!page"], "fault"),
     ],
 )
@@ -181,9 +195,19 @@ def test_text() -> None:
         "   0.000000012 [2]    proc    fork   cow pid 3",
         "   0.000000013 [2]    page    cache   frame 0x00345000 va 0x00002000 image swap daddr 0x20 ref 1",
         "   0.000000014 [2]    image   attach  image 4 /bin/cow ref 2 pgref 1",
-        "   0.000000015 [2]    segment new      bss      0x00003000-0x00005000 ref 1",
+        "   0.000000015 [2]    segment new      bss      0x00003000-0x00005000 ref 1 id 0",
         '   0.000000016 [2]    note    post    to 3 "kill"',
         "   0.000000017 [2]    tlb     flush  va 0x00000000 pdb 0x00007000",
+        "   0.000000018 [2]    segment dup      data     0x00003000-0x00005000 ref 1 id 7 image 4 of 3",
+        "   0.000000019 [2]    segment attach   data     0x00003000-0x00005000 ref 1 id 7 image 4 pid 3 slot 2",
+        "   0.000000020 [2]    entry   page    segment 7 va 0x00003000 frame 0x00345000",
+        "   0.000000021 [2]    entry   swap    segment 7 va 0x00003000 daddr 0x9000",
+        "   0.000000022 [2]    entry   none    segment 7 va 0x00003000",
+        "   0.000000023 [2]    mmu     map       pdb 0x00007000 va 0x00003000 frame 0x00345000 write",
+        "   0.000000024 [2]    mmu     clear     pdb 0x00007000",
+        "   0.000000025 [2]    sched   wait  cow 2 Wakeme (Await)",
+        "   0.000000026 [2]    sched   off   cow 2 Wakeme",
+        "   0.000000027 [0]    boot    cpus 1, 100 frames from 0x00300000, 0 swap slots, 200 images",
     ]
 
 
@@ -255,7 +279,8 @@ def test_summary_as_json_is_one_line_in_a_fixed_order() -> None:
         '{"v":1,"faults":{"cow-copy":1,"unmapped":1,"zero-fill":2},'
         '"by_segment":{"":{"unmapped":1},"bss":{"zero-fill":2},"data":{"cow-copy":1}},'
         '"syscalls":{"exits":1,"open":1,"pread":1},'
-        '"events":{"fault":4,"image":1,"note":1,"page":1,"proc":1,"segment":1,"syscall":3,"tlb":1}}\n'
+        '"events":{"boot":1,"entry":3,"fault":4,"image":1,"mmu":2,"note":1,"page":1,"proc":1,"sched":2,"segment":3,'
+        '"syscall":3,"tlb":1}}\n'
     )
 
 
