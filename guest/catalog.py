@@ -56,6 +56,7 @@ CATALOG: Final[tuple[Guest, ...]] = (
         "cons HOW [ARGS]",
         "read the console in company, or raw; use much N times; run PROG where memory is short",
     ),
+    Guest("mhead", "mhead [N]", "walk, N times, where another process mounts and unmounts: a race of the original"),
     Guest("usertests", "usertests [-l | NAME...]", "run all quick checks, or some; -l lists them"),
     Guest("thrash", "thrash [N [ROUNDS]]", "write and check N pages, more than memory, ROUNDS times: swap"),
     Guest("pressure", "pressure [N [PROCS [ROUNDS]]]", "PROCS processes of N pages each page each other out"),

@@ -35,7 +35,7 @@ from emu.cli.commands import cli
 from guest.catalog import CATALOG
 from kernel.base.event import Event
 from kernel.syscalls.systab import SYSTAB
-from tests import benchdocs
+from tests import benchdocs, pictures
 from tests.standin import plan9
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -405,10 +405,18 @@ def test_links_lead_somewhere(doc: Path) -> None:
             assert anchor in anchors(target), link
 
 
-def test_every_picture_is_shown_and_of_a_curve() -> None:
+def test_every_picture_is_shown_and_made_by_a_command() -> None:
     shown = [(doc.parent / name).resolve() for doc in DOCS for name in IMAGE.findall(prose(doc))]
     assert sorted(shown) == sorted((ROOT / "docs" / "pictures").iterdir())
-    assert {p.stem for p in shown} == {c.picture for c in CASES}
+    assert {p.stem for p in shown} == {c.picture for c in CASES} | pictures.PICTURES.keys()
+
+
+@pytest.mark.parametrize("name", pictures.PICTURES)
+def test_a_picture_of_the_terminal_shows_what_is_printed(name: str) -> None:
+    svg = (pictures.DIR / f"{name}.svg").read_text()
+    command = pictures.PICTURES[name]
+    assert pictures.words(svg) == f"$ p9emu {' '.join(command)}\n{pictures.output(command, 'never')}".split()
+    assert "://" not in svg.replace("http://www.w3.org/2000/svg", "").replace("https://www.textualize.io", "")
 
 
 def test_tables_of_the_benchmark_are_renewed() -> None:

@@ -18,7 +18,8 @@ M = 1 << 20
 GOOD = {
     "agewalk": "200 20", "alarm": "", "blocks": "16 1000", "brk": "5", "cachefs": "20", "cat": "/dev/drivers",
     "cons": "churn 5", "cow": "5", "devswap": "", "dirs": "", "echo": "x", "exec": "echo x", "forkbomb": "5",
-    "fp": "", "fs9p": "2", "fuzz": "1 20", "group": "", "hello": "", "interrupt": "", "notes": "", "ns": "",
+    "fp": "", "fs9p": "2", "fuzz": "1 20", "group": "", "hello": "", "interrupt": "", "mhead": "20", "notes": "",
+    "ns": "",
     "pingpong": "5", "pipe": "5", "pressure": "100 2 1", "procfs": "", "pwd": "", "read": "10", "segs": "",
     "selfmod": "", "sema": "3", "shm": "4", "shootdown": "2", "sieve": "100", "spin": "5", "stack": "5",
     "swapfork": "200", "syscalls": "20", "text": "10", "textpressure": "20 1", "thrash": "200 1", "tinyrc": "-c true",
