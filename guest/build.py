@@ -69,13 +69,13 @@ def build(names: Sequence[str], jobs: int = 2) -> dict[str, bytes]:
         return dict(zip(names, pool.map(program, names), strict=True))
 
 
-def program(name: str, files: Sequence[Path]) -> bytes:
+def program(name: str, files: Sequence[Path], cwd: Path | None = None) -> bytes:
     """An a.out of C and assembly files from anywhere, with the library: guest.cc.compile's, in short.
 
     Warnings are not told; ``name`` is that of the program in an error. Raises BuildError.
     """
     try:
-        return cc.compile(files).image
+        return cc.compile(files, cwd=cwd).image
     except BuildError as e:
         raise BuildError(f"{name}: {e}") from e
 

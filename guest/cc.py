@@ -47,13 +47,15 @@ def compile(
     define: Sequence[str] = (),
     level: str = LEVEL,
     warn: Sequence[str] = (),
+    cwd: Path | None = None,
 ) -> Compiled:
     """Compile and link C (.c) and assembly (.S with preprocessor, .s) files with the library.
 
     ``include`` are directories to look for headers in, ``define`` macros as NAME or NAME=VALUE, ``level`` what
-    follows -O, ``warn`` what follows -W. A program in C begins with main, one in assembly with main or _start.
+    follows -O, ``warn`` what follows -W, ``cwd`` the directory that all these names start from, if not the current one. A program in C begins with main, one in assembly with main or _start.
     Raises MissingError, or BuildError, whose text is the compiler's, lines that name files as they were given.
     """
+    cwd = cwd or Path.cwd()
     for package in ("ziglang", "elftools"):
         need(package)
     flags: list[str] = [
@@ -67,7 +69,7 @@ def compile(
         library = _library(work)
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             runs = [
-                pool.submit(_compile, Path(f), work / f"{i}-{Path(f).name}.o", flags, work / f"zig{i}")
+                pool.submit(_compile, Path(f), work / f"{i}-{Path(f).name}.o", flags, cwd, work / f"zig{i}")
                 for i, f in enumerate(files)
             ]
         said, failed = "", False
@@ -85,8 +87,8 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="p9emu-cc-")
 
 
-def _compile(source: Path, target: Path, flags: Sequence[str], caches: Path) -> str:
-    """Compile a file as the user would, from the current directory; what the compiler said. Raises BuildError.
+def _compile(source: Path, target: Path, flags: Sequence[str], cwd: Path, caches: Path) -> str:
+    """Compile a file as the user would, from cwd; what the compiler said. Raises BuildError.
 
     zig's cache is a new one, because what it finds there it gives without its warnings.
     """
@@ -95,7 +97,7 @@ def _compile(source: Path, target: Path, flags: Sequence[str], caches: Path) -> 
         name = f"./{name}"
     own = ("-I", LIB, f"-ffile-prefix-map={LIB}={SHOWN}")
     words: list[str | Path] = [*_flags(source), *flags, *own, "-c", name, "-o", target]
-    return zig("cc", words, Path.cwd(), caches)
+    return zig("cc", words, cwd, caches)
 
 
 def _flags(source: Path) -> tuple[str, ...]:
@@ -111,7 +113,7 @@ def _library(work: Path) -> Path:
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         objects = [work / f"lib-{s.name}.o" for s in sources]
         for run in [
-            pool.submit(_compile, s, o, ["-O2"], work / f"zig-{s.name}") for s, o in zip(sources, objects, strict=True)
+            pool.submit(_compile, s, o, ["-O2"], work, work / f"zig-{s.name}") for s, o in zip(sources, objects, strict=True)
         ]:
             run.result()
     made = work / "lib.a"

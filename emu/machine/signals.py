@@ -112,7 +112,13 @@ class Signals:
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """Leave the context and come back: what happens meanwhile is the caller's, and takes none of the time."""
+        """Leave the context and come back: what happens meanwhile is the caller's, and takes none of the time.
+
+        Nothing where it was not entered: the first events come before.
+        """
+        if not self._wake:
+            yield
+            return
         self.__exit__()
         try:
             yield

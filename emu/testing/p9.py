@@ -47,7 +47,7 @@ class P9:
 
     def run_c(self, source: str, *args: str, **options: Any) -> Result:
         """Compile a C program given as text, and run it."""
-        path = self._cache / "source" / f"{_digest([source.encode()])}.c"
+        path = self._cache / "source" / _digest([source.encode()]) / "inline.c"
         if not path.exists():
             golden.write(path, source)
         return self.run(self.build(path), *args, **options)
@@ -84,7 +84,7 @@ class P9:
         if not made.exists():
             said = ""
             try:
-                image = program(made.name, paths)
+                image = program(made.name, [Path(os.path.relpath(p, paths[0].parent)) for p in paths], paths[0].parent)
             except BuildError as e:
                 said = str(e)
             if said:

@@ -266,10 +266,11 @@ def test_time_passes_only_while_it_runs() -> None:
 def test_between_events_signals_are_the_callers() -> None:
     mine = signal.getsignal(signal.SIGINT)
     with Machine(timeout=50) as m:
-        for _ in m.events("cow", ["2"], kinds="fault"):
+        for _ in m.events("cow", ["2"], kinds="boot,fault"):
             assert signal.getsignal(signal.SIGINT) is mine
             assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
             assert signal.set_wakeup_fd(-1) == -1
+    assert signal.set_wakeup_fd(-1) == -1
     assert signal.getsignal(signal.SIGINT) is mine
 
 
