@@ -104,6 +104,7 @@ class Block:
     line: int
     commands: list[Shown]
     files: dict[str, str]
+    tree: bool = False
 
     def __str__(self) -> str:
         return f"{self.doc.relative_to(ROOT)}:{self.line + 1}"
@@ -124,8 +125,8 @@ def blocks(doc: Path) -> Iterator[Block]:
             else:
                 shown.append(line)
         elif block is None:
-            if line == "```console":
-                block = Block(doc, n, i, [], dict(files))
+            if line in ("```console", "```console tree"):
+                block = Block(doc, n, i, [], dict(files), line.endswith(" tree"))
                 n += 1
             elif line.startswith("```"):
                 shown = []
@@ -140,7 +141,9 @@ def blocks(doc: Path) -> Iterator[Block]:
     assert block is None, f"{doc.name}: a block does not end"
 
 
+TREE = os.environ.get("P9EMU_TREE", "")
 BLOCKS = [b for doc in DOCS for b in blocks(doc)]
+RUN = [b for b in BLOCKS if any(c.command not in EXEMPT for c in b.commands) and (TREE or not b.tree)]
 
 
 @pytest.fixture(scope="session")
@@ -174,6 +177,7 @@ def execute(command: str, tools: Path, cwd: Path) -> tuple[int, list[str]]:
         "LC_ALL": "C.UTF-8",
         "TERM": "dumb",
         "COLUMNS": "100",
+        "TREE": TREE,
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     done = subprocess.run(
@@ -261,7 +265,7 @@ def rewrite(block: Block, outputs: dict[int, list[str]]) -> None:
         f.truncate()
 
 
-@pytest.mark.parametrize("block", [b for b in BLOCKS if any(c.command not in EXEMPT for c in b.commands)], ids=str)
+@pytest.mark.parametrize("block", RUN, ids=str)
 def test_commands_do_what_is_shown(block: Block, tools: Path, tmp_path: Path) -> None:
     for name in () if block.files else ("guest", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
@@ -330,6 +334,26 @@ def test_python_does_what_is_shown(doc: Path, tmp_path: Path, monkeypatch: pytes
 def test_every_block_of_python_is_run_or_a_file(doc: Path) -> None:
     for m in PYTHON.finditer(doc.read_text()):
         assert ">>>" in m[1] or FILE.match(m[1]), m[1]
+
+
+def unrun() -> Iterator[str]:
+    """The commands of p9emu that are run with a tree alone, or by others: with its place in the name's stead."""
+    for b in BLOCKS:
+        yield from (c.command for c in b.commands if b.tree)
+    for doc in DOCS:
+        for text in re.findall(r"^```yaml$(.*?)^```$", doc.read_text(), flags=re.MULTILINE | re.DOTALL):
+            yield from re.findall(r"^ *- run: (.*)$", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [c for c in unrun() if c.startswith("p9emu ")])
+def test_commands_that_are_not_run_have_options_that_exist(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for shown in re.findall(r"--bind (\w+):", command):
+        Path(shown).mkdir()
+    _, name, *words = shlex.split(re.sub(r"\s>>?\w+$", "", command).replace("$TREE", str(tmp_path)))
+    cli.commands[name].make_context(name, words)
 
 
 def test_exempt_commands_are_those_shown() -> None:

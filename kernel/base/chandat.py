@@ -207,6 +207,7 @@ class Egrp(RWlock):
         super().__init__()
         self.ref = 1
         self.ent: list[Evalue] = []
+        self.names: dict[str, Evalue] = {}  # the same by name: programs write many, each after a search in vain
         self.path = 0  # qid.path of the last Evalue made
         self.vers = 0
 

@@ -55,7 +55,7 @@ class Envdev(Dev):
         eg = self._group(c)
         rlock(k, eg)
         if name is not None:
-            e = next((e for e in eg.ent if e.name == name), None)
+            e = eg.names.get(name)
         else:
             e = eg.ent[s] if s < len(eg.ent) else None
         runlock(k, eg)
@@ -112,7 +112,7 @@ class Envdev(Dev):
         omode = openmode(omode)
         eg = self._group(c)
         wlock(k, eg)
-        if any(e.name == name for e in eg.ent):
+        if name in eg.names:
             wunlock(k, eg)
             raise Error(Eexist)
         if not k.mainmem.alloc(EVALUE + len(name)):
@@ -122,6 +122,7 @@ class Envdev(Dev):
         eg.vers += 1
         e = Evalue(name, Qid(eg.path))
         eg.ent.append(e)
+        eg.names[name] = e
         c.qid = e.qid
         wunlock(k, eg)
         c.offset = 0
@@ -140,6 +141,7 @@ class Envdev(Dev):
             if e.qid.path == c.qid.path:
                 eg.ent[i] = eg.ent[-1]
                 eg.ent.pop()
+                del eg.names[e.name]
                 eg.vers += 1
                 k.mainmem.free(evaluesize(e))
                 wunlock(k, eg)

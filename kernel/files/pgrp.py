@@ -168,6 +168,7 @@ def envcpy(k: Kernel, to: Egrp, from_: Egrp) -> None:
     for e in from_.ent:
         to.path += 1
         to.ent.append(Evalue(e.name, Qid(to.path), e.value))
+    to.names = {e.name: e for e in to.ent}
     runlock(k, from_)
 
 
@@ -176,3 +177,4 @@ def closeegrp(k: Kernel, eg: Egrp) -> None:
     if decref(k, eg) == 0:
         k.mainmem.free(sum(map(evaluesize, eg.ent)))
         eg.ent.clear()
+        eg.names.clear()

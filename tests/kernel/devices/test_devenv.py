@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from kernel.base.chandat import OEXCL, ORCLOSE, ORDWR, OWRITE
@@ -94,3 +96,59 @@ def test_an_environment_is_copied_by_value(rig: Rig) -> None:
         assert rig.slurp("/env/a") == b"old"
         rig.up.egrp = eg
         closeegrp(rig.k, new)
+
+
+def test_names_of_an_environment_are_found_whatever_came_and_went(rig: Rig) -> None:
+    names = [f"v{i}" for i in range(12)]
+    draw = random.Random(1)
+
+    @rig.run
+    def _() -> None:
+        there: set[str] = set()
+        for i in range(300):
+            name = draw.choice(names)
+            if name in there:
+                assert rig.slurp(f"/env/{name}") == name.encode()
+                rig.remove(f"/env/{name}")
+                there.remove(name)
+            else:
+                with pytest.raises(Error, match="does not exist"):
+                    rig.open(f"/env/{name}")
+                ksetenv(rig.k, name, name)
+                there.add(name)
+            if i % 50 == 49:
+                eg = rig.up.egrp
+                assert eg is not None
+                rig.up.egrp = newegrp(rig.k)
+                envcpy(rig.k, rig.up.egrp, eg)
+                closeegrp(rig.k, eg)
+            assert set(rig.ls("/env")) == there
+
+
+class Counted(str):
+    """A name that counts how often it is compared."""
+
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return str.__eq__(self, other)
+
+
+def test_a_variable_is_found_without_looking_at_each(rig: Rig) -> None:
+    """mk and rc write their whole environment for each command that they start, each name after a search in vain."""
+
+    @rig.run
+    def _() -> None:
+        for i in range(200):
+            ksetenv(rig.k, f"v{i}", "")
+        eg = rig.up.egrp
+        assert eg is not None
+        for e in eg.ent:
+            e.name = Counted(e.name)
+        before = Counted.compared
+        with pytest.raises(Error, match="does not exist"):
+            rig.open("/env/none")
+        rig.close(rig.create("/env/new", OWRITE))
+        assert Counted.compared - before < 20

@@ -1,0 +1,11 @@
+#include <u.h>
+#include <libc.h>
+#include "calc.h"
+
+void
+main(void)
+{
+	greet("calc");
+	yyparse();
+	exits(nil);
+}
