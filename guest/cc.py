@@ -52,7 +52,8 @@ def compile(
     """Compile and link C (.c) and assembly (.S with preprocessor, .s) files with the library.
 
     ``include`` are directories to look for headers in, ``define`` macros as NAME or NAME=VALUE, ``level`` what
-    follows -O, ``warn`` what follows -W, ``cwd`` the directory that all these names start from, if not the current one. A program in C begins with main, one in assembly with main or _start.
+    follows -O, ``warn`` what follows -W, ``cwd`` the directory that all these names start from, if not the current one.
+    A program in C begins with main, one in assembly with main or _start.
     Raises MissingError, or BuildError, whose text is the compiler's, lines that name files as they were given.
     """
     cwd = cwd or Path.cwd()
@@ -113,7 +114,8 @@ def _library(work: Path) -> Path:
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         objects = [work / f"lib-{s.name}.o" for s in sources]
         for run in [
-            pool.submit(_compile, s, o, ["-O2"], work, work / f"zig-{s.name}") for s, o in zip(sources, objects, strict=True)
+            pool.submit(_compile, s, o, ["-O2"], work, work / f"zig-{s.name}")
+            for s, o in zip(sources, objects, strict=True)
         ]:
             run.result()
     made = work / "lib.a"

@@ -34,7 +34,8 @@ def output(words: tuple[str, ...], color: str) -> str:
 def draw(words: tuple[str, ...]) -> str:
     """The picture, as SVG."""
     text = Text.from_ansi(f"$ p9emu {' '.join(words)}\n{output(words, 'always')}".rstrip("\n"))
-    console = Console(record=True, file=StringIO(), width=max(map(len, text.plain.split("\n"))), color_system="truecolor")
+    width = max(map(len, text.plain.split("\n")))
+    console = Console(record=True, file=StringIO(), width=width, color_system="truecolor")
     console.print(text, soft_wrap=True)
     svg = console.export_svg(title="", code_format=FRAME, unique_id="p9emu")
     return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
