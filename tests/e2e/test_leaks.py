@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ import emu
 from emu.machine.config import Bind, Config, LoadError, MachineError, Root
 from emu.machine.machine import Machine
 from tests.e2e.harness import Console
+
+Figures = tuple[list[str], int, int]  # descriptors, objects, pages
 
 
 def fds() -> list[str]:
@@ -59,7 +63,19 @@ def repeat(n: int, f: Callable[[int], object]) -> None:
 
 
 def test_machines_leave_nothing(tmp_path: Path) -> None:
-    """Whatever they had, and however they ended: with 156 of them this process is as large as with 24."""
+    """Whatever they had, and however they ended: with 156 of them a process is as large as with 24.
+
+    A process of its own: in this one other tests have left holes in the heap, to be filled sooner or later.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        before, after = pool.submit(manymachines, tmp_path).result()
+    assert after[0] == before[0]
+    assert after[1] - before[1] < 50
+    assert after[2] - before[2] < 4096
+
+
+def manymachines(tmp_path: Path) -> tuple[Figures, Figures]:
+    """Figures of this process after 24 machines of many kinds, and after 156 more."""
     kinds: list[Callable[[], str]] = [
         lambda: run("true"),
         lambda: run("true", cpus=2, clock="real"),
@@ -77,10 +93,7 @@ def test_machines_leave_nothing(tmp_path: Path) -> None:
     repeat(24, lambda i: kinds[i % len(kinds)]())
     before = fds(), objects(), rss()
     repeat(156, lambda i: kinds[i % len(kinds)]())
-    after = fds(), objects(), rss()
-    assert after[0] == before[0]
-    assert after[1] - before[1] < 50
-    assert after[2] - before[2] < 4096
+    return before, (fds(), objects(), rss())
 
 
 @pytest.mark.parametrize("cpus", [1, 2])
