@@ -6,6 +6,9 @@ likes. ``# status N`` at a command's end is its exit status, 0 if it is not told
 after the other in an empty directory that has links to guest/ and tests/. Where the document has shown files before,
 blocks of a language whose first line is a comment with a file's name, it has these instead.
 
+A block marked ``console tree`` needs the tree of a Plan 9 distribution, ``$TREE``. It is run if P9EMU_TREE names one
+(9front's, whose output is shown); without, and in a ``yaml`` block, only the options of p9emu's commands are tried.
+
 A block marked ``python`` with prompts, ``>>>``, is run by doctest, all of a document in one go; ``...`` in output
 stands for any text. Other blocks marked so are files.
 
