@@ -95,11 +95,12 @@ def run(program: str, args: tuple[str, ...], **common: Any) -> int:
 @click.option(
     "--format",
     "fmt",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(["text", "json", "folded"]),
     default="text",
     show_default=True,
-    help="Lines for a person, or one JSON object per line.",
+    help="Lines for a person, one JSON object per line, or faults counted by call stack, for flame graphs.",
 )
+@click.option("-k", "--stack", is_flag=True, help="Show the call stack of each fault and system call.")
 @click.argument("program")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def trace(
@@ -109,6 +110,7 @@ def trace(
     exprs: tuple[str, ...],
     summary: bool,
     fmt: str,
+    stack: bool,
     **common: Any,
 ) -> int:
     """Run PROGRAM and tell what the kernel does: page faults, system calls, processes...
@@ -121,14 +123,20 @@ def trace(
       p9emu trace -e fault,page -o faults.txt sort /lib/words
       p9emu trace -e '!tlb' --format json -o run.jsonl hello
       p9emu trace -c hello
+      p9emu trace --format folded -o stacks.txt hello
     """
     try:
         kinds = parse(exprs)
     except FilterError as e:
         raise click.BadParameter(str(e), param_hint="'-e'") from None
+    if fmt == "folded" and (summary or stack):
+        raise click.UsageError("--format folded is a count of call stacks: it goes without -c and -k")
+    from emu.cli.run import Rendering
     from emu.cli.run import trace as command
 
-    return command(Options(**common), program, args, output, kinds, summary, fmt == "json")
+    if fmt == "folded":
+        kinds = kinds & {"fault"} | {"proc"}  # whose names begin each line
+    return command(Options(**common), program, args, output, kinds, Rendering(fmt, summary, stack))
 
 
 @cli.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run the shell of a Plan 9 distribution.")

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from emu.cli.types import Options
@@ -29,6 +29,15 @@ class Renderer(Protocol):
     def __call__(self, ev: "Event") -> None: ...
 
     def finish(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """How events are shown: as text, json or folded; counts alone; with call stacks."""
+
+    format: str = "text"
+    summary: bool = False
+    stack: bool = False
 
 
 class End(Protocol):
@@ -96,8 +105,7 @@ def trace(
     args: Sequence[str],
     output: str | None,
     kinds: frozenset[str],
-    summary: bool,
-    json: bool,
+    rendering: Rendering,
 ) -> int:
     """Run program and render its events; the status to exit with. Raises Failure.
 
@@ -111,7 +119,7 @@ def trace(
     try:
         out: Output = StderrOutput() if output is None else FileOutput(output)
         color = use_color(options.color, sys.stderr if output is None else None)
-        tracer = Trace(_renderer(out, options.cpus, color, symbols, summary, json), out, kinds)
+        tracer = Trace(_renderer(out, options.cpus, color, symbols, rendering), out, kinds)
         try:
             outcome = _execute(options, program, args, tracer, symbols)
         except OutputError:
@@ -126,18 +134,23 @@ def trace(
     return _report(options, outcome)
 
 
-def _renderer(out: Output, cpus: int, color: bool, symbols: "Symbols", summary: bool, json: bool) -> Renderer:
-    if summary:
+def _renderer(out: Output, cpus: int, color: bool, symbols: "Symbols", how: Rendering) -> Renderer:
+    stack = symbols.stack if how.stack else None
+    if how.summary:
         from emu.observe.summary import Summary
 
-        return Summary(out, json, color)
-    if json:
+        return Summary(out, how.format == "json", color)
+    if how.format == "json":
         from emu.observe.jsonl import JsonWriter
 
-        return JsonWriter(out, symbols.place)
+        return JsonWriter(out, symbols.place, stack)
+    if how.format == "folded":
+        from emu.observe.folded import Folded
+
+        return Folded(out, symbols.stack)
     from emu.observe.text import TextWriter
 
-    return TextWriter(out, cpus, color, symbols)
+    return TextWriter(out, cpus, color, symbols, stack)
 
 
 def _root(options: Options) -> "tuple[Root | None, Tree | None]":

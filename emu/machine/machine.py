@@ -303,10 +303,21 @@ class Machine:
 
     def code(self, pid: int, pc: int) -> bytes:
         """Up to 15 bytes at pc in the current process, b"" if it is another or they are not mapped."""
+        return self.peek(pid, pc, 15)
+
+    def peek(self, pid: int, addr: int, n: int) -> bytes:
+        """Up to n bytes at addr, likewise."""
         up = self.kernel.up
         if up is None or up.pid != pid:
             return b""
-        return peek(self.kernel, pc, 15)
+        return peek(self.kernel, addr, n)
+
+    def registers(self, pid: int) -> tuple[int, int] | None:
+        """pc and SP where the current process left user mode; None if it is another one."""
+        up = self.kernel.up
+        if up is None or up.pid != pid or up.regs is None:
+            return None
+        return up.regs.pc, up.regs.sp
 
     def image(self, pid: int) -> str | None:
         """Host path of the a.out that process pid runs, if it is known."""

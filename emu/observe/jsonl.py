@@ -3,17 +3,18 @@
 Every object begins with v, ns, pid, cpu, event; the event's own fields follow in the order in which
 kernel/base/event.py declares them. A fault tells ``fn`` in kernel mode only and ``load`` only when
 there was one, and calls its class ``class``; ``file`` and ``line`` follow where the program has line
-tables. Numbers and addresses are JSON integers. Equal events give equal bytes.
+tables, and ``stack`` where it was asked for. Numbers and addresses are JSON integers. Equal events give equal bytes.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any, Final
 
 from emu.observe.output import Output
-from kernel.base.event import Event, FaultEvent
+from emu.program.symbols import Frame
+from kernel.base.event import Event, FaultEvent, SyscallEvent
 
 VERSION: Final = 1
 COMMON: Final = ("ns", "pid", "cpu")
@@ -27,8 +28,11 @@ dumps: Final = json.JSONEncoder(separators=(",", ":")).encode
 class JsonWriter:
     """A sink that writes each event as one JSON line."""
 
-    def __init__(self, out: Output, source: Source | None = None) -> None:
+    def __init__(
+        self, out: Output, source: Source | None = None, stack: Callable[[int], Sequence[Frame]] | None = None
+    ) -> None:
         self.out = out
+        self.stack = stack
         self.source = source
         self.makers: dict[type[Event], Callable[[Event], dict[str, object]]] = {}
 
@@ -52,7 +56,16 @@ class JsonWriter:
             if make is None:
                 make = self.makers[cls] = _maker(cls)
             obj.update(make(ev))
+        if self.stack is not None and isinstance(ev, FaultEvent | SyscallEvent):
+            obj["stack"] = [_frame(f) for f in self.stack(ev.pid)]
         return dumps(obj) + "\n"
+
+
+def _frame(f: Frame) -> dict[str, object]:
+    obj: dict[str, object] = {"pc": f.pc, "symbol": f.symbol}
+    if f.place is not None:
+        obj["file"], obj["line"] = f.place
+    return obj
 
 
 def _fault(ev: FaultEvent, obj: dict[str, object]) -> None:

@@ -5,13 +5,13 @@
 TIME is virtual, in seconds. The processor is told when there are several.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from emu.observe.output import Output
 from emu.plain import plain
 from emu.program.disasm import instruction
-from emu.program.symbols import Found
+from emu.program.symbols import Found, Frame
 from kernel.base.event import (
     BootEvent,
     EntryEvent,
@@ -30,6 +30,9 @@ from kernel.base.event import (
 
 Lookup = Callable[[int, int], Found | None]
 """From pid and pc to what is known of it."""
+
+Stack = Callable[[int], Sequence[Frame]]
+"""From a pid to the functions that the process is in."""
 
 RESET: Final = "\x1b[0m"
 DIM: Final = "\x1b[2m"
@@ -54,14 +57,24 @@ IMAGES: Final = {-1: "-", -2: "swap", -3: "fscache"}
 class TextWriter:
     """A sink that writes each event as one line."""
 
-    def __init__(self, out: Output, cpus: int = 1, color: bool = False, lookup: Lookup | None = None) -> None:
+    def __init__(
+        self,
+        out: Output,
+        cpus: int = 1,
+        color: bool = False,
+        lookup: Lookup | None = None,
+        stack: Stack | None = None,
+    ) -> None:
         self.out = out
+        self.stack = stack
         self.cpus = cpus
         self.color = color
         self.lookup = lookup
 
     def __call__(self, ev: Event) -> None:
         self.out.write(self.line(ev))
+        if self.stack is not None and isinstance(ev, FaultEvent | SyscallEvent):
+            self.out.write("".join(f" > {frame(f)}\n" for f in self.stack(ev.pid)))
 
     def finish(self) -> None:
         """Nothing follows the last event."""
@@ -119,6 +132,12 @@ class TextWriter:
             return f"{call} = {ev.ret}"
         end = f'{ev.ret} "{plain(ev.error)}"'
         return f"{call} = {RED}{end}{RESET}" if self.color else f"{call} = {end}"
+
+
+def frame(f: Frame) -> str:
+    """A function on a stack, as strace -k has it: name with offset, source line, address."""
+    where = f" {plain(f.place.file)}:{f.place.line}" if f.place is not None else ""
+    return f"{plain(f.symbol) or '?'}{where} [0x{f.pc:08x}]"
 
 
 def _other(ev: Event) -> str:

@@ -142,6 +142,10 @@ class Aout:
             Segment("stack", USERTOP, USTKTOP, 0, 0),
         )
 
+    def holds(self, pc: int) -> bool:
+        """Whether the text has that address."""
+        return UTZERO + HDRSIZE <= pc < self.textend
+
     @cached_property
     def _piece(self) -> dict[int, bytes]:
         """The piece of the text that was looked at last, by its number."""

@@ -1,4 +1,4 @@
-"""The line table of a program that Go's linker made, from version 1.20 on: from an address to file and line.
+"""The line table of a program that Go's linker made, from version 1.20 on: from an address to file, line and frame.
 
 The symbol runtime.pclntab is where it begins: 4 bytes of magic, 2 zeros, the quantum, the size of a word; then, in
 words, the number of functions, that of files, a place for the text's start, and offsets of names, units' files, names
@@ -25,7 +25,7 @@ ENDS: Final = "runtime.pclntab", "runtime.epclntab", "runtime.text"
 
 
 class GoLines:
-    """File and line at addresses of a program of Go's; of any other program nothing."""
+    """File, line and frame at addresses of a program of Go's; of any other program nothing."""
 
     def __init__(self, aout: Aout) -> None:
         marks = {s.name: s.value for s in aout.symbols if s.name in ENDS}
@@ -46,7 +46,20 @@ class GoLines:
         except (struct.error, IndexError):
             return None
 
-    def _at(self, pc: int) -> tuple[str, int] | None:
+    def frame(self, pc: int) -> int | None:
+        """Bytes of the stack between SP and the return address."""
+        if not self.table:
+            return None
+        try:
+            found = self._function(pc - self.text)
+            if found is None or not found[1][4]:
+                return None
+            return self._value(self.pcs + found[1][4], found[0])
+        except (struct.error, IndexError):
+            return None
+
+    def _function(self, pc: int) -> tuple[int, tuple[int, ...]] | None:
+        """How far into its function pc is, and the function's record."""
         low, high = 0, self.count
         while low < high:  # the first function behind pc
             middle = (low + high) // 2
@@ -57,8 +70,14 @@ class GoLines:
         if not low or pc >= WORD.unpack_from(self.table, self.functions + PAIR.size * self.count)[0]:
             return None
         entry, offset = PAIR.unpack_from(self.table, self.functions + PAIR.size * (low - 1))
-        record = RECORD.unpack_from(self.table, self.functions + offset)
-        file, line = (self._value(self.pcs + record[i], pc - entry) for i in (5, 6))
+        return pc - entry, RECORD.unpack_from(self.table, self.functions + offset)
+
+    def _at(self, pc: int) -> tuple[str, int] | None:
+        found = self._function(pc)
+        if found is None:
+            return None
+        at, record = found
+        file, line = (self._value(self.pcs + record[i], at) for i in (5, 6))
         if file is None or line is None or file < 0 or line <= 0:
             return None
         at = self.files + WORD.unpack_from(self.table, self.units + WORD.size * (record[8] + file))[0]

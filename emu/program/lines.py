@@ -160,7 +160,7 @@ class Lines:
         """Bytes of the stack between SP and the return address.
 
         From the pc/sp table; where a program has none, as those of 8l, what the function's frame has behind its
-        first instruction.
+        first instruction; in one of Go's from the table of its runtime.
         """
         if self.aout.spsz:
             return self._stack.at(pc)
@@ -168,6 +168,8 @@ class Lines:
         i = bisect_right(starts, pc) - 1
         if i < 0 or pc >= self.aout.textend:
             return None
+        if sizes[i] is None:
+            return self._go.frame(pc)
         return 0 if pc == starts[i] else sizes[i]
 
     @cached_property

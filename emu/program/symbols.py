@@ -1,10 +1,12 @@
 """From a process and its pc to a symbol, a source line and code, for traces."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
 from emu.program.aout import Aout, AoutError, load
 from emu.program.disasm import LONGEST
 from emu.program.lines import Lines, Place
+from emu.program.stack import unwind
 
 IMAGES: Final = 8  # programs whose symbols are kept
 
@@ -17,6 +19,14 @@ class Found(NamedTuple):
     place: Place | None = None
 
 
+class Frame(NamedTuple):
+    """A function on a stack: where it is, its name with offset and its source line, as far as they are known."""
+
+    pc: int
+    symbol: str
+    place: Place | None
+
+
 class CodeSource(Protocol):
     """What a machine tells of its processes. Neither question changes anything in the guest."""
 
@@ -25,6 +35,12 @@ class CodeSource(Protocol):
 
     def code(self, pid: int, pc: int) -> bytes:
         """Up to 15 bytes at pc in pid's memory; b"" if they are not there without a fault."""
+
+    def peek(self, pid: int, addr: int, n: int) -> bytes:
+        """Up to n bytes at addr, likewise."""
+
+    def registers(self, pid: int) -> tuple[int, int] | None:
+        """pc and SP of pid where it left user mode; None if it is not the one that is at work."""
 
 
 class Symbols:
@@ -54,6 +70,24 @@ class Symbols:
             code = aout.bytes_at(pc, LONGEST)
         name, offset = aout.symbol(pc)
         return Found(f"{name}+0x{offset:x}" if name else "", code, lines.at(pc))
+
+    def stack(self, pid: int) -> Sequence[Frame]:
+        """The functions that a process is in, the innermost first; only the first where its program does not tell."""
+        machine = self.machine
+        registers = machine.registers(pid) if machine is not None and pid else None
+        if machine is None or registers is None or not registers[0]:  # the first program begins with pc 0
+            return ()
+        path = machine.image(pid)
+        image = self._image(path) if path else None
+        if image is None:
+            return (Frame(registers[0], "", None),)
+        aout, lines = image
+        frames = []
+        for i, pc in enumerate(unwind(lines, *registers, lambda addr, n: machine.peek(pid, addr, n))):
+            call = pc if i == 0 else pc - 1
+            name, offset = aout.symbol(call)
+            frames.append(Frame(pc, f"{name}+0x{offset + pc - call:x}" if name else "", lines.at(call)))
+        return frames
 
     def _image(self, path: str) -> tuple[Aout, Lines] | None:
         if path not in self.images:

@@ -125,6 +125,12 @@ class Machine:
     def code(self, pid: int, pc: int) -> bytes:
         return b""
 
+    def peek(self, pid: int, addr: int, n: int) -> bytes:
+        return b""
+
+    def registers(self, pid: int) -> tuple[int, int] | None:
+        return None
+
     def close(self) -> None:
         self.closed = True
 

@@ -47,6 +47,17 @@ def program(path: Path, pclntab: bytes) -> Lines:
     return Lines(load(str(path)))
 
 
+def test_frames(tmp_path: Path) -> None:
+    """A record without a table of frames has none; then one that has."""
+    lines = program(tmp_path / "prog", table())
+    assert [lines.frame(TEXT + i) for i in (0, 16, 36)] == [None, None, None]
+    record = table().index(struct.pack("<9I", 16, 0, 0, 0, 0, 15, 10, 0, 2))
+    damaged = bytearray(table())
+    damaged[record + 16 : record + 20] = struct.pack("<I", 10)  # its lines are taken for the frames of g
+    lines = program(tmp_path / "prog", bytes(damaged))
+    assert [lines.frame(TEXT + i) for i in (16, 26, 35, 36)] == [50, 30, 30, None]
+
+
 def test_lines(tmp_path: Path) -> None:
     lines = program(tmp_path / "prog", table())
     a, b = "/src/a.go", "/src/b.go"
