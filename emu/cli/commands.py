@@ -173,7 +173,7 @@ def shell(tree: str | None, words: tuple[str, ...], **common: Any) -> int:
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def report(
-    ctx: click.Context, program: str | None, args: tuple[str, ...], output: str, source: str | None, **common: Any
+    ctx: click.Context, /, program: str | None, args: tuple[str, ...], output: str, source: str | None, **common: Any
 ) -> int:
     """Run PROGRAM and make one HTML file of what happened, to be opened in a browser.
 

@@ -35,17 +35,17 @@ PIECE: Final = 3 << 18  # bytes at a time; a multiple of 3, which base64 makes 4
 def page(title: str, command: str, summary: str, data: Iterable[bytes]) -> Iterator[bytes]:
     """The file's pieces. ``summary`` is HTML, ``data`` what the scripts read."""
     here = files("emu.observe.report") / "page"
-    parts = {
-        "title": lambda: iter((escape(title).encode(),)),
-        "command": lambda: iter((escape(command).encode(),)),
-        "style": lambda: iter(((here / "report.css").read_bytes(),)),
-        "summary": lambda: iter((summary.encode(),)),
-        "data": lambda: base64(gzip(data)),
-        "script": lambda: ((here / name).read_bytes() for name in SCRIPTS),
+    parts: dict[str, Iterable[bytes]] = {
+        "title": (escape(title).encode(),),
+        "command": (escape(command).encode(),),
+        "style": ((here / "report.css").read_bytes(),),
+        "summary": (summary.encode(),),
+        "data": base64(gzip(data)),
+        "script": ((here / name).read_bytes() for name in SCRIPTS),
     }
     for i, piece in enumerate((here / "report.html").read_text("utf-8").split("@@")):
         if i % 2:
-            yield from parts[piece]()
+            yield from parts[piece]
         else:
             yield piece.encode()
 

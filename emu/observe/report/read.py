@@ -14,7 +14,7 @@ from kernel.base.event import Event, FaultEvent
 
 LONGEST: Final = 1 << 20  # characters of a line; no event is that long
 NAMES: Final = {"cls": "class"}  # fields that are called otherwise in JSON
-OPTIONAL: Final = {FaultEvent: {"fn": "", "load": ""}}
+OPTIONAL: Final[dict[type[Event], dict[str, object]]] = {FaultEvent: {"fn": "", "load": ""}}
 
 
 class Reader:

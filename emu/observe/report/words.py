@@ -122,7 +122,9 @@ def _faults(t: Tally) -> str:
     if not classes:
         return ""
     head = ["faults", *(seg or "none" for seg in segments), "total"]
-    rows = [[cls, *(segments[seg].get(cls, 0) for seg in segments), total] for cls, total in classes.items()]
+    rows: list[list[str | int]] = [
+        [cls, *(segments[seg].get(cls, 0) for seg in segments), total] for cls, total in classes.items()
+    ]
     rows.append(["total", *(sum(row.values()) for row in segments.values()), sum(classes.values())])
     return _table("Page faults by class and segment", head, rows)
 
