@@ -7,7 +7,10 @@ class Counters {
     Object.assign(this, { view, history, owners });
     this.canvas = new Canvas(root.querySelector("canvas"), (ctx, w, h) => this.draw(ctx, w, h));
     this.canvas.height = AXIS + PLOT + 14 + RATE + 6;
-    view.on("range moment", () => this.canvas.redraw());
+    this.layer = document.createElement("canvas"); // all but the moment
+    this.stale = true;
+    view.on("range", () => this.renew());
+    view.on("moment", () => this.canvas.redraw());
     steer(view, this.canvas, (x, y, t) => this.words(t));
     const peak = history.used.reduce((best, n, i) => (n > history.used[best] ? i : best), 0);
     this.top = Math.max(history.used[peak], 1);
@@ -33,7 +36,26 @@ class Counters {
     return n;
   }
 
+  renew() {
+    this.stale = true;
+    this.canvas.redraw();
+  }
+
   draw(ctx, w, h) {
+    const scale = window.devicePixelRatio || 1;
+    if (this.stale || this.layer.width !== ctx.canvas.width || this.layer.height !== ctx.canvas.height) {
+      this.layer.width = ctx.canvas.width;
+      this.layer.height = ctx.canvas.height;
+      const c = this.layer.getContext("2d");
+      c.scale(scale, scale);
+      this.drawLayer(c, w, h);
+      this.stale = false;
+    }
+    ctx.drawImage(this.layer, 0, 0, w, h);
+    drawMoment(ctx, this.view, w, h, theme());
+  }
+
+  drawLayer(ctx, w, h) {
     const { view, history } = this;
     const colors = theme();
     const px = (t) => GUTTER + ((t - view.a) / (view.b - view.a)) * (w - GUTTER);
@@ -78,7 +100,6 @@ class Counters {
     for (const k of [0, top / 2, top]) ctx.fillText(`${Math.round(k).toLocaleString("en")} pages`, GUTTER - 8, py(k));
     ctx.fillText(view.byTime ? "faults per ms" : "faults", GUTTER - 8, base + 14 + RATE - 8);
     ctx.fillText(this.rateTop ?? "", GUTTER - 8, base + 14 + 6);
-    drawMoment(ctx, view, w, h, colors);
   }
 
   areas(ctx, px, py, base) {

@@ -128,14 +128,14 @@ async function main() {
 
   const redraw = () => {
     timeline.renew();
-    counters.canvas.redraw();
+    counters.renew();
     momentDrawn();
   };
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   // On paper it is light, whatever the screen is.
   const paper = (on) => {
     document.documentElement.classList.toggle("paper", on);
-    timeline.stale = true;
+    timeline.stale = counters.stale = true;
     momentDrawn();
     for (const c of [timeline.canvas, counters.canvas, map.canvas]) c.now();
   };
