@@ -20,14 +20,16 @@ class WholeFile:
         """Look whether path can be written. Raises OutputError."""
         self.path = path
         try:
-            self.place = os.path.realpath(path)
+            self.place = path
             self.mode = 0
             try:
-                st = os.stat(self.place)
+                st = os.stat(path)
             except FileNotFoundError:
                 pass
             else:
                 self.mode = st.st_mode
+            if self._whole():
+                self.place = os.path.realpath(path)  # what a link leads to is replaced, not the link
             if stat.S_ISDIR(self.mode):
                 raise IsADirectoryError(0, "Is a directory")
             if self.mode and not os.access(self.place, os.W_OK):

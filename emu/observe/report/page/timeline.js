@@ -308,7 +308,7 @@ class Timeline {
       } else if (mark.op === "exec") {
         ctx.fillStyle = colors.accent;
         ctx.fillRect(at - 1, y + 1, 2, LANE - 3);
-        this.tag(ctx, `exec ${mark.text}`, at + 4, y + 26, colors);
+        this.tag(ctx, `exec ${mark.text}`, at + 4, y + 9, colors);
       } else {
         ctx.fillStyle = COLORS.vermilion;
         ctx.beginPath();

@@ -185,6 +185,11 @@ def test_a_device_is_written_into() -> None:
     with pytest.raises(OutputError, match="No space left"):
         WholeFile("/dev/full").write([b"x"])
     WholeFile("/dev/null").write([b"x"])
+    r, w = os.pipe()
+    WholeFile(f"/dev/fd/{w}").write([b"through a pipe"])
+    assert os.read(r, 99) == b"through a pipe"
+    os.close(r)
+    os.close(w)
 
 
 def test_equal_runs_give_equal_reports(tmp_path: Path) -> None:
