@@ -50,11 +50,11 @@ def fromtrace(trace: str, output: str) -> None:
         if os.path.samefile(trace, output):
             raise Failure(f"{output}: is the trace itself", BROKEN)
     file = _file(output)
-    sink = Report()
     about = About(_typed(), versions=_versions(), source=trace)
     try:
         with open(trace, encoding="utf-8", errors="replace", newline="\n") as f:
             reader = Reader(f)
+            sink = Report(reader.lookup)
             for ev in reader:
                 sink(ev)
     except (OSError, ValueError) as e:

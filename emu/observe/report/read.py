@@ -10,6 +10,8 @@ from typing import IO, Any, Final
 
 from emu.observe.jsonl import VERSION
 from emu.observe.report.columns import LIMIT
+from emu.program.lines import Place
+from emu.program.symbols import Found
 from kernel.base.event import Event, FaultEvent
 
 LONGEST: Final = 1 << 20  # characters of a line; no event is that long
@@ -28,6 +30,7 @@ class Reader:
         self.versions: Counter[int] = Counter()  # other schema versions, and how many events have them
         self.unknown: Counter[str] = Counter()  # kinds of events that are not known
         self.lacking: Counter[str] = Counter()  # fields that were not there
+        self.place: Place | None = None  # the source line of the event that was read last, if it has one
         self._classes = {cls.kind: _Maker(cls) for cls in Event.__subclasses__()}
 
     def __iter__(self) -> Iterator[Event]:
@@ -50,6 +53,10 @@ class Reader:
             self.cut = False
             if ev is not None:
                 yield ev
+
+    def lookup(self, pid: int, pc: int) -> Found:
+        """What a trace knows of a fault's pc: a text.Lookup, asked as the events come."""
+        return Found("", b"", self.place)
 
     def troubles(self) -> list[str]:
         """What was wrong, a sentence each; nothing if all was well."""
@@ -80,6 +87,8 @@ class Reader:
         if maker is None:
             self.unknown[kind] += 1
             return None
+        file, line = obj.get("file"), obj.get("line")
+        self.place = Place(file, _number(line)) if isinstance(file, str) and line is not None else None
         return maker.make(obj, self.lacking)
 
 

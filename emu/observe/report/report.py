@@ -61,7 +61,8 @@ class Report:
         insn = instruction(code, ev.pc) if code and ev.mode != "kernel" else ""
         frames = self.stack(ev) if self.stack is not None else ()
         if not frames:
-            where = symbol.partition("+")[0] or (f"0x{ev.pc:x}" if ev.pc else "")
+            pc = f"{_short(line.file)}:{line.line}" if line is not None else f"0x{ev.pc:x}" if ev.pc else ""
+            where = symbol.partition("+")[0] or pc
             frames = tuple(filter(None, (self._names.get(ev.pid, "exec"), where)))
         if ev.mode == "kernel":
             frames = (*frames, f"kernel {ev.fn}")

@@ -66,6 +66,8 @@ class Counting extends Model {
   }
 }
 
+const MOSTFRAMES = 2 ** 20; // of 4 GB; a trace may claim more
+
 class History {
   constructor(events) {
     this.events = events;
@@ -104,7 +106,7 @@ class History {
       }
     }
     this._lives();
-    this.pages = m.machine?.pages ?? 0;
+    this.pages = Math.min(Math.max(m.machine?.pages ?? 0, 0), MOSTFRAMES);
     this.base = m.machine?.base ?? 0;
   }
 

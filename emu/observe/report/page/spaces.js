@@ -33,7 +33,8 @@ class Spaces {
     const maps = m.maps.get(m.directories.get(this.view.pid)) ?? new Map();
     const row = m.places.get(this.view.pid);
     const note = make("p", { className: "note" }, "a letter: whose frame is there; pale: the page table does not have it (the next touch is a fault); S: on swap");
-    const segments = Array.from(row).sort((a, b) => m.segments.get(a[1]).base - m.segments.get(b[1]).base);
+    const known = Array.from(row).filter(([, id]) => m.segments.has(id)); // a trace may lack some
+    const segments = known.sort((a, b) => m.segments.get(a[1]).base - m.segments.get(b[1]).base);
     this.body.replaceChildren(note, ...segments.map(([slot, id]) => this.segment(seen, id, slot, maps)));
   }
 

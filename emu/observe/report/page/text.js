@@ -10,7 +10,7 @@ const CLASSES = {
   remap: ["m", COLORS.grey], "swap-in": ["S", COLORS.vermilion], protection: ["P", COLORS.black],
   unmapped: ["U", COLORS.black],
 };
-const classOf = (cls) => CLASSES[cls] ?? ["?", COLORS.grey];
+const classOf = (cls) => (Object.hasOwn(CLASSES, cls) ? CLASSES[cls] : ["?", COLORS.grey]);
 const OWNERS = [COLORS.sky, COLORS.orange, COLORS.green, COLORS.yellow, COLORS.purple, COLORS.vermilion, COLORS.blue];
 const KERNELUSE = { directory: "D", table: "T", kmap: "K", pool: "P" };
 const PURPOSES = {

@@ -115,13 +115,13 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url=path.resolve().as_uri())
         ready = "document.documentElement?.dataset.ready === '1'" if scripts else "document.readyState === 'complete'"
-        self.wait(f"location.protocol === 'file:' && {ready}")
+        self.wait(f"location.protocol === 'file:' && {ready}", quiet=True)
 
-    def wait(self, condition: str) -> None:
-        """Until a JavaScript condition holds. Raises BrowserError."""
+    def wait(self, condition: str, quiet: bool = False) -> None:
+        """Until a JavaScript condition holds; with quiet, no longer than until a complaint. Raises BrowserError."""
         end = time.monotonic() + PATIENCE
         while not self.ask(condition):
-            if time.monotonic() > end:
+            if time.monotonic() > end or (quiet and self.errors):
                 raise BrowserError(f"never came true: {condition}; {self.errors}")
             time.sleep(0.02)
 

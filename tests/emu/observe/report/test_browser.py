@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,7 +73,17 @@ def moments(stream: list[Event]) -> list[int]:
     return sorted({*(n * i // 12 for i in range(13)), 1, 8191, 8192, 8193} & set(range(n + 1)))
 
 
-@pytest.mark.parametrize("name", ["swapping", "cow"])
+@pytest.fixture(scope="module")
+def segs(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return made(tmp_path_factory.mktemp("r") / "segs.html", "segs")
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return made(tmp_path_factory.mktemp("r") / "forks.html", "forkbomb", "12", cpus=4)
+
+
+@pytest.mark.parametrize("name", ["swapping", "cow", "segs", "forks"])
 def test_the_browsers_model_is_ours(browser: Browser, request: pytest.FixtureRequest, name: str) -> None:
     report: Made = request.getfixturevalue(name)
     browser.open(report.path)
@@ -201,6 +213,37 @@ def test_dark_and_paper(browser: Browser, cow: Made) -> None:
     browser.ask("window.dispatchEvent(new Event('afterprint'))")
     assert browser.ask(ground) == dark
     assert len(browser.call("Page.printToPDF")["data"]) > 10_000
+
+
+NUMBERS = (0, 1, 2, 3, 7, 4096, 8192, 1 << 20, (1 << 32) - 1, 1 << 40, (1 << 53) - 1, -1, -4096, 1 - (1 << 53))
+WORDS = (
+    "", "alloc", "free", "cache", "page-out", "swap-end", "new", "dup", "attach", "detach", "page", "swap", "none",
+    "map", "table", "directory", "pool", "clear", "kmap", "run", "off", "ready", "wait", "end", "fork", "exec", "exit",
+    "kill", "write", "zero-fill", "<b>\u2028</script>", "constructor", "__proto__",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_events_that_make_no_sense(browser: Browser, tmp_path: Path, seed: int) -> None:
+    """A trace may be anything: nothing fails, and nothing of it is taken for HTML or for a part of the page."""
+    rng = random.Random(seed)
+    kinds = [cls for cls in Event.__subclasses__() if cls.__module__ == Event.__module__]
+    report = Report()
+    for _ in range(1500):
+        cls = rng.choice(kinds)
+        values = [
+            rng.choice(WORDS) if f.type == "str" else rng.choice(NUMBERS[:8] if rng.random() < 0.8 else NUMBERS)
+            for f in dataclasses.fields(cls)
+        ]
+        report(cls(*values))
+    report.write(WholeFile(str(tmp_path / "r.html")), About("x"))
+    browser.open(tmp_path / "r.html")
+    for key in ("Home", "End", "p", "k", "x", "+", "d", "f", "ArrowLeft"):
+        browser.key(key)
+    browser.ask("document.getElementById('alltoggle')?.click()")
+    browser.settle()
+    assert browser.ask("report.view.n") > 0
+    assert browser.ask("document.querySelectorAll('b').length") == 3
 
 
 def test_a_trace_of_faults_alone(browser: Browser, cow: Made, tmp_path: Path) -> None:

@@ -41,6 +41,14 @@ def test_cut_after_a_whole_event() -> None:
     assert (told, trouble) == (EVENTS, "")
 
 
+def test_a_source_line_is_known_where_it_was_written() -> None:
+    out = Lines()
+    JsonWriter(out, lambda pid, pc: ("/sys/src/x.c", 7))(EVENTS[0])
+    JsonWriter(out)(EVENTS[1])
+    reader = Reader(io.StringIO(out.text))
+    assert [reader.lookup(0, 0).place for _ in reader] == [("/sys/src/x.c", 7), None]
+
+
 @pytest.mark.parametrize(
     "rubbish",
     [
