@@ -50,9 +50,8 @@ class PageMap {
   }
 
   legend(element) {
-    const c = theme();
     element.append(
-      swatch(c.free, "", "free"),
+      swatch("var(--free)", "", "free"),
       swatch(OWNERS[0], "a", "a process's own"),
       swatch(OWNERS[1], "=", "shared segment"),
       swatch(OWNERS[2], "½", "copy on write"),

@@ -87,6 +87,6 @@ function make(tag, props = {}, ...children) {
 function swatch(color, letter, words) {
   const i = make("i", {}, letter);
   i.style.background = color;
-  i.style.color = inkOn(color);
+  if (letter) i.style.color = inkOn(color);
   return make("span", {}, i, words);
 }

@@ -231,7 +231,7 @@ def test_events_that_make_no_sense(browser: Browser, tmp_path: Path, seed: int) 
     report = Report()
     for _ in range(1500):
         cls = rng.choice(kinds)
-        values = [
+        values: list[Any] = [
             rng.choice(WORDS) if f.type == "str" else rng.choice(NUMBERS[:8] if rng.random() < 0.8 else NUMBERS)
             for f in dataclasses.fields(cls)
         ]
