@@ -54,7 +54,7 @@ class PageMap {
       swatch("var(--free)", "", "free"),
       swatch(OWNERS[0], "a", "a process's own"),
       swatch(OWNERS[1], "=", "shared segment"),
-      swatch(OWNERS[2], "½", "copy on write"),
+      swatch(OWNERS[2], "2", "copy on write, in so many segments"),
       swatch("#cfcfcf", "a", "in a page cache (grey) and used"),
       swatch("#cfcfcf", "I", "in a page cache alone"),
       swatch("#4a4a4a", "D", "directory"),
@@ -166,7 +166,7 @@ class PageMap {
       case "shared":
         return { colors: owners.slice(0, 2).map(color), letter: "=" };
       case "cow":
-        return { colors: owners.length ? owners.slice(0, 2).map(color) : [COLORS.grey], letter: "½" };
+        return { colors: owners.length ? owners.slice(0, 2).map(color) : [COLORS.grey], letter: String(Math.min(seen.held.get(pa).length, 9)) };
       case "cached":
         return { colors: ["#cfcfcf"], edge: color(owners[0]), letter: owners.length > 1 ? "+" : this.owners.letter(owners[0]) };
       case "idle":
