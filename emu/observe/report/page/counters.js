@@ -1,6 +1,7 @@
 // Memory along the axis: who has how much, what is cached, free, on swap; below, faults in each millisecond.
 
 const [PLOT, RATE] = [150, 64];
+const AREAS = 14; // processes with an area of their own
 
 class Counters {
   constructor(view, history, owners, root) {
@@ -16,13 +17,10 @@ class Counters {
     this.top = Math.max(history.used[peak], 1);
     this.peak = this.served(peak);
     this.most = history.swapped.reduce((a, b) => Math.max(a, b), 0);
-    this.pids = [];
-    const sums = new Map();
-    for (const s of history.samples) for (const [pid, n] of s.residents) sums.set(pid, Math.max(sums.get(pid) ?? 0, n));
-    this.pids = Array.from(sums.keys()).sort((a, b) => a - b);
-    const c = owners;
+    this.layers = this.stack(history.samples);
+    this.highest = Math.max(this.top, this.most, ...this.layers.at(-1)?.above ?? [0]);
     const legend = root.querySelector("#counterlegend");
-    legend.append(...this.pids.slice(0, 10).map((pid) => swatch(c.color(pid), c.letter(pid), `${c.name(pid)}`)));
+    legend.append(...this.layers.map(({ pid, color }) => swatch(color, pid ? owners.letter(pid) : "", pid ? owners.name(pid) : "others")));
     legend.append(make("span", {}, "lines: — in use, ┄ cached, ··· on swap; areas: pages of each process, those that several have divided among them"));
   }
 
@@ -61,7 +59,7 @@ class Counters {
     const px = (t) => GUTTER + ((t - view.a) / (view.b - view.a)) * (w - GUTTER);
     drawAxis(ctx, view, w, 0, h, colors);
     const base = AXIS + PLOT;
-    const top = Math.max(this.top, this.most, ...history.samples.map((s) => Array.from(s.residents.values()).reduce((a, b) => a + b, 0)));
+    const top = this.highest;
     const py = (n) => base - (n / top) * (PLOT - 8);
     ctx.save();
     ctx.beginPath();
@@ -102,27 +100,46 @@ class Counters {
     ctx.fillText(this.rateTop ?? "", GUTTER - 8, base + 14 + 6);
   }
 
+  // The areas, one upon the other: the processes that have most, by number, and the others together.
+  stack(samples) {
+    const most = new Map();
+    for (const s of samples) for (const [pid, n] of s.residents) most.set(pid, Math.max(most.get(pid) ?? 0, n));
+    const shown = Array.from(most.keys()).sort((a, b) => most.get(b) - most.get(a)).slice(0, AREAS).sort((a, b) => a - b);
+    const layers = [];
+    let below = new Float64Array(samples.length);
+    const add = (pid, color, of) => {
+      const above = Float64Array.from(samples, (s, i) => below[i] + of(s));
+      layers.push({ pid, color, below, above });
+      below = above;
+    };
+    for (const pid of shown) add(pid, this.owners.color(pid), (s) => s.residents.get(pid) ?? 0);
+    if (most.size > AREAS) {
+      const own = new Set(shown);
+      add(0, COLORS.grey, (s) => Array.from(s.residents).reduce((sum, [pid, n]) => sum + (own.has(pid) ? 0 : n), 0));
+    }
+    return layers;
+  }
+
   areas(ctx, px, py, base) {
     const { samples } = this.history;
     const { view } = this;
-    const x = (s) => px(s.at ? view.x[s.at - 1] : 0);
-    let below = samples.map(() => 0);
-    for (const pid of this.pids) {
-      const above = samples.map((s, i) => below[i] + (s.residents.get(pid) ?? 0));
+    const at = samples.map((s) => (s.at ? view.x[s.at - 1] : 0));
+    const first = Math.max(upTo(at, view.a) - 1, 0);
+    const last = Math.min(upTo(at, view.b), samples.length - 1);
+    for (const { color, below, above } of this.layers) {
       ctx.beginPath();
-      samples.forEach((s, i) => {
-        if (i) ctx.lineTo(x(s), py(above[i - 1]));
-        ctx.lineTo(x(s), py(above[i]));
-      });
-      for (let i = samples.length - 1; i >= 0; i--) {
-        ctx.lineTo(x(samples[i]), py(below[i]));
-        if (i) ctx.lineTo(x(samples[i]), py(below[i - 1]));
+      for (let i = first; i <= last; i++) {
+        if (i > first) ctx.lineTo(px(at[i]), py(above[i - 1]));
+        ctx.lineTo(px(at[i]), py(above[i]));
+      }
+      for (let i = last; i >= first; i--) {
+        ctx.lineTo(px(at[i]), py(below[i]));
+        if (i > first) ctx.lineTo(px(at[i]), py(below[i - 1]));
       }
       ctx.globalAlpha = 0.55;
-      ctx.fillStyle = this.owners.color(pid);
+      ctx.fillStyle = color;
       ctx.fill();
       ctx.globalAlpha = 1;
-      below = above;
     }
   }
 
