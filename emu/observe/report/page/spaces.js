@@ -1,6 +1,7 @@
 // Virtual memory at the moment: of one process, its segments and what is at each page.
 
 const CELLS = 1500; // drawn of one segment
+const BUTTONS = 64; // processes to choose from
 const FAR = 24; // pages of nothing between two that are something, and the gap is told in words
 
 class Spaces {
@@ -19,12 +20,13 @@ class Spaces {
     if (!pids.includes(this.view.pid)) this.view.pid = this.last && pids.includes(this.last) ? this.last : pids[0] ?? 0;
     this.last = this.view.pid;
     this.list.replaceChildren(
-      ...pids.slice(0, 64).map((pid) => {
+      ...pids.slice(0, BUTTONS).map((pid) => {
         const b = make("button", {}, swatch(this.owners.color(pid), this.owners.letter(pid), this.owners.name(pid)));
         b.setAttribute("aria-pressed", String(pid === this.view.pid));
         b.onclick = () => this.view.chooseProcess(pid);
         return b;
       }),
+      pids.length > BUTTONS ? `${pids.length - BUTTONS} more: click a name in the timeline` : "",
     );
     if (!this.view.pid) {
       this.body.replaceChildren(make("p", { className: "note" }, "No process has a segment at this moment."));

@@ -4,6 +4,7 @@ const LANE = 34;
 const AXIS = 18;
 const VISIBLE = 380; // pixels of lanes seen at once
 const ARROWS = 400; // drawn at most
+const STUB = 14; // pixels of an arrow that leads out of sight
 
 class Timeline {
   constructor(view, lanes, owners, root) {
@@ -325,6 +326,7 @@ class Timeline {
     const { view } = this;
     const rows = new Map(this.lanes.map((l, n) => [l.cpu ? `cpu${l.key}` : l.key, n]));
     let drawn = 0;
+    let stub = -STUB; // where the last of those was drawn that lead out of sight
     ctx.strokeStyle = ctx.fillStyle = colors.soft;
     ctx.lineWidth = 1;
     for (const lane of this.lanes)
@@ -334,8 +336,11 @@ class Timeline {
         if (t < view.a || t > view.b || drawn++ > ARROWS) continue;
         const at = this.px(t);
         const y0 = AXIS + rows.get(lane.key) * LANE + 16 - top;
-        const y1 = AXIS + (rows.get(mark.child) ?? 0) * LANE + 4 - top;
-        if (Math.max(y0, y1) < 0 || Math.min(y0, y1) > h) continue;
+        const there = AXIS + (rows.get(mark.child) ?? 0) * LANE + 4 - top;
+        const seen = there >= AXIS && there <= h;
+        if (!seen && (y0 < AXIS || y0 > h || at - stub < STUB)) continue;
+        if (!seen) stub = at;
+        const y1 = seen ? there : y0 + Math.sign(there - y0) * STUB; // towards a lane that is not in sight
         const tip = y1 > y0 ? -6 : 6;
         ctx.beginPath();
         ctx.moveTo(at, y0);
