@@ -64,6 +64,8 @@ def test_a_project_elsewhere(tmp_path: Path) -> None:
     packages = {str(p.parent.relative_to(ROOT)) for p in inits}
     assert {os.path.dirname(n) for n in names if n.endswith("/__init__.py")} == packages
     assert "emu/py.typed" in names
+    page = "emu/observe/report/page"
+    assert {n for n in names if n.startswith(page)} == {f"{page}/{p.name}" for p in (ROOT / page).iterdir()}
     site = tmp_path / "site"
     command(*pip, "install", "--no-deps", "--no-index", "--target", site, wheel, cwd=tmp_path)
     project = tmp_path / "project"

@@ -6,6 +6,7 @@ Nothing here imports the emulator, the kernel, capstone or rich: --help must be 
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from emu.cli.front import FrontGroup
 from emu.cli.options import machine_options, tree_options, user_option
@@ -14,7 +15,7 @@ from emu.observe.filter import FilterError, parse
 
 STATUS = """
 \b
-Exit status of run, trace and shell:
+Exit status of run, trace, report and shell:
   0        the guest's exit string is empty
   1..255   the exit string is that number
   1        any other exit string, told as "p9emu: PROGRAM PID: STRING"
@@ -162,6 +163,57 @@ def shell(tree: str | None, words: tuple[str, ...], **common: Any) -> int:
     from emu.cli.shell import shell as command
 
     return command(Options(**common), tree, words)
+
+
+@cli.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program and draw what happened.")
+@machine_options()
+@tree_options
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    default="report.html",
+    show_default=True,
+    help="Write the report to FILE; one that is there is replaced.",
+)
+@click.option("--from", "source", metavar="TRACE", help="Draw a trace that trace --format json wrote; nothing is run.")
+@click.argument("program", required=False)
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def report(
+    ctx: click.Context, /, program: str | None, args: tuple[str, ...], output: str, source: str | None, **common: Any
+) -> int:
+    """Run PROGRAM and make one HTML file of what happened, to be opened in a browser.
+
+    It tells the run in words, and shows processes, faults and every page of memory at any moment.
+
+    \b
+    Examples:
+      p9emu report cow 20
+      p9emu report -o thrash.html -m 8M --swap 32M thrash 3000 2
+      p9emu trace -e %all --format json -o run.jsonl cow 20
+      p9emu report --from run.jsonl
+    """
+    if source is None:
+        if program is None:
+            raise click.UsageError("Missing argument 'PROGRAM'.")
+        from emu.cli.report import report as command
+
+        return command(Options(**common), program, args, output)
+    if program is not None:
+        raise click.UsageError("--from and PROGRAM exclude each other")
+    for name in common:
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"--from runs nothing: {_shown(ctx, name)} would have no effect")
+    from emu.cli.report import fromtrace
+
+    fromtrace(source, output)
+    return 0
+
+
+def _shown(ctx: click.Context, name: str) -> str:
+    """What an option is called on the command line."""
+    return next(p.opts[-1] for p in ctx.command.params if p.name == name)
 
 
 @cli.command(context_settings=HELP)

@@ -96,7 +96,7 @@ class Trace:
 
 def run(options: Options, program: str, args: Sequence[str]) -> int:
     """Run program to its end; the status to exit with. Raises Failure."""
-    return _report(options, _execute(options, program, args, None, None))
+    return conclude(options, execute(options, program, args, None, None))
 
 
 def trace(
@@ -113,7 +113,7 @@ def trace(
     """
     from emu.program.symbols import Symbols
 
-    if output is not None and _same(output, program):
+    if output is not None and same(output, program):
         raise Failure(f"{output}: is the program itself", BROKEN)
     symbols = Symbols()
     try:
@@ -121,7 +121,7 @@ def trace(
         color = use_color(options.color, sys.stderr if output is None else None)
         tracer = Trace(_renderer(out, options.cpus, color, symbols, rendering), out, kinds)
         try:
-            outcome = _execute(options, program, args, tracer, symbols)
+            outcome = execute(options, program, args, tracer, symbols)
         except OutputError:
             raise
         except BaseException:
@@ -131,7 +131,7 @@ def trace(
         tracer.finish()
     except OutputError as e:
         raise Failure(str(e), BROKEN) from None
-    return _report(options, outcome)
+    return conclude(options, outcome)
 
 
 def _renderer(out: Output, cpus: int, color: bool, symbols: "Symbols", how: Rendering) -> Renderer:
@@ -172,7 +172,7 @@ def _root(options: Options) -> "tuple[Root | None, Tree | None]":
     return Root(*options.root, options.changes), None
 
 
-def _execute(
+def execute(
     options: Options, program: str, args: Sequence[str], sink: "Sink | None", symbols: "Symbols | None"
 ) -> "Outcome":
     """Make a machine, run program on it, and turn its failures into ours."""
@@ -233,7 +233,7 @@ def _broken(e: Exception, verbose: bool) -> Failure:
     return Failure(str(e), BROKEN, "\n".join(filter(None, (more, dump))))
 
 
-def _report(options: Options, outcome: "Outcome") -> int:
+def conclude(options: Options, outcome: "Outcome") -> int:
     """Tell what follows the run: the figures, and an exit string that is no number."""
     color = use_color(options.color, sys.stderr)
     text = stats_text(outcome.stats, color) if options.stats else ""
@@ -303,7 +303,7 @@ def use_color(choice: str, stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def _same(output: str, program: str) -> bool:
+def same(output: str, program: str) -> bool:
     """Whether -o would overwrite the program."""
     from emu.program.find import resolve
 

@@ -57,11 +57,12 @@ void
 reap(void)
 {
 	Waitmsg w;
-	int i;
+	int i, n = 0;
 
+	/* with no kernel memory left ctl cannot be opened: those go with the machine */
 	for (i = 0; i < nchildren; i++)
-		procwrite(children[i], "ctl", "kill");
-	while (waitchild(&w) >= 0)
+		n += procwrite(children[i], "ctl", "kill") >= 0;
+	while (n-- > 0 && waitchild(&w) >= 0)
 		;
 	nchildren = 0;
 }

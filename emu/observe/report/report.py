@@ -1,0 +1,75 @@
+"""The sink that a report is made by: it keeps every event, and writes the file at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from emu.observe.report.columns import Columns, Place
+from emu.observe.report.file import WholeFile
+from emu.observe.report.html import page
+from emu.observe.report.tally import Tally
+from emu.observe.report.words import About, missing, summary, title
+from emu.observe.text import Lookup
+from emu.plain import plain
+from emu.program.disasm import instruction
+from kernel.base.event import Event, FaultEvent, ProcEvent
+
+VERSION: Final = 1  # of what the scripts read
+
+Stack = Callable[[FaultEvent], tuple[str, ...]]
+"""The functions that a fault's process was in, the outermost first; () if it is not known. Asked when it happens."""
+
+
+class Report:
+    """Keeps events as columns. ``lookup`` tells a fault's symbol and code, ``stack`` who called whom.
+
+    Without ``stack`` the flame graph has programs, and in them the functions that faulted.
+    """
+
+    def __init__(self, lookup: Lookup | None = None, stack: Stack | None = None) -> None:
+        self.columns = Columns()
+        self.tally = Tally()
+        self.lookup = lookup
+        self.stack = stack
+        self._names: dict[int, str] = {}  # of each pid its program
+
+    def __call__(self, ev: Event) -> None:
+        self.tally(ev)
+        if isinstance(ev, FaultEvent):
+            self.columns.add(ev, self._place(ev))
+            return
+        if isinstance(ev, ProcEvent):
+            self._names[ev.child if ev.op == "fork" else ev.pid] = ev.name
+        self.columns.add(ev)
+
+    @property
+    def started(self) -> bool:
+        """Whether there is anything to tell: a program was executed."""
+        return self.tally.program is not None
+
+    def write(self, file: WholeFile, about: About) -> None:
+        """Write the report. Raises OutputError, and then leaves what was there."""
+        head = {"version": VERSION, "command": about.command, "missing": missing(self.tally)}
+        file.write(
+            page(title(about, self.tally), plain(about.command), summary(about, self.tally), self.columns.encode(head))
+        )
+
+    def _place(self, ev: FaultEvent) -> Place:
+        found = self.lookup(ev.pid, ev.pc) if self.lookup is not None else None
+        symbol, code, line = found if found is not None else ("", b"", None)
+        insn = instruction(code, ev.pc) if code and ev.mode != "kernel" else ""
+        frames = self.stack(ev) if self.stack is not None else ()
+        if not frames:
+            pc = f"{_short(line.file)}:{line.line}" if line is not None else f"0x{ev.pc:x}" if ev.pc else ""
+            where = symbol.partition("+")[0] or pc
+            frames = tuple(filter(None, (self._names.get(ev.pid, "exec"), where)))
+        if ev.mode == "kernel":
+            frames = (*frames, f"kernel {ev.fn}")
+        told = f"{symbol} {_short(line.file)}:{line.line}" if line is not None else symbol
+        return plain(told.strip()), insn, "\n".join(plain(f) for f in frames)
+
+
+def _short(path: str) -> str:
+    """A source file's name with its directory's: where it lay when it was compiled is nobody's business."""
+    return "/".join(path.split("/")[-2:])
