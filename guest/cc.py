@@ -11,6 +11,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -108,9 +109,11 @@ def _flags(source: Path) -> tuple[str, ...]:
 def _library(work: Path) -> Path:
     """The library as an archive, from the user's cache, or compiled and put there. Raises BuildError."""
     sources = sorted(p for p in LIB.iterdir() if p.suffix in SUFFIXES)
-    kept = _cachedir() / f"lib-{_key(sources)}.a"
-    if kept.is_file():
-        return kept
+    cache, name = _cachedir(), f"lib-{_key(sources)}"
+    with suppress(OSError):
+        for kept in cache.glob(f"{name}-*.a"):
+            if kept.name == f"{name}-{_digest(kept.read_bytes())}.a":  # else it was damaged
+                return kept
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         objects = [work / f"lib-{s.name}.o" for s in sources]
         for run in [
@@ -121,11 +124,12 @@ def _library(work: Path) -> Path:
     made = work / "lib.a"
     zig("ar", ["rcsD", made, *objects], work, work / "zig-ar")
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        fd, name = tempfile.mkstemp(dir=kept.parent)
+        cache.mkdir(parents=True, exist_ok=True)
+        data = made.read_bytes()
+        fd, temp = tempfile.mkstemp(dir=cache)
         with open(fd, "wb") as f:
-            f.write(made.read_bytes())
-        os.replace(name, kept)
+            f.write(data)
+        os.replace(temp, cache / f"{name}-{_digest(data)}.a")
     except OSError:  # a cache that cannot be had only costs time
         pass
     return made
@@ -135,6 +139,10 @@ def _cachedir() -> Path:
     """Where the library is kept: p9emu in XDG_CACHE_HOME, or in ~/.cache."""
     home = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(home) if os.path.isabs(home) else Path.home() / ".cache") / "p9emu"
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _key(sources: Sequence[Path]) -> str:

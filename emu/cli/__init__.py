@@ -1,10 +1,17 @@
 """The command line. Nothing is imported before it is needed: --help must be instant."""
 
+import os
 from typing import NoReturn
+
+from emu.failure import INTERRUPTED
 
 
 def main() -> NoReturn:
     """The console script p9emu."""
-    from emu.cli.commands import cli
+    try:
+        from emu.cli.commands import cli
 
-    cli.main()
+        cli.main()
+    except KeyboardInterrupt:  # before the command has begun, or when it is over
+        os.write(2, b"p9emu: interrupted\n")
+        os._exit(INTERRUPTED)

@@ -36,9 +36,14 @@ def forgotten() -> Changes:
     while True:
         path = tempfile.mkdtemp(prefix=PREFIX, dir=where)
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        with suppress(OSError):
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.isdir(path):  # not taken for a leftover before it was locked
+        except BlockingIOError:  # taken for a leftover before it was locked
+            os.close(lock)
+            continue
+        except OSError:  # a file system without locks
+            pass
+        if os.path.isdir(path):
             break
         os.close(lock)
 
@@ -146,9 +151,12 @@ def kept(path: str, lower: str) -> Changes:
     try:
         fresh = _label(path)
         tree = os.path.join(path, TREE)
-        if not os.path.isdir(tree):
+        try:
             os.mkdir(tree, 0o700)
             fresh = True
+        except FileExistsError:
+            if not stat.S_ISDIR(os.lstat(tree).st_mode):  # a link would lead elsewhere, into the tree itself maybe
+                raise _refused(path, f"{TREE} in it is not a directory") from None
         if not os.access(tree, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return Changes(tree, fresh=fresh)
@@ -177,12 +185,16 @@ def _label(path: str) -> bool:
     label = os.path.join(path, LABEL)
     if check(path):
         return False
-    if not made and os.listdir(path):
+    # a label in the making is another machine's, or what one left that was killed
+    if not made and any(not name.startswith(f"{LABEL}.") for name in os.listdir(path)):
+        if check(path):  # by now
+            return False
         raise _refused(path, "is not empty, and nothing that --changes has made")
-    temp = f"{label}.{os.getpid()}"
+    fd, temp = tempfile.mkstemp(prefix=f"{LABEL}.", dir=path)
     try:
-        with open(temp, "xb") as f:
+        with open(fd, "wb") as f:
             f.write(VERSION)
+        os.chmod(temp, 0o644)
         os.rename(temp, label)
     except OSError:
         with suppress(OSError):

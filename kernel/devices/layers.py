@@ -204,8 +204,16 @@ class Layers(Folder):
             return Opendir(self.enter(name, os.O_RDONLY))
         if (below := self._below(name)) is not None:
             return below.open(name, flags, cut)
-        if flags & os.O_ACCMODE != os.O_RDONLY and self._copyup(name, empty=cut):
-            cut = False
+        if flags & os.O_ACCMODE != os.O_RDONLY:
+            # who was refused a copy may ask for an empty file next, as rc does for >>: that must not lose what it has
+            whole = st.key in self.over.refused
+            try:
+                copied = self._copyup(name, empty=cut and not whole)
+            except (OSError, Error):
+                self.over.refused.add(st.key)
+                raise
+            self.over.refused.discard(st.key)
+            cut = cut and (whole or not copied)
         above = self._upper(name) is not None
         o = Openfile(self.over, openat(self.up if above else self.low, name, flags), above)
         if cut:

@@ -25,6 +25,7 @@ class Over:
         self.through = through
         self.moved: Callable[[Key, Stat], None] = lambda old, st: None
         self.opened: dict[Key, set[Used]] = {}
+        self.refused: set[Key] = set()  # files of the lower layer that there was no room to copy
 
     def unuse(self, o: Used) -> bool:
         """A file is closed; whether it was the last time it was open."""

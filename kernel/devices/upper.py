@@ -45,7 +45,7 @@ class Changes:
         self.files = 0
         self.done = done
         with hosterrors():
-            self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def need(self, bytes: int, files: int = 0) -> None:
         """Raise Efull unless so much more may be there."""

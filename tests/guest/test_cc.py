@@ -166,6 +166,8 @@ def test_the_library_is_compiled_once(there: Path, tmp_path: Path, monkeypatch: 
     before = kept.stat().st_mtime_ns
     assert cc.compile(["start.S"]).image == first
     assert kept.stat().st_mtime_ns == before
+    kept.write_bytes(kept.read_bytes()[:-1])
+    assert cc.compile(["start.S"]).image == first, "a damaged one is made anew"
     monkeypatch.setattr(cc, "LIB", Path(shutil.copytree(cc.LIB, tmp_path / "lib")))
     with open(cc.LIB / "guest.h", "a") as f:
         f.write("\n")

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,39 @@ def test_what_cannot_be_kept(tmp_path: Path) -> None:
     assert os.listdir(other) == ["mine"]
     assert os.listdir(new) == ["p9emu-changes"]
     assert os.listdir(root) == ["in"]
+
+
+def test_a_tree_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    """Into the root, say, which is never written."""
+    root, at = tmp_path / "root", tmp_path / "changes"
+    root.mkdir()
+    at.mkdir()
+    (at / "p9emu-changes").write_text("p9emu changes 1\n")
+    (at / "tree").symlink_to("../root")
+    assert refused(at, root) == ("tree in it is not a directory", 2)
+    (at / "tree").unlink()
+    (at / "tree").write_text("")
+    assert refused(at, root) == ("tree in it is not a directory", 2)
+
+
+def test_a_label_in_the_making_is_nothing_foreign(tmp_path: Path) -> None:
+    """Another machine's that begins at the same time, or one that was killed."""
+    root, at = tmp_path / "root", tmp_path / "changes"
+    root.mkdir()
+    at.mkdir()
+    (at / "p9emu-changes.123").write_text("p9emu")
+    kept(str(at), str(root)).close()
+    assert sorted(os.listdir(at)) == ["p9emu-changes", "p9emu-changes.123", "tree"]
+
+
+def test_machines_that_begin_together(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    with ThreadPoolExecutor(4) as pool:
+        for n in range(20):
+            at = str(tmp_path / f"changes{n}")
+            for c in pool.map(lambda _, at=at: kept(at, str(tmp_path / "root")), range(4)):
+                c.close()
+            assert sorted(os.listdir(at)) == ["p9emu-changes", "tree"]
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -283,6 +283,27 @@ def test_what_is_forgotten_is_bounded(rig: Rig, lower: Path, upper: Path) -> Non
         put(rig, "/n/again", b"")
 
 
+def test_what_cannot_be_copied_is_not_lost_by_truncation(rig: Rig, lower: Path, upper: Path) -> None:
+    """rc's >> opens for writing, and if that fails creates: a file that is there is truncated so."""
+    (lower / "big").write_bytes(b"x" * 90_000)
+
+    @rig.run
+    def _() -> None:
+        show(rig, lower, upper, limit=(100_000, 8))
+        fd = rig.create("/n/new", ORDWR)
+        rig.pwrite(fd, b"y" * 50_000)
+        assert err(rig.open, "/n/big", OWRITE).endswith("file system full")
+        assert err(rig.create, "/n/big", OWRITE, 0o644).endswith("file system full")
+        assert err(rig.open, "/n/big", OWRITE | OTRUNC).endswith("file system full")
+        assert len(rig.slurp("/n/big")) == 90_000
+        rig.close(fd)
+        rig.remove("/n/new")
+        rig.close(rig.create("/n/big", OWRITE, 0o644))  # there is room again
+        assert rig.slurp("/n/big") == b""
+
+    assert (lower / "big").stat().st_size == 90_000
+
+
 def test_two_machines_with_the_same_changes(lower: Path, upper: Path) -> None:
     with rigged() as one, rigged() as two:
 
