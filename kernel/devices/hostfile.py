@@ -16,7 +16,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from kernel.base.error import Eexist, Eio, Eisdir, Enonexist, Enotdir, Eperm, Error, Etoolong
 
@@ -167,6 +167,18 @@ class Hostfile:
             self.fd = -1
 
 
+def createat(dirfd: int, name: bytes, flags: int, perm: int) -> int:
+    """Make a file that was not there, and open it; if that fails it is not there. Raises OSError, Error."""
+    fd = openat(dirfd, name, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.fchmod(fd, perm)
+    except OSError:
+        os.close(fd)
+        os.unlink(name, dir_fd=dirfd)
+        raise
+    return fd
+
+
 class Opened:
     """A file that is open. Reading and writing raise Error."""
 
@@ -192,6 +204,16 @@ class Opened:
         """Make it n bytes long."""
         with hosterrors():
             os.ftruncate(self.fd, n)
+
+    def cut(self, now: bool) -> Self:
+        """The file itself, made empty if ``now``; closed if that fails."""
+        if now:
+            try:
+                self.truncate(0)
+            except Error:
+                self.close()
+                raise
+        return self
 
     def sync(self) -> None:
         """See to it that it is on the host's disk."""
@@ -250,25 +272,11 @@ class Folder:
 
     def open(self, name: bytes, flags: int, cut: bool = False) -> Opened:
         """Open a regular file or directory; a file is made empty if ``cut``."""
-        o = Opened(openat(self.fd, name, flags))
-        if cut:
-            try:
-                o.truncate(0)
-            except Error:
-                o.close()
-                raise
-        return o
+        return Opened(openat(self.fd, name, flags)).cut(cut)
 
     def create(self, name: bytes, flags: int, perm: int) -> Opened:
         """Make a file that was not there; if that fails it is not there."""
-        fd = openat(self.fd, name, flags | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            os.fchmod(fd, perm)
-        except OSError:
-            os.close(fd)
-            os.unlink(name, dir_fd=self.fd)
-            raise
-        return Opened(fd)
+        return Opened(createat(self.fd, name, flags, perm))
 
     def mkdir(self, name: bytes, perm: int) -> Opened:
         """Make a directory that was not there, and open it; if that fails it is not there."""

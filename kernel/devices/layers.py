@@ -23,6 +23,7 @@ from kernel.devices.hostfile import (
     Opened,
     Stat,
     chmodat,
+    createat,
     hosterrors,
     lookat,
     openat,
@@ -215,27 +216,14 @@ class Layers(Folder):
             self.over.refused.discard(st.key)
             cut = cut and (whole or not copied)
         above = self._upper(name) is not None
-        o = Openfile(self.over, openat(self.up if above else self.low, name, flags), above)
-        if cut:
-            try:
-                o.truncate(0)
-            except Error:
-                o.close()
-                raise
-        return o
+        return Openfile(self.over, openat(self.up if above else self.low, name, flags), above).cut(cut)
 
     def create(self, name: bytes, flags: int, perm: int) -> Opened:
         """Make a file that was not there; if that fails it is not there."""
         if (below := self._below(name)) is not None:
             return below.create(name, flags, perm)
         self._prepare(name)
-        fd = openat(self.up, name, flags | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            os.fchmod(fd, perm)
-        except OSError:
-            os.close(fd)
-            os.unlink(name, dir_fd=self.up)
-            raise
+        fd = createat(self.up, name, flags, perm)
         self.over.changes.add(0, 1)
         self._unmark(name)
         return Openfile(self.over, fd, True)
