@@ -28,7 +28,7 @@ def report(options: Options, program: str, args: Sequence[str], output: str) -> 
         raise Failure(f"{output}: is the program itself", BROKEN)
     file = _file(output)
     symbols = Symbols()
-    sink = Report(symbols)
+    sink = Report(symbols, symbols.stack)
     about = About(_typed(), machine=_machine(options), versions=_versions())
     try:
         outcome = execute(options, program, args, sink, symbols)

@@ -25,9 +25,8 @@ class Folded:
         if isinstance(ev, ProcEvent):
             self.names[ev.child or ev.pid] = ev.name
         elif isinstance(ev, FaultEvent):
-            frames = [_name(f) for f in reversed(self.stack(ev.pid))]
             where = [f"[kernel {ev.fn}]"] if ev.mode == "kernel" else []
-            self.counts[(self.names.get(ev.pid, "?"), *frames, *where, ev.cls)] += 1
+            self.counts[(self.names.get(ev.pid, "?"), *functions(self.stack(ev.pid)), *where, ev.cls)] += 1
 
     def finish(self) -> None:
         """Write all stacks, sorted."""
@@ -35,5 +34,6 @@ class Folded:
             self.out.write(f"{';'.join(plain(part).replace(';', ':') for part in stack)} {n}\n")
 
 
-def _name(f: Frame) -> str:
-    return f.symbol.rpartition("+")[0] or f"0x{f.pc:08x}"
+def functions(stack: Sequence[Frame]) -> list[str]:
+    """The functions of a stack, the outermost first."""
+    return [f.symbol.rpartition("+")[0] or f"0x{f.pc:08x}" for f in reversed(stack)]

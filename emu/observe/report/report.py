@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
+from emu.observe.folded import functions
 from emu.observe.report.columns import Columns, Place
 from emu.observe.report.file import WholeFile
 from emu.observe.report.html import page
 from emu.observe.report.tally import Tally
 from emu.observe.report.words import About, missing, summary, title
-from emu.observe.text import Lookup
+from emu.observe.text import Lookup, Stack
 from emu.plain import plain
 from emu.program.disasm import instruction
 from kernel.base.event import Event, FaultEvent, ProcEvent
 
 VERSION: Final = 1  # of what the scripts read
 
-Stack = Callable[[FaultEvent], tuple[str, ...]]
-"""The functions that a fault's process was in, the outermost first; () if it is not known. Asked when it happens."""
-
-
 class Report:
     """Keeps events as columns. ``lookup`` tells a fault's symbol and code, ``stack`` who called whom.
 
-    Without ``stack`` the flame graph has programs, and in them the functions that faulted.
+    Without ``stack``, as from a trace, the flame graph has programs, and in them the functions that faulted.
     """
 
     def __init__(self, lookup: Lookup | None = None, stack: Stack | None = None) -> None:
@@ -59,11 +55,12 @@ class Report:
         found = self.lookup(ev.pid, ev.pc) if self.lookup is not None else None
         symbol, code, line = found if found is not None else ("", b"", None)
         insn = instruction(code, ev.pc) if code and ev.mode != "kernel" else ""
-        frames = self.stack(ev) if self.stack is not None else ()
-        if not frames:
+        calls = functions(self.stack(ev.pid)) if self.stack is not None else []
+        if not calls:
             pc = f"{_short(line.file)}:{line.line}" if line is not None else f"0x{ev.pc:x}" if ev.pc else ""
             where = symbol.partition("+")[0] or pc
-            frames = tuple(filter(None, (self._names.get(ev.pid, "exec"), where)))
+            calls = [where] if where else []
+        frames = (self._names.get(ev.pid, "exec"), *calls)
         if ev.mode == "kernel":
             frames = (*frames, f"kernel {ev.fn}")
         told = f"{symbol} {_short(line.file)}:{line.line}" if line is not None else symbol

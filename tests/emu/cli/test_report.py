@@ -8,6 +8,7 @@ import pytest
 from emu.cli.report import fromtrace as command
 from emu.failure import Failure
 from emu.machine.signals import TimeLimit
+from guest import cc
 from kernel.base.event import ProcEvent
 from tests.e2e.harness import ROOT
 from tests.e2e.harness import p9emu as real
@@ -32,6 +33,18 @@ def started(error: BaseException | None = None, status: int = 0) -> object:
 def report(*args: str) -> tuple[int, str, str]:
     done = real("report", *args)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_the_flame_graph_has_call_stacks(tmp_path: Path) -> None:
+    program = tmp_path / "deep"
+    program.write_bytes(cc.compile(["deep.c"], cwd=ROOT / "guest/examples").image)
+    assert real("report", str(program), cwd=tmp_path).returncode == 0
+    _, events = decoded(tmp_path / "report.html")
+    stacks = [e["stack"].split("\n") for e in events if e["event"] == "fault" and e["segment"] == "bss"]
+    assert stacks == [
+        ["deep", "_start", "main", "middle", "middle", "leaf"],
+        ["deep", "_start", "main", "middle", "leaf"],
+    ]
 
 
 def test_a_run(tmp_path: Path) -> None:
