@@ -8,8 +8,7 @@ class Counters {
     Object.assign(this, { view, history, owners });
     this.canvas = new Canvas(root.querySelector("canvas"), (ctx, w, h) => this.draw(ctx, w, h));
     this.canvas.height = AXIS + PLOT + 14 + RATE + 6;
-    this.layer = document.createElement("canvas"); // all but the moment
-    this.stale = true;
+    this.layer = new Layer((...place) => this.drawLayer(...place)); // all but the moment
     view.on("range", () => this.renew());
     view.on("moment", () => this.canvas.redraw());
     steer(view, this.canvas, (x, y, t) => this.words(t));
@@ -35,21 +34,12 @@ class Counters {
   }
 
   renew() {
-    this.stale = true;
+    this.layer.stale = true;
     this.canvas.redraw();
   }
 
   draw(ctx, w, h) {
-    const scale = window.devicePixelRatio || 1;
-    if (this.stale || this.layer.width !== ctx.canvas.width || this.layer.height !== ctx.canvas.height) {
-      this.layer.width = ctx.canvas.width;
-      this.layer.height = ctx.canvas.height;
-      const c = this.layer.getContext("2d");
-      c.scale(scale, scale);
-      this.drawLayer(c, w, h);
-      this.stale = false;
-    }
-    ctx.drawImage(this.layer, 0, 0, w, h);
+    this.layer.show(ctx, w, h);
     drawMoment(ctx, this.view, w, h, theme());
   }
 

@@ -135,7 +135,7 @@ async function main() {
   // On paper it is light, whatever the screen is.
   const paper = (on) => {
     document.documentElement.classList.toggle("paper", on);
-    timeline.stale = counters.stale = true;
+    timeline.layer.stale = counters.layer.stale = true;
     momentDrawn();
     for (const c of [timeline.canvas, counters.canvas, map.canvas]) c.now();
   };

@@ -20,8 +20,7 @@ class Timeline {
     this.total = AXIS + lanes.length * LANE + 4;
     this.canvas.height = Math.min(this.total, VISIBLE);
     this.tall.style.height = `${this.total}px`;
-    this.layer = document.createElement("canvas"); // all but the moment
-    this.stale = true;
+    this.layer = new Layer((...place) => this.drawLayer(...place)); // all but the moment
     this.scroll.addEventListener("scroll", () => this.renew());
     view.on("range", () => this.renew());
     view.on("moment choice", () => this.canvas.redraw());
@@ -38,7 +37,7 @@ class Timeline {
   }
 
   renew() {
-    this.stale = true;
+    this.layer.stale = true;
     this.canvas.redraw();
   }
 
@@ -47,18 +46,8 @@ class Timeline {
   }
 
   draw(ctx, w, h) {
-    const scale = window.devicePixelRatio || 1;
-    if (this.stale || this.layer.width !== ctx.canvas.width || this.layer.height !== ctx.canvas.height) {
-      this.layer.width = ctx.canvas.width;
-      this.layer.height = ctx.canvas.height;
-      const c = this.layer.getContext("2d");
-      c.scale(scale, scale);
-      this.drawLayer(c, w, h);
-      this.stale = false;
-    }
-    ctx.drawImage(this.layer, 0, 0, w, h);
-    const colors = theme();
-    drawMoment(ctx, this.view, w, h, colors);
+    this.layer.show(ctx, w, h);
+    drawMoment(ctx, this.view, w, h, theme());
   }
 
   drawLayer(ctx, w, h) {

@@ -140,6 +140,28 @@ class Canvas {
   }
 }
 
+// What of a picture changes seldom, kept as a picture of its own. draw(ctx, width, height) makes it anew when it is stale.
+class Layer {
+  constructor(draw) {
+    this.paint = draw;
+    this.picture = document.createElement("canvas");
+    this.stale = true;
+  }
+
+  show(ctx, w, h) {
+    const { width, height } = ctx.canvas;
+    if (this.stale || this.picture.width !== width || this.picture.height !== height) {
+      Object.assign(this.picture, { width, height });
+      const c = this.picture.getContext("2d");
+      const scale = window.devicePixelRatio || 1;
+      c.scale(scale, scale);
+      this.paint(c, w, h);
+      this.stale = false;
+    }
+    ctx.drawImage(this.picture, 0, 0, w, h);
+  }
+}
+
 // The page's colours, as they are in light or dark.
 function theme() {
   const style = getComputedStyle(document.documentElement);
