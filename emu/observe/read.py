@@ -6,6 +6,7 @@ defaults.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Final
@@ -18,6 +19,9 @@ RENAMED: Final = {"cls": "class"}  # field of an event, and its name in JSON
 # Not written where there is nothing to tell.
 ABSENT: Final[dict[tuple[type[Event], str], object]] = {(FaultEvent, "fn"): "", (FaultEvent, "load"): ""}
 TYPES: Final[dict[str, tuple[type, ...]]] = {"int": (int,), "str": (str,), "int | None": (int, type(None))}
+
+
+LIMIT: Final = 1 << 53  # numbers are smaller: a browser's are exact up to there
 
 
 class ReadError(Exception):
@@ -45,7 +49,7 @@ def readfile(path: str) -> Recorded:
 def read(lines: Iterable[bytes], name: str = "trace") -> Recorded:
     """Read lines, each with its newline. Raises ReadError, with name and line, if one of them is no event."""
     recorded = Recorded([])
-    makers = {cls.kind: _maker(cls) for cls in Event.__subclasses__()}
+    makes = makers()
     for n, line in enumerate(lines, 1):
         where = f"{plain(name)}:{n}"
         if not line.endswith(b"\n"):  # the writer ends each line: this one it did not finish
@@ -56,11 +60,14 @@ def read(lines: Iterable[bytes], name: str = "trace") -> Recorded:
         except (ValueError, RecursionError):
             raise ReadError(f"{where}: not JSON") from None
         kind = _kind(obj, where)
-        make = makers.get(kind)
+        make = makes.get(kind)
         if make is None:
             recorded.unknown[kind] = recorded.unknown.get(kind, 0) + 1
             continue
-        recorded.events.append(make(obj, where))
+        try:
+            recorded.events.append(make(obj, None))
+        except Odd as e:
+            raise ReadError(f"{where}: {e}") from None
     if not recorded.events and not recorded.cut:
         raise ReadError(f"{plain(name)}: no event in it")
     return recorded
@@ -77,18 +84,33 @@ def _kind(obj: object, where: str) -> str:
     return kind
 
 
-def _maker(cls: type[Event]) -> Callable[[dict[str, Any], str], Event]:
-    """A function from an object to an event of class cls."""
+Make = Callable[[dict[str, Any], Counter[str] | None], Event]
+"""From an object to an event; with a counter, fields that are not there are 0 or empty, and counted. Raises Odd."""
+
+
+class Odd(ValueError):
+    """An object is no event of its kind. str() says why."""
+
+
+def makers() -> dict[str, Make]:
+    """What makes the events of each kind."""
+    return {cls.kind: _maker(cls) for cls in Event.__subclasses__()}
+
+
+def _maker(cls: type[Event]) -> Make:
     known = [(RENAMED.get(f.name, f.name), TYPES[str(f.type)], _default(cls, f)) for f in fields(cls)]
 
-    def make(obj: dict[str, Any], where: str) -> Event:
+    def make(obj: dict[str, Any], lacking: Counter[str] | None) -> Event:
         values = []
         for name, types, default in known:
             value = obj.get(name, default)
-            if type(value) not in types:
+            if value is MISSING and lacking is not None:
+                lacking[f"{cls.kind}.{name}"] += 1
+                value = types[0]()
+            if type(value) not in types or (type(value) is int and not -LIMIT < value < LIMIT):
                 if value is MISSING:
-                    raise ReadError(f"{where}: event {cls.kind} without {name}")
-                raise ReadError(f"{where}: {name} of event {cls.kind} is {plain(json.dumps(value))[:40]}")
+                    raise Odd(f"event {cls.kind} without {name}")
+                raise Odd(f"{name} of event {cls.kind} is {plain(json.dumps(value))[:40]}")
             values.append(value)
         return cls(*values)
 

@@ -21,7 +21,6 @@ from typing import Any, Final
 from kernel.base.event import Event, FaultEvent
 
 NONE: Final = -(1 << 53)  # a number that is None
-LIMIT: Final = 1 << 53  # numbers are smaller: a browser's are exact up to there
 COMMON: Final = ("ns", "pid", "cpu")
 PLACE: Final = ("symbol", "insn", "stack")
 """What is told of a fault besides its own fields: function with offset, instruction, and stack, outermost first."""

@@ -1,22 +1,19 @@
-"""Events from a trace of JSON lines, as far as they can be understood."""
+"""Events from a trace of JSON lines, as far as they can be understood; :mod:`emu.observe.read` takes no damage."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import MISSING, fields
 from typing import IO, Any, Final
 
 from emu.observe.jsonl import VERSION
-from emu.observe.report.columns import LIMIT
+from emu.observe.read import LIMIT, makers
 from emu.program.lines import Place
 from emu.program.symbols import Found
-from kernel.base.event import Event, FaultEvent
+from kernel.base.event import Event
 
 LONGEST: Final = 1 << 20  # characters of a line; no event is that long
-NAMES: Final = {"cls": "class"}  # fields that are called otherwise in JSON
-OPTIONAL: Final[dict[type[Event], dict[str, object]]] = {FaultEvent: {"fn": "", "load": ""}}
 
 
 class Reader:
@@ -31,7 +28,7 @@ class Reader:
         self.unknown: Counter[str] = Counter()  # kinds of events that are not known
         self.lacking: Counter[str] = Counter()  # fields that were not there
         self.place: Place | None = None  # the source line of the event that was read last, if it has one
-        self._classes = {cls.kind: _Maker(cls) for cls in Event.__subclasses__()}
+        self._makes = makers()
 
     def __iter__(self) -> Iterator[Event]:
         while line := self.file.readline(LONGEST):
@@ -83,44 +80,13 @@ class Reader:
         version = obj.get("v")
         if version != VERSION:
             self.versions[_number(version)] += 1
-        maker = self._classes.get(kind)
-        if maker is None:
+        make = self._makes.get(kind)
+        if make is None:
             self.unknown[kind] += 1
             return None
         file, line = obj.get("file"), obj.get("line")
         self.place = Place(file, _number(line)) if isinstance(file, str) and line is not None else None
-        return maker.make(obj, self.lacking)
-
-
-class _Maker:
-    """Makes events of one class."""
-
-    def __init__(self, cls: type[Event]) -> None:
-        self.cls = cls
-        optional = OPTIONAL.get(cls, {})
-        self.fields: list[tuple[str, bool, bool, object]] = []  # name, whether a word, whether it may be null, default
-        for f in fields(cls):
-            word = f.type == "str"
-            default = optional.get(f.name, f.default)
-            self.fields.append((NAMES.get(f.name, f.name), word, "None" in str(f.type), default))
-
-    def make(self, obj: dict[str, Any], lacking: Counter[str]) -> Event:
-        values: list[Any] = []
-        for name, word, null, default in self.fields:
-            if name not in obj:
-                if default is MISSING:
-                    lacking[f"{self.cls.kind}.{name}"] += 1
-                    default = "" if word else 0
-                values.append(default)
-                continue
-            value = obj[name]
-            if word:
-                if not isinstance(value, str):
-                    raise ValueError
-            elif not (null and value is None):
-                value = _number(value)
-            values.append(value)
-        return self.cls(*values)
+        return make(obj, self.lacking)
 
 
 def _number(value: Any) -> int:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from emu.observe.output import OutputError
-from emu.observe.report.columns import LIMIT, Columns
+from emu.observe.read import LIMIT
+from emu.observe.report.columns import Columns
 from emu.observe.report.file import WholeFile
 from emu.observe.report.html import SCRIPTS, base64, gzip
 from emu.observe.report.report import Report
