@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, Final
 
-from emu.machine.config import INJECTABLE, MAXCPUS, MAXMEM, MAXSWAP, MINMEM, Bind, Config, Root, Tree
+from emu.machine.config import Bind, Config, Root, Tree
+from emu.machine.limits import INJECTABLE, MAXCPUS, MAXMEM, MAXSWAP, MINMEM
 
 UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 CHOICES: Final = {

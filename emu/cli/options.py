@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from emu.cli.types import bind, env, guestdir, injection, rootdir, seconds, size, swapsize, user
-from emu.machine.config import MAXCPUS
+from emu.machine.limits import MAXCPUS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from emu.cli.types import Options
 from emu.failure import BROKEN, TIMEOUT, USAGE, Failure
-from emu.machine.config import MAXMEM, MAXSWAP
+from emu.machine.limits import MAXMEM, MAXSWAP
 from emu.observe.output import FileOutput, Output, OutputError, StderrOutput
 from emu.plain import plain
 

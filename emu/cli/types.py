@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from click import BadParameter
 
-from emu.machine.config import INJECTABLE, MAXMEM, MAXSWAP, MINMEM
+from emu.machine.limits import INJECTABLE, MAXMEM, MAXSWAP, MINMEM
 
 if TYPE_CHECKING:
     from emu.machine.counter import Kind

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from emu.machine.counter import Kind
-
-MINMEM: Final = 4 << 20
-MAXMEM: Final = 3 << 30
-MAXSWAP: Final = 4 << 30  # a swap address has 32 bits
-MAXCPUS: Final = 8
-INJECTABLE: Final = ("newpage", "malloc", "swapread", "swapwrite", "textread", "hostread")  # of Config.inject
 
 
 @dataclass(frozen=True)

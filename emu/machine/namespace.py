@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from emu.machine.changes import forgotten, kept
 from emu.machine.config import LoadError, Root
 from kernel.base.chandat import MAFTER, MBEFORE, MCREATE, MREPL, ORDWR, Aaccess, Abind, Amount, Aopen, Atodir, Chan
 from kernel.base.error import Error
@@ -102,6 +101,8 @@ def hostroot(k: Kernel, dir: Root) -> Chan:
     """
     changes = None
     if dir.changes is not None:
+        from emu.machine.changes import kept
+
         changes = kept(dir.changes, dir.host)
     elif dir.cow:
         changes = _forgotten()
@@ -115,6 +116,8 @@ def _writable(shown: Root | Bind) -> bool:
 
 
 def _forgotten() -> Changes:
+    from emu.machine.changes import forgotten
+
     try:
         return forgotten()
     except OSError as e:

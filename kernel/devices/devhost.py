@@ -35,7 +35,6 @@ from kernel.base.error import (
 from kernel.base.text import kbytes, kstr
 from kernel.devices.hostfile import Etoobigfile, Tree
 from kernel.devices.hosttree import Hosttree, Ident, Loc
-from kernel.devices.overlay import Overlay
 from kernel.files.chan import checkelem
 from kernel.files.channel import isdir, newchan, newpath
 from kernel.files.conv import BIT16SZ, NOLENGTH, Dir, convD2M, convM2D
@@ -109,6 +108,8 @@ class Hostdev(Dev):
         if changes is None:
             host = Hosttree(self.k.mainmem, Tree(path), rw, dev)
         else:
+            from kernel.devices.overlay import Overlay  # most machines have none, and a start is short
+
             names = [tuple(e for e in os.fsencode(name).split(b"/") if e not in (b"", b".")) for name in through]
             over = Overlay(path, changes, names)
             host = Hosttree(self.k.mainmem, over, True, dev)

@@ -1,0 +1,9 @@
+"""What a machine may be made of. Nothing is imported here: the command line knows the limits before anything runs."""
+
+from typing import Final
+
+MINMEM: Final = 4 << 20
+MAXMEM: Final = 3 << 30
+MAXSWAP: Final = 4 << 30  # a swap address has 32 bits
+MAXCPUS: Final = 8
+INJECTABLE: Final = ("newpage", "malloc", "swapread", "swapwrite", "textread", "hostread")  # of Config.inject
