@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from emu.failure import NOTFOUND, UNLOADABLE
 from emu.machine import namespace, tree
 from emu.machine.config import LoadError
 from emu.program.aout import AoutError, load, script, text
@@ -113,7 +114,7 @@ def boot(machine: Bare, program: str, args: list[bytes]) -> First:
         try:
             what = setup()
         except (Error, LoadError) as e:
-            first.loaderror = e if isinstance(e, LoadError) else LoadError(str(e), 126)
+            first.loaderror = e if isinstance(e, LoadError) else LoadError(str(e), UNLOADABLE)
             k.halted = True
             pexit(k, None, True)
         machine.program = (what.name, what.host)
@@ -161,7 +162,7 @@ def _choose(k: Kernel, config: Config, program: str, args: list[bytes]) -> What:
         return what
     path = word if word.startswith(("/", "./", "../", "#")) else f"/bin/{word}"
     if not namespace.isfile(k, path):
-        raise LoadError(f"{program}: no such command in the guest, and no file of the host", 127)
+        raise LoadError(f"{program}: no such command in the guest, and no file of the host", NOTFOUND)
     name = kstr(os.fsencode(os.path.basename(program)))
     return What(name, path, [os.fsencode(config.argv0 or program), *args])
 
@@ -226,7 +227,7 @@ def _child(k: Kernel, up: Proc, first: First, what: What) -> int:
             p.regs.clear()
             p.regs.ax = exec_(k, kbytes(what.path), what.argv)
         except Error as e:
-            first.loaderror = LoadError(f"{first.name}: {e}", 126)
+            first.loaderror = LoadError(f"{first.name}: {e}", UNLOADABLE)
             pexit(k, str(e), True)
         p.insyscall = 0
         p.nerrlab = 0

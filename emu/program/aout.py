@@ -21,6 +21,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Final, NamedTuple
 
+from emu.failure import NOTFOUND, UNLOADABLE
 from emu.plain import plain
 from kernel.base.mem import BY2PG, PGSHIFT, PTEMAPMEM, SEGMAPSIZE, USTKSIZE, USTKTOP, UTZERO
 
@@ -76,7 +77,7 @@ DATASYMS: Final = frozenset("DdBb")
 class AoutError(ValueError):
     """The file cannot be run. str() is one line that begins with its name; ``status`` is 126, or 127 if not there."""
 
-    def __init__(self, path: str, why: str, status: int = 126) -> None:
+    def __init__(self, path: str, why: str, status: int = UNLOADABLE) -> None:
         super().__init__(f"{plain(path)}: {why}")
         self.path = path
         self.status = status
@@ -333,10 +334,10 @@ def _head(path: str) -> tuple[int, bytes]:
         st = os.stat(path)
     except OSError as e:
         if isinstance(e, FileNotFoundError | NotADirectoryError):
-            raise AoutError(path, "no such file", 127) from None
+            raise AoutError(path, "no such file", NOTFOUND) from None
         raise AoutError(path, f"cannot be read: {e.strerror}") from None
     except ValueError:  # a name that holds a zero byte
-        raise AoutError(path, "no such file", 127) from None
+        raise AoutError(path, "no such file", NOTFOUND) from None
     if stat.S_ISDIR(st.st_mode):
         raise AoutError(path, "is a directory")
     if not stat.S_ISREG(st.st_mode):
