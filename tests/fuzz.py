@@ -32,7 +32,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from emu.machine import namespace
+from emu.machine import changes as places
 from emu.machine.config import Bind, Config
 from emu.machine.machine import Machine
 from kernel.base.event import Event
@@ -352,8 +352,8 @@ def once(seed: int, top: Path) -> tuple[str, str]:
     wrong = ""
     for module in MODULES:
         module.os = watched  # type: ignore[attr-defined]
-    forgotten = vars(namespace)["forgotten"]
-    vars(namespace)["forgotten"] = lambda: upper.Changes(os.fspath(changes), (M, 1000))
+    forgotten = vars(places)["forgotten"]
+    vars(places)["forgotten"] = lambda: upper.Changes(os.fspath(changes), (M, 1000))
     try:
         c = config(seed, ro, rw)
         with closing(Machine(Config(**c), sink)) as machine:
@@ -365,7 +365,7 @@ def once(seed: int, top: Path) -> tuple[str, str]:
     except Exception as e:  # noqa: BLE001 whatever it is, it is a finding
         wrong = "" if str(e) in KNOWN else f"{type(e).__name__}: {e}\n{traceback.format_exc()}"
     finally:
-        vars(namespace)["forgotten"] = forgotten
+        vars(places)["forgotten"] = forgotten
         for module in MODULES:
             module.os = os  # type: ignore[attr-defined]
     if not wrong and snapshot(outside) != before:
