@@ -4,6 +4,7 @@
 # make guests  rebuild the guest programs (byte for byte the same)
 # make bench   the benchmarks, as ratios to a bare Unicorn (two or three minutes)
 # make bench-docs  all of them, into docs/performance.md and docs/pictures (half an hour)
+# make pictures  the pictures of terminals and of a browser in docs/pictures, from real runs (needs chromium)
 # make go-test Go's own tests, by go test (P9EMU_OPTS are p9emu's options)
 # make go-soak some of them with --check, with little memory and swap, and many times over (many minutes)
 # make go-std  the whole standard library, into docs/go.md (an hour; a run that was ended goes on where it was)
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 # For tests the C must be built, without a warning; 0 if your compiler knows more of them than ours.
 P9EMU_STRICT ?= 1
 
-.PHONY: demo test quick lint guests bench bench-docs go-test go-soak go-std soak fuzz clean
+.PHONY: demo test quick lint guests bench bench-docs pictures go-test go-soak go-std soak fuzz clean
 
 $(BIN)/p9emu: pyproject.toml setup.py $(wildcard emu/machine/*.c emu/machine/*.h)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -62,6 +63,10 @@ bench-docs: $(VENV)/.test
 	mkdir -p build
 	$(BIN)/p9emu bench --full --plot docs/pictures --format markdown > build/bench.md
 	$(BIN)/python -m tests.benchdocs build/bench.md
+
+pictures: $(VENV)/.test
+	$(BIN)/python -m tests.pictures
+	$(BIN)/python -m tests.emu.observe.report.picture
 
 go-test: $(VENV)/.test
 	$(BIN)/python -m tests.go.std

@@ -3,8 +3,9 @@
 A fenced block marked ``console`` holds commands, lines that begin with ``$ ``, and what they print: standard output
 and standard error together. A line ``...`` stands for any lines; a command with nothing below it may print what it
 likes. ``# status N`` at a command's end is its exit status, 0 if it is not told. The commands of a block run one
-after the other in an empty directory that has links to guest/ and tests/. Where the document has shown files before,
-blocks of a language whose first line is a comment with a file's name, it has these instead.
+after the other in a directory that has links to docs/, guest/ and tests/, and copies of the labs that they name. Where
+the document has shown files before, blocks of a language whose first line is a comment with a file's name, it has
+these instead of links.
 
 A block marked ``console tree`` needs the tree of a Plan 9 distribution, ``$TREE``. It is run if P9EMU_TREE names one
 (9front's, whose output is shown); without, and in a ``yaml`` block, only the options of p9emu's commands are tried.
@@ -23,6 +24,7 @@ import fcntl
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -270,8 +272,11 @@ def rewrite(block: Block, outputs: dict[int, list[str]]) -> None:
 
 @pytest.mark.parametrize("block", RUN, ids=str)
 def test_commands_do_what_is_shown(block: Block, tools: Path, tmp_path: Path) -> None:
-    for name in () if block.files else ("guest", "tests"):
+    for name in () if block.files else ("docs", "guest", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
+    for lab in (ROOT / "docs" / "labs").iterdir():
+        if any(lab.name in shown.command for shown in block.commands):
+            shutil.copytree(lab, tmp_path / lab.name)
     for name, text in block.files.items():
         (tmp_path / name).write_text(text)
     plan9(tmp_path / "plan9")
