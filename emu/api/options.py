@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from emu.machine.config import Bind, Config, Root, Tree
 from emu.machine.limits import INJECTABLE, MAXCPUS, MAXMEM, MAXSWAP, MINMEM
+from kernel.base.variant import fixnames, originalnames
 
 UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 CHOICES: Final = {
@@ -25,8 +26,8 @@ def configuration(config: Config | None = None, /, **options: Any) -> Config:
     """``config``, or the default one, with fields replaced by ``options``.
 
     ``memory`` and ``swap`` may be text as on the command line ("8M"); ``binds`` (host, guest) or (host, guest,
-    writable); ``env`` a mapping; ``root`` a path. Raises TypeError for a name that is no field, ValueError for a value
-    that no machine can have. ``tree`` may be the path of a Plan 9 tree, as of --tree: it is the root, copy-on-write.
+    writable); ``env`` a mapping; ``root`` a path; ``original`` and ``fix`` may be text as of --original, --fix. Raises
+    TypeError for a name that is no field, ValueError for a value that no machine can have. ``tree`` may be the path of a Plan 9 tree, as of --tree: it is the root, copy-on-write.
     """
     names = {f.name for f in fields(Config)}
     for name in options:
@@ -51,6 +52,10 @@ def configuration(config: Config | None = None, /, **options: Any) -> Config:
         options["swapfile"] = os.fspath(options["swapfile"])
     if "inject" in options:
         options["inject"] = tuple(options["inject"])
+    for name, known in (("original", originalnames), ("fix", fixnames)):
+        if name in options:
+            value = options[name]
+            options[name] = known(value if isinstance(value, str) else ",".join(value))
     made = replace(config or Config(), **options)
     _check(made)
     return made

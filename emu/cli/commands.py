@@ -268,6 +268,23 @@ def guests(fmt: str, verbose: bool) -> None:
     command(fmt == "json", verbose)
 
 
+@cli.command(context_settings=HELP)
+@click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def variants(fmt: str) -> None:
+    """List what --fix and --original take: later fixes of 9front, and cures of p9emu's own.
+
+    Each line has the name, the day or the erratum, the kind (R race or order, D deadlock, S single-threaded, F double
+    fetch, L leak), the C file, and what is wrong without the fix, or without the cure.
+
+    \b
+    Example:
+      p9emu variants
+    """
+    from emu.cli.inspect import variants as command
+
+    command(fmt == "json")
+
+
 @cli.command(context_settings=HELP, short_help="Compile C and assembly into a program.")
 @click.option("-o", "output", metavar="OUT", default="a.out", show_default=True, help="The program's file.")
 @click.option("-I", "include", metavar="DIR", multiple=True, help="Look for headers in DIR too.")

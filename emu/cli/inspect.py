@@ -50,6 +50,22 @@ def guests(json: bool, verbose: bool) -> None:
         put([f"{g.name}: {g.synopsis}", *(f"    {line}".rstrip() for line in g.description.strip().splitlines())])
 
 
+def variants(json: bool) -> None:
+    """Print the switches of the kernel, fixes first."""
+    from dataclasses import asdict
+
+    from kernel.base.variant import fixes, originals
+
+    if json:
+        from emu.observe.jsonl import VERSION, dumps
+
+        tables = {"fixes": fixes(), "originals": originals()}
+        put([dumps({"v": VERSION, **{name: [asdict(r) for r in rows.values()] for name, rows in tables.items()}})])
+        return
+    for option, rows in (("--fix", fixes()), ("--original", originals())):
+        put(f"{option} {row}" for row in rows.values())
+
+
 def _guest(name: str, synopsis: str, description: str) -> dict[str, str]:
     return {"name": name, "synopsis": synopsis, "description": description}
 

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from emu.cli.types import bind, env, guestdir, injection, rootdir, seconds, size, swapsize, user
+from emu.cli.types import bind, env, fix, guestdir, injection, original, rootdir, seconds, size, swapsize, user
 from emu.machine.limits import MAXCPUS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -111,6 +111,20 @@ def machine_options(
             metavar="KIND:N[+],...",
             help="Let the N-th operation of a kind fail (N+: every N-th): newpage, malloc, swapread, swapwrite, "
             "textread, hostread.",
+        ),
+        click.option(
+            "--original",
+            type=original,
+            default="",
+            metavar="NAME,...|all",
+            help="Take back what p9emu cured of the original; p9emu variants lists the names.",
+        ),
+        click.option(
+            "--fix",
+            type=fix,
+            default="",
+            metavar="COMMIT,...|all",
+            help="Apply later fixes of 9front; p9emu variants lists them.",
         ),
         click.option(
             "--note-fp/--no-note-fp",

@@ -100,6 +100,8 @@ def _machine(options: Options) -> list[tuple[str, str]]:
     if options.inject:
         plan = ", ".join(f"{kind}:{n}{'+' if every else ''}" for kind, n, every in options.inject)
         rows.append(("made to fail", plan))
+    rows += [("cures taken back", ", ".join(options.original))] if options.original else []
+    rows += [("fixes applied", ", ".join(options.fix))] if options.fix else []
     if options.tree is not None:
         rows += [("tree", options.tree), *([("user", options.user)] if options.user else [])]
     if options.root is not None:

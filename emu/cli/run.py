@@ -200,6 +200,8 @@ def execute(
         swapfile=options.swapfile,
         sched=options.sched,
         inject=options.inject,
+        original=options.original,
+        fix=options.fix,
         notefp=options.notefp,
         clock=options.clock or "virtual",
         argv0=options.argv0,

@@ -5,6 +5,7 @@ Each function takes the word that was typed and returns its value, or raises cli
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -50,6 +51,8 @@ class Options:
     swapfile: str | None
     sched: str
     inject: tuple[tuple[str, int, bool], ...]
+    original: tuple[str, ...]
+    fix: tuple[str, ...]
     notefp: bool
     mmu: Literal["nested", "plain"]
     clock: str | None = "virtual"
@@ -103,6 +106,27 @@ def injection(text: str) -> tuple[tuple[str, int, bool], ...]:
             raise BadParameter(f"{word!r} is not {kind}:N or {kind}:N+, N being 1 or more.")
         plan.append((kind, int(digits), n != digits))
     return tuple(plan)
+
+
+def original(text: str) -> tuple[str, ...]:
+    """Cures to take back, of NAME,... or all."""
+    from kernel.base.variant import originalnames
+
+    return _variants(originalnames, text)
+
+
+def fix(text: str) -> tuple[str, ...]:
+    """Later fixes to apply, of COMMIT,... or all."""
+    from kernel.base.variant import fixnames
+
+    return _variants(fixnames, text)
+
+
+def _variants(names: Callable[[str], tuple[str, ...]], text: str) -> tuple[str, ...]:
+    try:
+        return names(text)
+    except ValueError as e:
+        raise BadParameter(f"{e}.") from None
 
 
 def seconds(text: str) -> float:

@@ -67,6 +67,8 @@ class Config:
     sched: str = "fifo"  # or "random": an exploring scheduler, by seed
     mmu: str = "nested"  # or "plain": without nested paging
     inject: tuple[tuple[str, int, bool], ...] = ()  # operation, number, whether every such number fails
+    original: tuple[str, ...] = ()  # cures taken back, by name
+    fix: tuple[str, ...] = ()  # later fixes applied, by commit
     notefp: bool = False  # note handlers may use floating point
     clock: str = "virtual"  # or "real": the host's
     argv0: str | None = None  # what the program is called by; None: as a shell would call it

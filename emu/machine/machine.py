@@ -29,6 +29,7 @@ from kernel.base.inject import Inject
 from kernel.base.kernel import NSPERSEC
 from kernel.base.mem import BY2PG, MB, ROUND
 from kernel.base.procdat import Broken, Dead, Mach
+from kernel.base.variant import variant
 from kernel.main import confinit, newkernel
 from kernel.memory.check import mustcheck
 from kernel.memory.uaccess import peek
@@ -74,6 +75,7 @@ class Machine:
         # The kernel's window maps 4 MB at a time; what -m leaves of the last 4 MB nobody uses.
         self.memory = Memory(ROUND(config.memory, 4 * MB))
         self.kernel = k = newkernel(conf, self.memory, config.memory - conf.upages * BY2PG)
+        k.variant = variant(config.original, config.fix)
         if config.clock == "real":
             clock = clock or Hostclock()
             k.epoch = clock.epoch

@@ -44,6 +44,8 @@ def commandline(config: "Config", program: str, args: Sequence[str]) -> str:
                 words += ["--env", f"{name}={value}"]
         elif f.name == "inject":
             words += ["--fault-inject", ",".join(f"{kind}:{n}{'+' if every else ''}" for kind, n, every in v)]
+        elif f.name in ("original", "fix"):
+            words += [f"--{f.name}", ",".join(v)]
         elif f.name == "notefp":
             words.append("--note-fp")
         elif f.name == "cwd" and v is not None:

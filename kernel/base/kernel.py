@@ -31,6 +31,7 @@ from kernel.base.mem import BY2PG, MB, s64
 from kernel.base.mntdat import Mntalloc
 from kernel.base.proctab import Procs
 from kernel.base.text import kbytes
+from kernel.base.variant import Variant
 
 if TYPE_CHECKING:
     from kernel.base.chandat import Chan
@@ -97,6 +98,7 @@ class Kernel:
         self.mem = mem
         self.hooks = Hooks()
         self.mainmem = mainmem(conf)
+        self.variant = Variant()
         self.up: Proc | None = None
         self.m: Mach  # set when the first processor is added
         self.machs: list[Mach] = []

@@ -58,6 +58,8 @@ class Config:
     sched: str = "fifo"
     mmu: str = "nested"
     inject: tuple[tuple[str, int, bool], ...] = ()
+    original: tuple[str, ...] = ()
+    fix: tuple[str, ...] = ()
     notefp: bool = False
     clock: str = ""
     root: Root | None = None
