@@ -375,3 +375,21 @@ def bench(quick: bool, full: bool, fmt: str, curves: bool, plot: str | None, go:
     if quick and full:
         raise click.UsageError("--quick and --full exclude each other")
     command(quick, fmt, curves, plot, go, full)
+
+
+@cli.command(context_settings=HELP)
+@click.option("--only", multiple=True, metavar="PART", help="Look at this part alone; repeatable.")
+@click.argument("patch", required=False)
+def judge(patch: str | None, only: tuple[str, ...]) -> int:
+    """Tell what a change of kernel/ breaks or changes, in a minute or two.
+
+    The tree that p9emu runs from is judged as it is, or a copy of it with PATCH (a unified diff; - is standard
+    input): against the recordings of the original C and of the real kernel, whole traces, invariants in many orders,
+    deliberate mistakes, every bundled program. Needs a clone, with its tests.
+
+    \b
+    Exit status: 0 all is as it was, 1 something is not, 125 PATCH does not apply.
+    """
+    from emu.cli.judge import judge as command
+
+    return command(patch, only)

@@ -1,0 +1,71 @@
+"""p9emu judge: what it says of the tree as it is, and of patches."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from emu.cli.judge import judge
+from emu.failure import Failure
+from tests import judge as judging
+
+
+def patch(tmp_path: Path, path: str, old: str, new: str) -> str:
+    """A patch of one line."""
+    before = (judging.ROOT / path).read_text()
+    assert before.count(old) == 1
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), before.replace(old, new).splitlines(keepends=True), f"a/{path}", f"b/{path}"
+    )
+    file = tmp_path / "patch"
+    file.write_text("".join(lines))
+    return str(file)
+
+
+def test_names_of_what_was_changed() -> None:
+    old = judging.names("A = 1\nclass C:\n    x: int = 2\n    def f(self): return 1\ndef g(): pass\n")
+    new = judging.names("A = 1\nclass C:\n    x: int = 3\n    def f(self):\n        return 1\n")
+    assert sorted(k for k in old | new if old.get(k) != new.get(k)) == ["C.x", "g"]
+
+
+def test_counts_that_are_others() -> None:
+    assert judging.changes(Counter(a=1, b=2), Counter(a=1, b=3, c=1)) == "b 2 -> 3, c 0 -> 1"
+
+
+def test_the_kernel_is_what_it_was() -> None:
+    assert [judging.PARTS[part]() for part in ("loads", "faults", "golden")] == [[], [], []]
+
+
+def test_an_event_that_is_another_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kernel.memory import fault
+
+    source = fault.fixfault.__code__
+    constants = tuple("cow" if c == "zero-fill" else c for c in source.co_consts)
+    monkeypatch.setattr(fault.fixfault, "__code__", source.replace(co_consts=constants))
+    found = judging.golden()
+    assert len(found) == 16
+    assert '{"class":"zero-fill"}, is {"class":"cow"}; in all fault cow 0 -> ' in found[0]
+
+
+@pytest.mark.guest
+def test_a_patch_that_loses_pages(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = (judging.ROOT / "kernel/memory/page.py").read_bytes()
+    bad = patch(tmp_path, "kernel/memory/page.py", "in range(p.first, p.last + 1)", "in range(p.first, p.last)")
+    assert judge(bad, ["vectors"]) == 1
+    out, _ = capfd.readouterr()
+    assert "changed: kernel.memory.page:freepte\n" in out
+    assert "CHANGED  loads" in out
+    assert "has ref 1, 0 holders" in out
+    assert (judging.ROOT / "kernel/memory/page.py").read_bytes() == before
+
+
+def test_a_patch_that_does_not_apply(tmp_path: Path) -> None:
+    file = Path(patch(tmp_path, "kernel/memory/page.py", "in range(p.first, p.last + 1)", "in range(p.first, p.last)"))
+    file.write_text(file.read_text().replace("    for n", "    for m"))
+    with pytest.raises(Failure, match="does not apply"):
+        judge(str(file), [])
+    with pytest.raises(Failure, match="No such file"):
+        judge(str(tmp_path / "none"), [])
