@@ -73,7 +73,7 @@ def _guest(name: str, synopsis: str, description: str) -> dict[str, str]:
 def put(lines: Iterable[str]) -> None:
     """Print lines on standard output; what its encoding lacks is escaped. Raises Failure, or BrokenPipeError."""
     if sys.stdout is None:
-        return
+        raise Failure("cannot write standard output: it is closed", BROKEN)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from emu.cli.types import Options
-from emu.failure import BROKEN, TIMEOUT, USAGE, Failure
+from emu.failure import BROKEN, PIPE, TIMEOUT, USAGE, Failure
 from emu.machine.limits import MAXMEM, MAXSWAP
 from emu.observe.output import FileOutput, Output, OutputError, StderrOutput
 from emu.plain import plain
@@ -130,8 +130,13 @@ def trace(
             raise
         tracer.finish()
     except OutputError as e:
-        raise Failure(str(e), BROKEN) from None
+        raise unwritten(e) from None
     return conclude(options, outcome)
+
+
+def unwritten(e: OutputError) -> Failure:
+    """How the command ends when its own output cannot be written: quietly if it is the reader who left."""
+    return Failure("", PIPE) if e.gone else Failure(str(e), BROKEN)
 
 
 def _renderer(out: Output, cpus: int, color: bool, symbols: "Symbols", how: Rendering) -> Renderer:
@@ -247,7 +252,7 @@ def conclude(options: Options, outcome: "Outcome") -> int:
         try:
             StderrOutput().write(text)
         except OutputError as e:
-            raise Failure(str(e), BROKEN) from None
+            raise unwritten(e) from None
     return outcome.status
 
 

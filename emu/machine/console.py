@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import stat
 import sys
 from typing import TYPE_CHECKING, Final, Protocol
 
 from emu.machine.config import LimitError
+from emu.machine.signals import Ended
 from emu.machine.terminal import Terminal
 from emu.plain import plain
 from kernel.base import hw
 from kernel.base.dat import QLock, Rendez
-from kernel.base.error import Ehungup, Eio, Error
+from kernel.base.error import Eio, Error
 from kernel.sched.qlock import eqlock, qunlock
 from kernel.sched.sleep import sleep, wakeup
 
@@ -135,7 +137,7 @@ class HostConsole:
     # Output
 
     def write(self, fd: int, data: bytes) -> None:
-        """Write all of data to standard output (1) or standard error (2)."""
+        """Write all of data to standard output (1) or standard error (2). Where nobody reads the run ends: Ended."""
         view = memoryview(data)
         signals = self.signals
         signals.blocked = True
@@ -148,8 +150,9 @@ class HostConsole:
                     poll = select.poll()
                     poll.register(fd, select.POLLOUT)
                     poll.poll()
-                except BrokenPipeError:
-                    raise Error(Ehungup) from None
+                except BrokenPipeError:  # the host's programs die of it, and many a guest does not look
+                    signals.fatal = signals.fatal or Ended(signal.SIGPIPE)
+                    raise signals.fatal from None
                 except OSError:
                     raise Error(Eio) from None
         finally:

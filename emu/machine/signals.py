@@ -30,10 +30,10 @@ class TimeLimit(Exception):
 
 
 class Ended(Exception):
-    """A signal ended the run (status 128 and its number)."""
+    """A signal ended the run (status 128 and its number); SIGPIPE does so quietly."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"ended by {signal.Signals(number).name}")
+        super().__init__("" if number == signal.SIGPIPE else f"ended by {signal.Signals(number).name}")
         self.status = 128 + number
 
 

@@ -10,7 +10,15 @@ FILEBUF: Final = 1 << 16  # characters kept back for a file
 
 
 class OutputError(Exception):
-    """Our own output failed (disk full, reader gone). str() is one line."""
+    """Our own output failed (disk full, reader ``gone``). str() is one line."""
+
+    def __init__(self, message: str, gone: bool = False) -> None:
+        super().__init__(message)
+        self.gone = gone
+
+
+def _failed(what: str, e: OSError) -> OutputError:
+    return OutputError(f"cannot write {what}: {e.strerror}", isinstance(e, BrokenPipeError))
 
 
 class Output(Protocol):
@@ -36,7 +44,7 @@ class StderrOutput:
             sys.stderr.flush()
         except OSError as e:
             self.failed = True
-            raise OutputError(f"cannot write the trace to standard error: {e.strerror}") from None
+            raise _failed("the trace to standard error", e) from None
 
     def close(self) -> None:
         """Standard error stays open."""
@@ -58,7 +66,7 @@ class FileOutput:
         try:
             self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOCTTY | os.O_CLOEXEC, 0o666)
         except OSError as e:
-            raise OutputError(f"cannot write {plain(path)}: {e.strerror}") from None
+            raise _failed(plain(path), e) from None
 
     def write(self, text: str) -> None:
         """Take text; raises OutputError the first time the file cannot be written."""
@@ -78,7 +86,7 @@ class FileOutput:
         try:
             os.close(fd)
         except OSError as e:
-            raise OutputError(f"cannot write {plain(self.path)}: {e.strerror}") from None
+            raise _failed(plain(self.path), e) from None
 
     def _flush(self) -> None:
         data = memoryview("".join(self.buf).encode("utf-8", "backslashreplace"))
@@ -90,4 +98,4 @@ class FileOutput:
         except OSError as e:
             os.close(self.fd)
             self.fd = -1
-            raise OutputError(f"cannot write {plain(self.path)}: {e.strerror}") from None
+            raise _failed(plain(self.path), e) from None

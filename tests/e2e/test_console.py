@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import p9emu
+from tests.e2e.harness import aout, p9emu
 from tests.e2e.terminal import ENV, PIPE, Emu, Tty
 
 
@@ -70,6 +70,33 @@ def test_a_stream_that_is_closed_is_no_other_file(closed: int) -> None:
     )  # fmt: skip
     assert (r.returncode, r.stdout) == (1, b"")
     assert r.stderr == b"p9emu: cat 2: %s: i/o error\n" % (b"stdin", b"write")[closed]
+
+
+WRITING = bytes.fromhex("6aff6aff6a066820100000 6a01 6a00 b833000000 cd40 ebf7")  # for (;;) pwrite(1, ...)
+
+
+@pytest.mark.parametrize("command", [["run"], ["trace", "-o", os.devnull], ["trace", "-c"]])
+@pytest.mark.parametrize("fd", [1, 2])
+def test_whose_reader_is_gone_ends_as_by_sigpipe(tmp_path: Path, command: list[str], fd: int) -> None:
+    """Though the program looks at no result of its writes."""
+    (tmp_path / "writing").write_bytes(aout(WRITING.replace(b"\x6a\x01", bytes([0x6A, fd]))))
+    emu = Emu(*command, "--timeout", "20", str(tmp_path / "writing"))
+    stream = emu.p.stdout if fd == 1 else emu.p.stderr
+    assert stream is not None and stream.read(6) == WRITING[:6]
+    stream.close()
+    status, out, err = emu.end()
+    assert status == 141
+    assert b"p9emu" not in out + err
+
+
+def test_a_trace_whose_reader_is_gone_ends_as_by_sigpipe(tmp_path: Path) -> None:
+    (tmp_path / "writing").write_bytes(aout(WRITING))
+    for options in ([], ["-o", "/dev/stderr"]):
+        with open(os.devnull, "wb") as null:
+            emu = Emu("trace", *options, "--timeout", "20", str(tmp_path / "writing"), stdout=null)
+        assert emu.p.stderr is not None and emu.p.stderr.read(1)
+        emu.p.stderr.close()
+        assert emu.end()[0] == 141
 
 
 def test_how_a_writer_cuts_its_bytes_up_does_not_show(tmp_path: Path) -> None:

@@ -72,6 +72,16 @@ def test_a_closed_standard_output(prog: str) -> None:
     assert p.returncode == 128 + signal.SIGPIPE
 
 
+@pytest.mark.parametrize("words", [["info", "hello"], ["disasm", "true"], ["guests"], ["changes", "kept"]])
+def test_no_standard_output_at_all(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "p9emu-changes").write_bytes(b"p9emu changes 1\n")
+    command = ["/bin/sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "emu", *words]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (125, b"p9emu: cannot write standard output: it is closed\n")
+
+
 @needs_full
 def test_standard_output_on_a_full_disk(prog: str) -> None:
     with open("/dev/full", "w") as full, spawn(MAIN, "info", prog, stdout=full, stderr=subprocess.PIPE) as p:
