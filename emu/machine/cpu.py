@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ctypes import c_size_t, c_uint64, c_void_p
 from typing import Any, Final
 
-from emu.machine import exitcheck, rmw, svm, x86
+from emu.machine import exitcheck, faultflags, rmw, svm, x86
 from emu.machine.counter import NS_PER_BLOCK, Counter, Kind
 from emu.machine.cpuid import cpuid
 from emu.machine.lib import (
@@ -417,12 +417,14 @@ class Cpu:
         ecode = words[layout.errorcode]
         addr = self._cr2 = words[layout.cr2]
         pc = words[layout.pc]
+        code = self.memory.code(self.hook.cr3, pc, MAXINSN)
+        faultflags.mend(self._lib, regs, code, addr, bool(ecode & x86.PF_WRITE))
         if not ecode & x86.PF_WRITE:
             if not addr & 0xFFF and addr - (pc & 0xFFFFF000) == 0x1000 and not self.hook.apart:
                 self._fence = addr
                 self.counter.leave()
                 return None
-            if ecode == x86.PF_USER and rmw.writes(self.memory.code(self.hook.cr3, pc, MAXINSN), regs, addr):
+            if ecode == x86.PF_USER and rmw.writes(code, regs, addr):
                 ecode |= x86.PF_WRITE
             elif not ecode & x86.PF_USER and self._opcode(regs).startswith(b"\xcf"):
                 # IRET with NT set reads the back link of a task that does not exist.
@@ -470,6 +472,7 @@ class Cpu:
                     self._drop(regs, frame)
                 return
             if why & x86.NPF_WRITE and not entry & x86.NPT_WRITE:
+                faultflags.mend(self._lib, regs, self.memory.code(self.hook.cr3, regs.pc, MAXINSN), 0, write=True)
                 self.memory.store(self, frame)
                 return
         raise UnicornError(

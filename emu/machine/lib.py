@@ -134,6 +134,7 @@ class Lib:
         path = _path()
         # before libunicorn: they replace functions of that
         native, cmpxchg8b, lock = blockcount(), _ahead("emu.machine._cmpxchg8b"), _ahead("emu.machine._lock")
+        faultflags = _ahead("emu.machine._faultflags")
         fast: Any = ctypes.PyDLL(path)
         slow: Any = ctypes.CDLL(path)
         self._library = fast
@@ -177,6 +178,14 @@ class Lib:
         if lock is not None:
             names = "cpu_ldub_code_x86_64", "tcg_gen_op2_x86_64"
             CFUNCTYPE(None, c_void_p, c_void_p)(lock.bind)(*map(self._symbol, names))
+        self.faulted: Callable[[], int] = int
+        """What _faultflags.c has noted at the last fault, once; 0 for nothing."""
+        if faultflags is not None:
+            names = "cpu_cc_compute_all_x86_64", "restore_state_to_opc_x86_64"
+            rotations = [self._symbol(f"helper_rc{way}{size}_x86_64") for way in "lr" for size in "bwl"]
+            bind = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)(faultflags.bind)
+            bind(*map(self._symbol, names), ctypes.byref((c_void_p * len(rotations))(*rotations)))
+            self.faulted = PYFUNCTYPE(c_uint64)(faultflags.get)
 
     def _symbol(self, name: str) -> c_void_p | None:
         """The address of a function of the library that is not part of its interface, if there is one."""

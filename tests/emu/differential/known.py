@@ -191,11 +191,6 @@ def _lockneg(d: Difference) -> bool:
     return d.name == "NEG" and d.insn.code[0] == 0xF0 and d.only("flags")
 
 
-def _faultflags(d: Difference) -> bool:
-    """The flags are changed by an instruction that faults when it stores its result."""
-    return d.host.trapno == d.ours.trapno == PAGEFAULT and d.only("flags") and bool(d.host.ecode & 2)
-
-
 def _arpl(d: Difference) -> bool:
     return d.name == "ARPL" and d.ours.trapno == PAGEFAULT and bool(d.ours.ecode & 2)
 
@@ -277,7 +272,6 @@ KNOWN: Final = (
     Known("FST to an empty register", _tofull),
     Known("division by zero", _division),
     Known("FXAM", _unsupported),
-    Known("RCL, RCR and SETcc that fault", _faultflags),
     Known("16-byte operands that are not aligned", _aligned),
     Known("operands of 8 bytes at the end of a page", _wide),
     Known("operands in two pages", _twopages),

@@ -1,0 +1,2 @@
+bind: int
+get: int
