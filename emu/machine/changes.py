@@ -12,6 +12,7 @@ from typing import Final
 
 from emu.failure import BROKEN, USAGE
 from emu.machine.config import LoadError
+from emu.machine.origin import ORIGIN, Otherwise, sametree
 from kernel.base.error import Error
 from kernel.devices.upper import Changes
 
@@ -159,7 +160,11 @@ def kept(path: str, lower: str) -> Changes:
                 raise _refused(path, f"{TREE} in it is not a directory") from None
         if not os.access(tree, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        sametree(path, lower, begun=bool(os.listdir(tree)))
         return Changes(tree, fresh=fresh)
+    except Otherwise as e:
+        note = os.path.join(path, ORIGIN)
+        raise _refused(path, f"has changes of {e.path}; if {lower} is a copy of that, remove {note}") from None
     except Foreign:
         raise _refused(path, "is of another version of p9emu") from None
     except Error as e:

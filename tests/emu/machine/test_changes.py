@@ -95,7 +95,7 @@ def test_what_is_kept(tmp_path: Path) -> None:
     c = kept(str(at), str(root))
     assert (c.fresh, c.limit) == (True, None)
     assert (at / "p9emu-changes").read_bytes() == b"p9emu changes 1\n"
-    assert sorted(os.listdir(at)) == ["p9emu-changes", "tree"]
+    assert sorted(os.listdir(at)) == ["p9emu-changes", "p9emu-tree", "tree"]
     os.mkdir("x", dir_fd=c.fd)
     again = kept(str(at), str(root))
     assert not again.fresh
@@ -105,7 +105,7 @@ def test_what_is_kept(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     kept(str(empty), str(root)).close()
-    assert sorted(os.listdir(empty)) == ["p9emu-changes", "tree"]
+    assert sorted(os.listdir(empty)) == ["p9emu-changes", "p9emu-tree", "tree"]
 
 
 def refused(at: Path, root: Path) -> tuple[str, int]:
@@ -171,7 +171,7 @@ def test_machines_that_begin_together(tmp_path: Path) -> None:
             at = str(tmp_path / f"changes{n}")
             for c in pool.map(lambda _, at=at: kept(at, str(tmp_path / "root")), range(4)):
                 c.close()
-            assert sorted(os.listdir(at)) == ["p9emu-changes", "tree"]
+            assert sorted(os.listdir(at)) == ["p9emu-changes", "p9emu-tree", "tree"]
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,3 +193,51 @@ def test_one_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     kept(str(tmp_path / "changes"), str(root)).close()
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert refused(tmp_path / "changes", root) == ("Permission denied", 2)
+
+
+def test_changes_are_of_one_tree(tmp_path: Path) -> None:
+    root, other, at = tmp_path / "root", tmp_path / "other", tmp_path / "kept"
+    root.mkdir()
+    other.mkdir()
+    kept(str(at), str(other)).close()  # nothing is changed: it may still be another's
+    kept(str(at), str(root)).close()
+    (at / "tree" / "new").write_text("")
+    with pytest.raises(LoadError) as e:
+        kept(str(at), str(other))
+    assert str(e.value) == (
+        f"--changes {at}: has changes of {root}; if {other} is a copy of that, remove {at}/p9emu-tree"
+    )
+    assert e.value.status == 2
+    (tmp_path / "link").symlink_to("root")
+    kept(str(at), str(tmp_path / "link")).close()
+
+
+def test_a_tree_that_was_moved_or_unpacked_anew_is_known_again(tmp_path: Path) -> None:
+    root, moved, at = tmp_path / "root", tmp_path / "moved\nto", tmp_path / "kept"
+    root.mkdir()
+    kept(str(at), str(root)).close()
+    (at / "tree" / "new").write_text("")
+    root.rename(moved)
+    kept(str(at), str(moved)).close()
+    moved.rename(tmp_path / "old")
+    moved.mkdir()
+    kept(str(at), str(moved)).close()
+    assert (at / "p9emu-tree").read_text() == f"{os.stat(moved).st_dev} {os.stat(moved).st_ino}\n{moved}"
+    with pytest.raises(LoadError):
+        kept(str(at), str(tmp_path / "old"))
+    (at / "p9emu-tree").unlink()
+    kept(str(at), str(tmp_path / "old")).close()
+
+
+@pytest.mark.parametrize("damage", ["empty", "fifo", "link"])
+def test_a_note_of_the_tree_that_is_damaged_is_made_anew(tmp_path: Path, damage: str) -> None:
+    root, at = tmp_path / "root", tmp_path / "kept"
+    root.mkdir()
+    kept(str(at), str(root)).close()
+    (at / "tree" / "new").write_text("")
+    note = at / "p9emu-tree"
+    good = note.read_text()
+    note.unlink()
+    {"empty": note.touch, "fifo": lambda: os.mkfifo(note), "link": lambda: note.symlink_to("/etc/passwd")}[damage]()
+    kept(str(at), str(root)).close()
+    assert note.read_text() == good and not note.is_symlink()
