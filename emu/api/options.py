@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 from emu.machine.config import Bind, Config, Root, Tree
-from emu.machine.limits import INJECTABLE, MAXCPUS, MAXMEM, MAXSWAP, MINMEM
+from emu.machine.limits import INJECTABLE, MAXCPUS, MAXMEM, MAXSWAP, MAXTIME, MINMEM
 from kernel.base.variant import fixnames, originalnames
 
 UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -26,8 +26,9 @@ def configuration(config: Config | None = None, /, **options: Any) -> Config:
     """``config``, or the default one, with fields replaced by ``options``.
 
     ``memory`` and ``swap`` may be text as on the command line ("8M"); ``binds`` (host, guest) or (host, guest,
-    writable); ``env`` a mapping; ``root`` a path; ``original`` and ``fix`` may be text as of --original, --fix. Raises
-    TypeError for a name that is no field, ValueError for a value that no machine can have. ``tree`` may be the path of a Plan 9 tree, as of --tree: it is the root, copy-on-write.
+    writable); ``env`` a mapping; ``root`` a path; ``original`` and ``fix`` may be text as of --original, --fix;
+    ``tree`` may be the path of a Plan 9 tree, as of --tree: it is the root, copied on write. Raises TypeError for a name
+    that is no field, ValueError for a value that no machine can have.
     """
     names = {f.name for f in fields(Config)}
     for name in options:
@@ -90,6 +91,8 @@ def _check(c: Config) -> None:
         raise ValueError(f"seed: {c.seed} is negative")
     if c.timeout is not None and not (math.isfinite(c.timeout) and c.timeout > 0):
         raise ValueError(f"timeout: {c.timeout} is not a positive number of seconds")
+    if c.epoch is not None and not 0 <= c.epoch <= MAXTIME:
+        raise ValueError(f"epoch: {c.epoch} is not a number of seconds since 1970, up to 2106")
     for name, choices in CHOICES.items():
         if getattr(c, name) not in choices:
             raise ValueError(f"{name}: {getattr(c, name)!r} is none of {', '.join(choices)}")

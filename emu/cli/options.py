@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from emu.cli.types import bind, env, fix, guestdir, injection, original, rootdir, seconds, size, swapsize, user
+from emu.cli.types import bind, env, epoch, fix, guestdir, injection, original, rootdir, seconds, size, swapsize, user
 from emu.machine.limits import MAXCPUS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -81,6 +81,13 @@ def machine_options(
             default=clock,
             show_default=clock or "real for an interactive shell on a terminal, else virtual",
             help="What time is in the guest: computed and repeatable, or the host's.",
+        ),
+        click.option(
+            "--epoch",
+            type=epoch,
+            metavar="TIME",
+            help="When time begins in the guest: now, a date as 2014-06-17T12:00 (UTC), or seconds since 1970.  "
+            "[default: 2014-06-17, or with --clock real now]",
         ),
         click.option(
             "--swap",

@@ -94,6 +94,7 @@ def _machine(options: Options) -> list[tuple[str, str]]:
         ("seed", str(options.seed)),
         ("scheduler", options.sched),
         ("clock", options.clock or "virtual"),
+        *([("time at the start", f"{options.epoch} s since 1970")] if options.epoch is not None else []),
         ("paging", options.mmu),
         ("blocks counted", options.counter),
     ]

@@ -209,6 +209,7 @@ def execute(
         fix=options.fix,
         notefp=options.notefp,
         clock=options.clock or "virtual",
+        epoch=options.epoch,
         argv0=options.argv0,
         root=root,
         tree=tree,

@@ -5,13 +5,14 @@ Each function takes the word that was typed and returns its value, or raises cli
 
 import math
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from click import BadParameter
 
-from emu.machine.limits import INJECTABLE, MAXMEM, MAXSWAP, MINMEM
+from emu.machine.limits import INJECTABLE, MAXMEM, MAXSWAP, MAXTIME, MINMEM
 
 if TYPE_CHECKING:
     from emu.machine.counter import Kind
@@ -56,6 +57,7 @@ class Options:
     notefp: bool
     mmu: Literal["nested", "plain"]
     clock: str | None = "virtual"
+    epoch: int | None = None
     root: tuple[str, bool, bool] | None = None  # host, whether writable, whether copied on write
     changes: str | None = None
     tree: str | None = None
@@ -137,6 +139,26 @@ def seconds(text: str) -> float:
         raise BadParameter(f"{text!r} is not a number of seconds.") from None
     if not (math.isfinite(n) and n > 0):
         raise BadParameter(f"{text!r} is not a positive number of seconds.")
+    return n
+
+
+def epoch(text: str) -> int:
+    """Seconds since 1970 of ``now``, a date and time in ISO's form (UTC unless it says otherwise), or that number."""
+    if text == "now":
+        return int(time.time())
+    if text.isascii() and text.isdigit() and len(text) <= 10:
+        n = int(text)
+    else:
+        from datetime import UTC, datetime
+
+        try:
+            date = datetime.fromisoformat(text)
+        except ValueError:
+            what = "is not now, a date as 2014-06-17 or 2014-06-17T12:00:00, or seconds since 1970"
+            raise BadParameter(f"{text!r} {what}.") from None
+        n = int((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp())
+    if not 0 <= n <= MAXTIME:
+        raise BadParameter(f"{text!r} is not between 1970 and 2106, which a file's time can be.")
     return n
 
 

@@ -71,6 +71,7 @@ class Config:
     fix: tuple[str, ...] = ()  # later fixes applied, by commit
     notefp: bool = False  # note handlers may use floating point
     clock: str = "virtual"  # or "real": the host's
+    epoch: int | None = None  # s since 1970 at the start; None: in June 2014, or with the host's clock now
     argv0: str | None = None  # what the program is called by; None: as a shell would call it
     root: Root | None = None  # a host directory as the root of the name space
     tree: Tree | None = None  # which is a Plan 9 tree

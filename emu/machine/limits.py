@@ -6,4 +6,5 @@ MINMEM: Final = 4 << 20
 MAXMEM: Final = 3 << 30
 MAXSWAP: Final = 4 << 30  # a swap address has 32 bits
 MAXCPUS: Final = 8
+MAXTIME: Final = 0xFFFFFFFF  # of a file, s since 1970
 INJECTABLE: Final = ("newpage", "malloc", "swapread", "swapwrite", "textread", "hostread")  # of Config.inject

@@ -81,6 +81,8 @@ class Machine:
             k.epoch = clock.epoch
         else:
             clock = None
+        if config.epoch is not None:
+            k.epoch = config.epoch * NSPERSEC
         self.cpus: list[Cpu] = []
         for n in range(config.cpus):
             try:

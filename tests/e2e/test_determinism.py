@@ -50,3 +50,10 @@ def test_seed_is_the_moment_at_which_time_starts() -> None:
     assert nsec(0) // 1000 == 1_402_963_200_000_003
     assert nsec(1) == nsec(1) != nsec(2)
     assert 0 <= nsec(2) - nsec(0) < 1_000_000_000
+
+
+def test_time_starts_when_it_is_told_to() -> None:
+    for clock in ("virtual", "real"):
+        seconds, ns = map(int, run("cat", "/dev/time", epoch=1_577_836_800, clock=clock).stdout.split()[:2])
+        assert ns // 1_000_000_000 == seconds >= 1_577_836_800
+        assert clock == "real" or seconds == 1_577_836_800

@@ -62,6 +62,7 @@ class Config:
     fix: tuple[str, ...] = ()
     notefp: bool = False
     clock: str = ""
+    epoch: int | None = None
     root: Root | None = None
     tree: Tree | None = None
     interrupts: bool = False

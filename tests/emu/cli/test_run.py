@@ -1,5 +1,6 @@
 """p9emu run, and how every failure ends."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,29 @@ def test_run_with_every_option(machine: type[Machine], prog: str, tmp_path: Path
         clock="real",
         root=Root(str(tmp_path), True),
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("1402963200", 1402963200),
+        ("2014-06-17", 1402963200),
+        ("2014-06-17T02:00:05", 1402970405),
+        ("2014-06-17 02:00:05+02:00", 1402963205),
+        ("20140617T000000Z", 1402963200),
+    ],
+)
+def test_when_time_begins(machine: type[Machine], prog: str, text: str, seconds: int) -> None:
+    assert p9emu("run", "--epoch", text, prog).exit_code == 0
+    assert machine.made[0].config.epoch == seconds
+
+
+def test_time_begins_now(machine: type[Machine], prog: str) -> None:
+    before = int(time.time())
+    assert p9emu("run", "--epoch", "now", prog).exit_code == 0
+    epoch = machine.made[0].config.epoch
+    assert epoch is not None and before <= epoch <= time.time()
 
 
 @pytest.mark.parametrize("root", ["", ":cow"])
@@ -113,6 +137,10 @@ def test_sizes(machine: type[Machine], prog: str, text: str, size: int) -> None:
         ("--bind /:/ x", "the guest's root cannot be replaced; --root does that"),
         ("--root /nosuch:rw x", "'/nosuch' is not a directory of the host"),
         ("--clock slow x", "'slow' is not one of"),
+        ("--epoch soon x", "'soon' is not now, a date as 2014-06-17 or 2014-06-17T12:00:00, or seconds since 1970"),
+        ("--epoch 4294967296 x", "is not between 1970 and 2106"),
+        ("--epoch 1969-12-31 x", "is not between 1970 and 2106"),
+        ("--epoch 2014-02-30 x", "is not now, a date"),
         ("--env A x", "'A' is not NAME=VALUE"),
         ("--env =1 x", "'=1' is not NAME=VALUE"),
         ("--env a/b=1 x", "'a/b' cannot be the name of a file in /env"),
