@@ -27,8 +27,8 @@ def configuration(config: Config | None = None, /, **options: Any) -> Config:
 
     ``memory`` and ``swap`` may be text as on the command line ("8M"); ``binds`` (host, guest) or (host, guest,
     writable); ``env`` a mapping; ``root`` a path; ``original`` and ``fix`` may be text as of --original, --fix;
-    ``tree`` may be the path of a Plan 9 tree, as of --tree: it is the root, copied on write. Raises TypeError for a name
-    that is no field, ValueError for a value that no machine can have.
+    ``tree`` may be the path of a Plan 9 tree, as of --tree: it is the root, copied on write. Raises TypeError for a
+    name that is no field, ValueError for a value that no machine can have.
     """
     names = {f.name for f in fields(Config)}
     for name in options:
