@@ -154,7 +154,7 @@ class _Section:
 
 
 def _string(table: bytes, at: int) -> str:
-    return table[at : table.index(b"\0", at)].decode("utf-8")
+    return table[at : table.index(b"\0", at)].decode("utf-8", "surrogateescape")
 
 
 def _sections(elf: bytes) -> list[_Section]:

@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -69,11 +69,15 @@ def compile(
     with _scratch() as scratch:
         work = Path(scratch)
         library = _library(work)
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        pool = ThreadPoolExecutor(os.cpu_count() or 1)
+        try:
             runs = [
                 pool.submit(_compile, Path(f), work / f"{i}-{Path(f).name}.o", flags, cwd, work / f"zig{i}")
                 for i, f in enumerate(files)
             ]
+            wait(runs)
+        finally:  # who is interrupted waits for those that run, and begins no other
+            pool.shutdown(cancel_futures=True)
         said, failed = "", False
         for r in runs:
             try:
@@ -82,7 +86,8 @@ def compile(
                 said, failed = said + str(e), True
         if failed:
             raise BuildError(said)
-        return Compiled(_link(work, [f"{i}-{Path(f).name}.o" for i, f in enumerate(files)], library), said)
+        image, about = _link(work, [f"{i}-{Path(f).name}.o" for i, f in enumerate(files)], library)
+        return Compiled(image, said if "no-main" in warn else said + about)
 
 
 def _scratch() -> tempfile.TemporaryDirectory[str]:
@@ -157,7 +162,8 @@ def _key(sources: Sequence[Path]) -> str:
     return sha.hexdigest()[:16]
 
 
-def _link(work: Path, objects: Sequence[str], library: Path) -> bytes:
+def _link(work: Path, objects: Sequence[str], library: Path) -> tuple[bytes, str]:
+    """The executable, and a warning of its main, if it deserves one. Raises BuildError."""
     words: list[str | Path] = [*LDFLAGS, f"-Wl,-T,{LIB / 'link.ld'}", *objects, library, "-o", "program.elf"]
     try:
         zig("cc", words, work, work / "zig-ld")
@@ -167,9 +173,21 @@ def _link(work: Path, objects: Sequence[str], library: Path) -> bytes:
         elf = (work / "program.elf").read_bytes()
         program = aout.fromelf(elf)
         units, frames = dwarf.read(elf, aout.TEXTBASE, aout.TEXTBASE + len(program.text))
-        return debug.annotate(program, aout.TEXTBASE, units, frames).pack()
+        return debug.annotate(program, aout.TEXTBASE, units, frames).pack(), _main(elf)
     except aout.FormatError as e:
         raise BuildError(f"{e}\n") from None
+
+
+MAIN: Final = {
+    "void": "returns nothing: unless it calls exits, the exit string is whatever is in AX",
+    "number": "returns a number, where its exit string is expected: nil for success",
+}
+
+
+def _main(elf: bytes) -> str:
+    """What clang, which knows no Plan 9, has not to say of main."""
+    found = dwarf.result(elf, "main")
+    return f"{found[0]}: warning: main {MAIN[found[1]]} [-Wmain]\n" if found and found[1] in MAIN else ""
 
 
 UNDEFINED: Final = re.compile(r"ld\.lld: error: undefined symbol: (.+)\n>>> referenced by (.+)\n")

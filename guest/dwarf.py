@@ -59,6 +59,29 @@ def read(elf: bytes, base: int, end: int) -> tuple[tuple[Unit, ...], tuple[Frame
     return tuple(_units(info, base, end)), tuple(_frames(info, base, end) if info.debug_frame_sec else ())
 
 
+def result(elf: bytes, function: str) -> tuple[str, str] | None:
+    """The source that a function in C is in, and what it returns: "void", "pointer" or "number". None if unknown."""
+    from elftools.elf.elffile import ELFFile
+
+    info = ELFFile(io.BytesIO(elf)).get_dwarf_info(follow_links=False)
+    for cu in info.iter_CUs():
+        top = cu.get_top_DIE()
+        for die in top.iter_children():
+            name = die.attributes.get("DW_AT_name")
+            if die.tag != "DW_TAG_subprogram" or name is None or name.value != function.encode():
+                continue
+            if "DW_AT_external" not in die.attributes or "DW_AT_low_pc" not in die.attributes:
+                continue
+            what = "void"
+            while "DW_AT_type" in die.attributes:
+                die = die.get_DIE_from_attribute("DW_AT_type")
+                what = "pointer" if die.tag == "DW_TAG_pointer_type" else "number"
+                if what == "pointer":
+                    break
+            return _clean(top.attributes["DW_AT_name"].value), what
+    return None
+
+
 def _units(info: Any, base: int, end: int) -> Iterator[Unit]:
     for cu in info.iter_CUs():
         program = info.line_program_for_CU(cu)

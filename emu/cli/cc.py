@@ -1,14 +1,17 @@
 """p9emu cc: from C and assembly to a Plan 9 executable."""
 
+import errno
 import os
+import signal
 import stat
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from emu.failure import BROKEN, Failure
+from emu.machine.signals import ENDING, Ended
 from emu.plain import plain
 from emu.program.aout import AoutError, load
 
@@ -37,7 +40,8 @@ def cc(
     if os.path.isdir(output):
         raise Failure(f"{output}: is a directory", BROKEN)
     try:
-        compiled = compile(files, include=include, define=define, level=level, warn=warn)
+        with _signals():
+            compiled = compile(files, include=include, define=define, level=level, warn=warn)
     except MissingError as e:
         raise Failure(f"cc {e}", FAILED) from None
     except BuildError as e:
@@ -46,6 +50,26 @@ def cc(
     _say(compiled.said)
     _write(output, compiled.image)
     return 0
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Let who asks us to end be heard as an exception, so that temporary files go; who asks again is obeyed."""
+
+    def end(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Ended(number)
+
+    caught = [number for number in ENDING if signal.getsignal(number) is signal.SIG_DFL]
+    for number in caught:
+        signal.signal(number, end)
+    try:
+        yield
+    except Ended as e:
+        raise Failure(str(e), e.status) from None
+    finally:
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _check(file: str, suffixes: Sequence[str]) -> None:
@@ -63,6 +87,8 @@ def _check(file: str, suffixes: Sequence[str]) -> None:
         raise Failure(f"{file}: is not a regular file", FAILED)
     if not file.endswith(tuple(suffixes)):
         raise Failure(f"{file}: is no source: its name ends in none of {', '.join(suffixes)}", FAILED)
+    if "\n" in file:
+        raise Failure(f"{file}: the compiler takes no name with a newline", FAILED)
 
 
 def _same(a: str, b: str) -> bool:
@@ -84,7 +110,9 @@ def _write(output: str, image: bytes) -> None:
     """Put the executable in place, at once; into what is no regular file it is written. Raises Failure."""
     try:
         if os.path.exists(output) and not os.path.isfile(output):
-            with open(output, "wb") as f:
+            fd = os.open(output, os.O_WRONLY | os.O_NONBLOCK)  # of a FIFO: not without a reader
+            os.set_blocking(fd, True)
+            with open(fd, "wb") as f:
                 f.write(image)
             return
         target = os.path.realpath(output)
@@ -103,5 +131,8 @@ def _write(output: str, image: bytes) -> None:
             raise
     except AoutError as e:
         raise Failure(f"{output}: {str(e).removeprefix(f'{plain(e.path)}: ')}", FAILED) from None
+    except BrokenPipeError:
+        raise
     except OSError as e:
-        raise Failure(f"{output}: {(e.strerror or str(e)).lower()}", BROKEN) from None
+        why = "nobody reads it" if e.errno == errno.ENXIO else (e.strerror or str(e)).lower()
+        raise Failure(f"{output}: {why}", BROKEN) from None

@@ -6,6 +6,7 @@ import resource
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,8 @@ def test_the_compilers_words_are_left_as_they_are(there: Path) -> None:
         (["-o", "/dev/full", "good.c"], 125, "p9emu: /dev/full: no space left on device\n"),
         (["fifo.c"], 1, "p9emu: fifo.c: is not a regular file\n"),
         (["prog"], 1, "p9emu: prog: is no source: its name ends in none of .c, .S, .s\n"),
+        (["new\nline.c"], 1, "p9emu: new\\nline.c: the compiler takes no name with a newline\n"),
+        (["-o", "fifo.c", "good.c"], 125, "p9emu: fifo.c: nobody reads it\n"),
         ([], 2, "p9emu: Missing argument 'FILE...' (try 'p9emu cc --help')\n"),
         (["-O", "9", "good.c"], 2, "p9emu: Invalid value for '-O'"),
         (["void.c"], 1, "no function main, and no _start\n"),
@@ -109,6 +112,7 @@ def test_the_compilers_words_are_left_as_they_are(there: Path) -> None:
 def test_failures_are_one_line(there: Path, args: list[str], status: int, err: str) -> None:
     (there / "prog").write_text("old")
     (there / "void.c").write_text("int x;\n")
+    (there / "new\nline.c").write_text(GOOD)
     (there / "twice.c").write_text(GOOD)
     (there / "big.c").write_text("char big[0xe0000000u];\nchar *main(void) { return big[1] ? big : 0; }\n")
     os.link(there / "good.c", there / "link.c")
@@ -151,6 +155,46 @@ def test_output_through_a_link_and_into_a_device(there: Path) -> None:
     assert load(str(there / "real")).text
     done = p9emu("cc", "-o", "/dev/stdout", "good.c", cwd=there)
     assert (done.returncode, done.stdout) == (0, (there / "real").read_bytes())
+
+
+def test_names_that_are_no_text(there: Path) -> None:
+    name = os.fsdecode(b"\xff.c")
+    (there / name).write_text(FAULT)
+    assert p9emu("cc", "-o", "out\n\udcff", name, cwd=there).returncode == 0
+    assert load(str(there / "out\n\udcff")).text
+
+
+MAINS = {
+    "void main(void) { }": "main returns nothing: unless it calls exits, the exit string is whatever is in AX",
+    "int main(void) { return 0; }": "main returns a number, where its exit string is expected: nil for success",
+    "typedef const char *S; S main(void) { return 0; }": "",
+}
+
+
+@pytest.mark.parametrize("source", MAINS)
+def test_what_main_returns(there: Path, source: str) -> None:
+    (there / "m.c").write_text(source)
+    done = p9emu("cc", "m.c", cwd=there)
+    told = f"m.c: warning: {MAINS[source]} [-Wmain]\n" if MAINS[source] else ""
+    assert (done.returncode, done.stderr.decode()) == (0, told)
+    assert p9emu("cc", "-W", "no-main", "m.c", cwd=there).stderr == b""
+
+
+def test_who_is_asked_to_end_leaves_nothing(there: Path) -> None:
+    (there / "tmp").mkdir()
+    for i in range(20):
+        (there / f"f{i}.c").write_text('#include "guest.h"\n' + f"int f{i}(void) {{ return {i}; }}\n")
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(there / "tmp")}
+    words = [sys.executable, "-m", "emu", "cc", "good.c", *(f"f{i}.c" for i in range(20))]
+    with subprocess.Popen(words, cwd=there, env=env, stderr=subprocess.PIPE, text=True) as p:
+        while not any((there / "tmp").glob("p9emu-cc-*/*.o")):
+            assert p.poll() is None
+            time.sleep(0.01)
+        p.terminate()
+        assert p.communicate()[1] == "p9emu: ended by SIGTERM\n"
+    assert p.returncode == 143
+    assert list((there / "tmp").glob("p9emu-cc-*")) == []
+    assert not (there / "a.out").exists()
 
 
 def test_without_the_extra(there: Path) -> None:
