@@ -1,5 +1,6 @@
 """p9emu changes: what is in a directory that --changes has made."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -33,7 +34,8 @@ def changes(directory: str, tree: str | None, json: bool) -> None:
     try:
         if not check(directory):
             raise Failure(f"{directory}: is nothing that --changes has made", USAGE)
-        found = sorted(listing(os.path.join(directory, TREE), tree))
+        unread: list[str] = []
+        found = sorted(listing(os.path.join(directory, TREE), tree, unread))
     except Foreign:
         raise Failure(f"{directory}: is of another version of p9emu", USAGE) from None
     except OSError as e:
@@ -43,12 +45,18 @@ def changes(directory: str, tree: str | None, json: bool) -> None:
 
         rows = [{"change": WORDS[c.kind], "path": os.fsdecode(c.path)} for c in found]
         put([dumps({"v": VERSION, "changes": rows})])
-        return
-    put(f"{c.kind} {plain(os.fsdecode(c.path))}" for c in found)
+    else:
+        put(f"{c.kind} {plain(os.fsdecode(c.path))}" for c in found)
+    if unread:
+        more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
+        raise Failure(f"{min(unread)}{more}: what is in it is not listed", BROKEN)
 
 
-def listing(upper: str, tree: str | None) -> Iterator[Change]:
-    """What differs, in no order. Without ``tree`` nobody knows what is new, nor what a directory has replaced."""
+def listing(upper: str, tree: str | None, unread: list[str]) -> Iterator[Change]:
+    """What differs, in no order. Without ``tree`` nobody knows what is new, nor what a directory has replaced.
+
+    Directories that the host does not let us read are added to ``unread``, with its reason.
+    """
     if not os.path.isdir(upper):
         return
     with ExitStack() as stack:
@@ -60,22 +68,38 @@ def listing(upper: str, tree: str | None) -> Iterator[Change]:
         while todo:
             path = todo.pop()
             with ExitStack() as here:
-                u = _descend(here, up, path)
-                old = _descend(here, low, path) if low is not None else None
+                try:
+                    at = upper
+                    u = _descend(here, up, path)
+                    names = os.listdir(u) if u is not None else []
+                    if low is not None and tree is not None:
+                        at = tree
+                        old = _descend(here, low, path)
+                        below = os.listdir(old) if old is not None else []
+                    else:
+                        old, below = None, []
+                except OSError as e:
+                    unread.append(f"{os.path.join(at, *map(os.fsdecode, path))}: {e.strerror}")
+                    continue
                 if u is not None:
-                    yield from _directory(path, u, old, low is not None, todo)
+                    yield from _directory(path, (u, names), (old, below), low is not None, todo)
 
 
 def _directory(
-    path: tuple[bytes, ...], up: int, low: int | None, known: bool, todo: list[tuple[bytes, ...]]
+    path: tuple[bytes, ...],
+    upper: tuple[int, list[str]],
+    lower: tuple[int | None, list[str]],
+    known: bool,
+    todo: list[tuple[bytes, ...]],
 ) -> Iterator[Change]:
-    """One directory of the upper layer; ``low`` is what the tree has there, ``known`` whether there is a tree."""
-    names = set(map(os.fsencode, os.listdir(up)))
+    """One directory of the upper layer, and what the tree has there, with their names; ``known``: there is a tree."""
+    (up, listed), (low, beneath) = upper, lower
+    names = set(map(os.fsencode, listed))
     marks = {n[len(MARK) :] for n in names if n.startswith(MARK) and not n.startswith(META)}
     files = {n for n in names if not n.startswith(MARK)}
     gone = marks - files
     if known:
-        below = set(map(os.fsencode, os.listdir(low))) if low is not None else set()
+        below = set(map(os.fsencode, beneath))
         gone = below - files if OPAQUE in names else gone & below
     yield from (Change(_name(path, n), "D") for n in gone if not n.startswith(MARK))
     if not known and path and (OPAQUE in names or not (files or gone)):
@@ -110,13 +134,15 @@ def _opened(stack: ExitStack, path: str) -> int:
 
 
 def _descend(stack: ExitStack, top: int, path: tuple[bytes, ...]) -> int | None:
-    """The directory of that path, without links; None if there is none."""
+    """The directory of that path, without links; None if there is none. Raises OSError."""
     fd = top
     for name in path:
         try:
             fd = os.open(name, os.O_RDONLY | ODIR, dir_fd=fd)
-        except OSError:
-            return None
+        except OSError as e:
+            if e.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                return None
+            raise
         stack.callback(os.close, fd)
     return fd
 

@@ -223,6 +223,8 @@ def check(path: str) -> bool:
     except FileNotFoundError:
         return False
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return False
         if os.read(fd, len(VERSION) + 1) != VERSION:
             raise Foreign
     finally:

@@ -6,6 +6,7 @@ Source: cmd/init.c, rc/bin/termrc and lib/namespace of the distributions, which 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from emu.machine.config import LoadError
@@ -85,13 +86,18 @@ def _within(dir: str, name: str) -> None:
         place = tree.resolve([os.fsencode(elem) for elem in name.split("/")])
         place.close()
         missing = place.st is None
+        odd = ""
+        if place.st is not None and (place.st.isdir or not place.st.regular):
+            odd = "is a directory" if place.st.isdir else "is not a regular file"
     except Error:
-        missing = True
+        missing, odd = True, ""
     finally:
         tree.close()
     if missing:
         where = "out of the tree" if os.path.exists(path) else "nowhere"
         raise LoadError(f"{path}: is a symbolic link that leads {where}", 2)
+    if odd:
+        raise LoadError(f"{path}: {odd}", 2)
 
 
 def user(config: Config) -> str:
@@ -119,6 +125,9 @@ def namespace(k: Kernel, config: Config) -> None:
         bindname(k, "/386/bin", "/bin", MREPL)
         _if(k, "/rc/bin", "/bin", MAFTER)
         at = home(k)
+        for name in ("/usr", at):
+            if isfile(k, name):
+                raise LoadError(f"{config.root.host}{name}: is not a directory, and home is {at}", 2)
         _makehome(k, at)
         if not config.tree.login:  # else the profile does
             _if(k, f"{at}/bin/rc", "/bin", MAFTER)
@@ -162,9 +171,10 @@ def _timezone(k: Kernel) -> str:
     for name in ("local", "GMT"):
         path = f"/adm/timezone/{name}"
         if isfile(k, path):
-            c = namec(k, path, Aopen, OREAD)
-            try:
-                return kstr(k.devtab[c.type].read(c, MAXENV, 0))
-            finally:
-                cclose(k, c)
+            with suppress(Error):  # init goes on without one too
+                c = namec(k, path, Aopen, OREAD)
+                try:
+                    return kstr(k.devtab[c.type].read(c, MAXENV, 0))
+                finally:
+                    cclose(k, c)
     return GMT

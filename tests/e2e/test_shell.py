@@ -244,6 +244,26 @@ def test_an_rc_that_cannot_be_run(tree: Path, tmp_path: Path) -> None:
     assert fails("shell", tree)[0] == 2
 
 
+def test_what_is_no_directory_or_no_file_where_one_is_needed(tree: Path) -> None:
+    why = "is not a directory, and home is"
+    (tree / "usr/bob").write_text("")
+    assert fails("shell", "--user", "bob", tree, "pwd") == (2, f"{tree}/usr/bob: {why} /usr/bob")
+    (tree / "usr").rename(tree / "users")
+    (tree / "usr").write_text("")
+    assert fails("shell", tree, "pwd") == (2, f"{tree}/usr: {why} /usr/eve")
+    rcmain = tree / "rc/lib/rcmain"
+    rcmain.unlink()
+    os.mkfifo(rcmain)
+    assert fails("shell", tree, "pwd") == (2, f"{rcmain}: is not a regular file")
+
+
+def test_a_time_zone_that_cannot_be_read_is_gmt(tree: Path) -> None:
+    local = tree / "adm/timezone/local"
+    local.unlink()
+    os.mkfifo(local)
+    assert shell(tree, "cat", "/env/timezone") == "GMT 0 GMT 0\n0\n"
+
+
 # A terminal
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from emu.cli.changes import changes, listing
 from emu.failure import Failure
+from emu.machine.changes import kept
+from emu.machine.config import LoadError
 
 
 def make(top: Path, *names: str) -> Path:
@@ -27,7 +30,7 @@ def make(top: Path, *names: str) -> Path:
 
 def told(upper: Path, tree: Path | None) -> list[str]:
     """The lines."""
-    return [f"{c.kind} {os.fsdecode(c.path)}" for c in sorted(listing(str(upper), str(tree) if tree else None))]
+    return [f"{c.kind} {os.fsdecode(c.path)}" for c in sorted(listing(str(upper), str(tree) if tree else None, []))]
 
 
 def test_what_is_new_changed_and_gone(tmp_path: Path) -> None:
@@ -82,3 +85,36 @@ def test_names_are_shown_plainly(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(Failure, match="another version") as e:
         changes(str(d), None, False)
     assert e.value.status == 2
+
+
+def test_directories_that_cannot_be_read_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = make(tmp_path / "tree", "low/x", "z")
+    kept = make(tmp_path / "kept", "p9emu-changes", "tree/a", "tree/up/b", "tree/low/x", "tree/low/y")
+    (kept / "p9emu-changes").write_text("p9emu changes 1\n")
+    real = os.open
+
+    def refuse(path: str | bytes, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        fd = real(path, flags, mode, dir_fd=dir_fd)
+        if os.readlink(f"/proc/self/fd/{fd}") in (str(tree / "low"), str(kept / "tree" / "up")):
+            os.close(fd)
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return fd
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(Failure) as e:
+        changes(str(kept), str(tree), json=False)
+    assert e.value.status == 125
+    assert str(e.value) == f"{kept}/tree/up: Permission denied (and 1 more): what is in it is not listed"
+    assert capsys.readouterr().out == "A /a\nA /up\n"
+
+
+def test_a_label_that_is_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "p9emu-changes").mkdir()
+    with pytest.raises(Failure, match="is nothing that --changes has made") as e:
+        changes(str(tmp_path), None, json=False)
+    assert e.value.status == 2
+    with pytest.raises(LoadError, match="is not empty, and nothing that --changes has made") as refused:
+        kept(str(tmp_path), "/usr")
+    assert refused.value.status == 2
