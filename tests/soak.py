@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -159,12 +160,15 @@ def main() -> int:
     start = time.monotonic()
     todo = list(jobs(options.part, options.seeds))
     bad = 0
-    # Unicorn does not give all memory back: new workers now and then
-    with get_context("spawn").Pool(options.workers, maxtasksperchild=MAXTASKS) as pool:
-        for line in pool.imap_unordered(attempt, todo, chunksize=CHUNK):
-            if line:
-                bad += 1
-                print(line, flush=True)
+    # Unicorn does not give all memory back: new workers now and then. No Pool, which waits for ever if one is killed,
+    # nor max_tasks_per_child, with which the executor may
+    batch = CHUNK * MAXTASKS * options.workers
+    for i in range(0, len(todo), batch):
+        with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
+            for line in pool.map(attempt, todo[i : i + batch], chunksize=CHUNK):
+                if line:
+                    bad += 1
+                    print(line, flush=True)
     print(f"{len(todo)} runs, {bad} failures, {time.monotonic() - start:.0f} s")
     return 1 if bad else 0
 
