@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
@@ -21,6 +21,10 @@ from emu.cli.options import machine_options
 from emu.cli.types import Options, Shown
 from emu.failure import BROKEN, USAGE, Failure
 
+if TYPE_CHECKING:
+    from emu.machine.machine import Machine
+
+HOME: Final = "/usr/eve"
 SHOWN: Final = ("module", "goroot", "env", "tmp")
 MODES: Final = ("module:cow", "module:rw", "module:ro")  # cow unless told
 
@@ -64,7 +68,8 @@ def _show(_ctx: click.Context, _param: click.Parameter, text: str) -> frozenset[
     show_default=True,
     metavar="LIST",
     help="What the guest may see of the host: module (as with :cow; module:rw and module:ro are other ways), goroot "
-    "(read-only), env, tmp (a new directory, writable); none shows only the current directory, read-only.",
+    "(read-only), env, tmp (a new directory, writable, and one as home); none shows only the current directory, "
+    "read-only.",
 )
 @click.argument("program")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
@@ -78,23 +83,55 @@ def go_exec(program: str, args: tuple[str, ...], show: frozenset[str], **common:
     Example:
       P9EMU_OPTS='--cpus 2' GOOS=plan9 GOARCH=386 go test ./...
     """
-    from emu.cli.run import run
-
     options = Options(**common)
     cwd = os.getcwd()
     env = dict(goenv(os.environ.items())) if "env" in show else {}
     env.update(options.env)
     options = replace(options, env=tuple(env.items()), cwd=options.cwd or cwd)
-    shown = through(_directories(cwd, show), outputs(args, cwd, env.get("GOCOVERDIR")))
+    directories = _directories(cwd, show)
+    shown = through(directories, outputs(args, cwd, env.get("GOCOVERDIR")))
+    modules = [d.host for d in directories if d.cow]
     if "tmp" not in show:
-        return run(replace(options, binds=(*shown, *options.binds)), program, args)
-    with _temporary() as tmp:
+        return _run(replace(options, binds=(*shown, *options.binds)), program, args, modules, show)
+    with _temporary() as directory:
+        tmp, home = (os.path.join(directory, name) for name in ("tmp", "home"))
+        for d in (tmp, home):
+            os.mkdir(d)
         # What lies in the host's /tmp is mounted in the guest's, which must have a directory for it.
         for b in (*shown, *options.binds):
             if b.guest.startswith("/tmp/"):
                 os.makedirs(os.path.join(tmp, b.guest[len("/tmp/") :]), exist_ok=True)
-        binds = (Shown(tmp, "/tmp", writable=True), *shown, *options.binds)
-        return run(replace(options, binds=binds), program, args)
+        own = Shown(tmp, "/tmp", writable=True), Shown(home, HOME, writable=True)
+        return _run(replace(options, binds=(*own, *shown, *options.binds)), program, args, modules, show)
+
+
+def _run(options: Options, program: str, args: tuple[str, ...], modules: list[str], show: frozenset[str]) -> int:
+    """Run program; the status to exit with. What it has changed in the modules, which is forgotten, is told."""
+    from emu.cli.run import conclude, execute
+    from emu.machine.console import warn
+
+    told: list[str] = []
+
+    def ended(machine: "Machine") -> None:
+        told.extend(_forgotten(machine, modules, show))
+
+    status = conclude(options, execute(options, program, args, None, None, ended))
+    for line in told:
+        warn(line)
+    return status
+
+
+def _forgotten(machine: "Machine", modules: list[str], show: frozenset[str]) -> Iterable[str]:
+    from emu.cli.changes import listing
+    from emu.machine.changes import lost
+
+    for low, up in lost(machine.kernel):
+        d = os.path.realpath(low)
+        n = sum(change.path != b"/" for change in listing(up, low, [])) if d in modules else 0
+        if n:
+            names = ",".join(["module:rw", *(name for name in SHOWN if name in show and name != "module")])
+            what = "1 change in" if n == 1 else f"{n} changes in"
+            yield f"{what} {d} will be forgotten; --show {names} in P9EMU_OPTS keeps such"
 
 
 def _temporary() -> tempfile.TemporaryDirectory[str]:

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -16,6 +16,7 @@ from emu.plain import plain
 
 if TYPE_CHECKING:
     from emu.machine.config import Outcome, Root, Tree
+    from emu.machine.machine import Machine
     from emu.program.symbols import Symbols
     from kernel.base.event import Event, Sink
 
@@ -178,9 +179,14 @@ def _root(options: Options) -> "tuple[Root | None, Tree | None]":
 
 
 def execute(
-    options: Options, program: str, args: Sequence[str], sink: "Sink | None", symbols: "Symbols | None"
+    options: Options,
+    program: str,
+    args: Sequence[str],
+    sink: "Sink | None",
+    symbols: "Symbols | None",
+    ended: "Callable[[Machine], None] | None" = None,
 ) -> "Outcome":
-    """Make a machine, run program on it, and turn its failures into ours."""
+    """Make a machine, run program on it, and turn its failures into ours. ``ended`` is shown the machine at its end."""
     from emu.machine.config import Bind, Config, LoadError, MachineError
     from emu.machine.machine import Machine
     from emu.machine.signals import Ended, TimeLimit
@@ -220,7 +226,10 @@ def execute(
         with closing(Machine(config, sink)) as machine:
             if symbols is not None:
                 symbols.machine = machine
-            return machine.run(program, args)
+            outcome = machine.run(program, args)
+            if ended is not None:
+                ended(machine)
+            return outcome
     except LoadError as e:
         raise Failure(str(e), e.status) from None
     except TimeLimit as e:

@@ -8,13 +8,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from emu.failure import BROKEN, USAGE
 from emu.machine.config import LoadError
 from emu.machine.origin import ORIGIN, Otherwise, sametree
 from kernel.base.error import Error
 from kernel.devices.upper import Changes
+
+if TYPE_CHECKING:
+    from kernel.base.kernel import Kernel
 
 BYTES: Final = 1 << 30  # what is forgotten is at most so much
 FILES: Final = 100_000
@@ -141,6 +144,20 @@ def _empty(fd: int, top: int, names: Iterator[bytes], todo: list[bytes]) -> None
             else:
                 todo.append(new)
             break
+
+
+def lost(k: "Kernel") -> Iterator[tuple[str, str]]:
+    """Directories that were shown copied on write, of which the changes will be forgotten, and where these are.
+
+    Both are names of open descriptors, good until the machine is closed.
+    """
+    from kernel.devices.devhost import hostdev
+    from kernel.devices.overfile import Over
+
+    for host in hostdev(k).trees:
+        over = getattr(host.tree, "over", None)
+        if isinstance(over, Over) and over.changes.done is not None:
+            yield f"/proc/self/fd/{over.low}", f"/proc/self/fd/{over.changes.fd}"
 
 
 def kept(path: str, lower: str) -> Changes:

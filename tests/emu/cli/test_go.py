@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from emu.cli.go import outputs, through
 from emu.cli.types import Shown
+from tests.e2e.harness import ROOT
 
 
 @pytest.mark.parametrize(
@@ -58,3 +62,33 @@ def test_how_it_gets_through(tmp_path: Path) -> None:
     assert through(cow, [("/dev/null", False), ("/x", False), (f"{o}/none/x", False)]) == cow
     for shown in ([Shown(m, m)], [Shown(m, m, writable=True)]):
         assert through(shown, [(f"{m}/p/x", False)]) == shown
+
+
+def execute(cwd: Path, opts: str, *words: str) -> tuple[int, bytes, bytes]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "P9EMU_OPTS": opts}
+    code = "from emu.cli.go import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, *words], cwd=cwd, env=env, capture_output=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_what_is_forgotten_is_told(tmp_path: Path) -> None:
+    (tmp_path / "go.mod").write_text("module m\n")
+    (tmp_path / "golden").write_text("old\n")
+    (tmp_path / "p").mkdir()
+    told = b"p9emu: %s will be forgotten; --show module:rw,tmp in P9EMU_OPTS keeps such\n"
+    for script, n in (
+        ("cat golden", b""),
+        ("echo new > golden", b"1 change in %b"),
+        ("echo new > golden; echo x > p/new", b"2 changes in %b"),
+        ("echo x > /tmp/x", b""),
+    ):
+        err = told % (n % os.fsencode(tmp_path)) if n else b""
+        assert execute(tmp_path, "--show module,tmp", "tinyrc", "-c", script)[::2] == (0, err), script
+    assert (tmp_path / "golden").read_text() == "old\n"
+    assert execute(tmp_path, "--show module:rw,tmp", "tinyrc", "-c", "echo new > golden") == (0, b"", b"")
+    assert (tmp_path / "golden").read_text() == "new\n"
+
+
+def test_there_is_a_home(tmp_path: Path) -> None:
+    script = "echo x > /usr/eve/x; cat /usr/eve/x /env/home"
+    assert execute(tmp_path, "--show module,tmp", "tinyrc", "-c", script) == (0, b"x\n/usr/eve", b"")
