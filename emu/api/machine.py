@@ -51,6 +51,10 @@ class Machine:
         **options: Any,
     ) -> None:
         self.config = configuration(config, **options)
+        if not isinstance(stdin, bytes | bytearray | str):
+            raise TypeError(f"stdin: {stdin!r} is neither bytes nor text")
+        _bound("maxoutput", maxoutput)
+        _bound("maxevents", maxevents)
         self.result: Result | None = None
         self.messages: list[str] = []  # the emulator's own lines
         self.dump = ""  # after a MachineError: the processes, and what they wait for
@@ -275,6 +279,14 @@ class Machine:
             ev.ns, ev.pid, ev.cpu, ev.addr, ev.pc, ev.mode, ev.fn, ev.err, ev.access, ev.segment, ev.cls, ev.load,
             ev.frame, *found,
         )  # fmt: skip
+
+
+def _bound(name: str, value: int | None) -> None:
+    """Raise TypeError or ValueError unless that is a number that something may reach, or None."""
+    if value is not None and not isinstance(value, int):
+        raise TypeError(f"{name}: {value!r} is not a number, or None")
+    if value is not None and value < 0:
+        raise ValueError(f"{name}: {value} is negative")
 
 
 def _kinds(kinds: Kinds) -> frozenset[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import Any, Final
 
@@ -20,6 +21,23 @@ CHOICES: Final = {
     "counter": ("auto", "native", "inline", "hook", "python"),
 }
 PAGE: Final = 4096
+FLAG: Final = (bool, "True or False")
+TYPES: Final[dict[str, tuple[Any, str]]] = {
+    "memory": (int, "a number of bytes, or text as 64M"),
+    "swap": (int, "a number of bytes, or text as 64M"),
+    "cpus": (int, "a number"),
+    "seed": (int, "a number"),
+    "timeout": (int | float | None, "a number of seconds, or None"),
+    "epoch": (int | None, "a number of seconds since 1970, or None"),
+    "cwd": (str | None, "a path in the guest"),
+    "argv0": (str | None, "text, or None"),
+    "root": (Root | None, "a path, a Root, or None"),
+    "tree": (Tree | None, "a path, a Tree, or None"),
+    "check": FLAG,
+    "verbose": FLAG,
+    "notefp": FLAG,
+    "interrupts": FLAG,
+}
 
 
 def configuration(config: Config | None = None, /, **options: Any) -> Config:
@@ -35,14 +53,16 @@ def configuration(config: Config | None = None, /, **options: Any) -> Config:
         if name not in names:
             raise TypeError(f"a machine has no {name!r}; it has {', '.join(sorted(names))}")
     for name in ("memory", "swap"):
-        if name in options:
+        if isinstance(options.get(name), str):
             options[name] = size(options[name])
     if "binds" in options:
-        options["binds"] = tuple(_bind(b) for b in options["binds"])
+        with _shaped("binds", options["binds"], "a list of (host, guest) or (host, guest, writable)"):
+            options["binds"] = tuple(_bind(b) for b in options["binds"])
     if "env" in options:
-        env = options["env"]
-        pairs = env.items() if isinstance(env, Mapping) else env
-        options["env"] = tuple((str(name), str(value)) for name, value in pairs)
+        with _shaped("env", options["env"], "a mapping of names to values"):
+            env = options["env"]
+            pairs = env.items() if isinstance(env, Mapping) else env
+            options["env"] = tuple((str(name), str(value)) for name, value in pairs)
     if isinstance(options.get("root"), str | os.PathLike):
         options["root"] = Root(os.fspath(options["root"]))
     if isinstance(options.get("tree"), str | os.PathLike):
@@ -50,16 +70,33 @@ def configuration(config: Config | None = None, /, **options: Any) -> Config:
         options["tree"] = Tree()
         options.setdefault("cwd", None)
     if options.get("swapfile") is not None:
-        options["swapfile"] = os.fspath(options["swapfile"])
+        with _shaped("swapfile", options["swapfile"], "a path"):
+            options["swapfile"] = os.fspath(options["swapfile"])
     if "inject" in options:
-        options["inject"] = tuple(options["inject"])
+        with _shaped("inject", options["inject"], "a list of (kind, number, whether each such number)"):
+            options["inject"] = tuple((str(kind), int(n), bool(every)) for kind, n, every in options["inject"])
     for name, known in (("original", originalnames), ("fix", fixnames)):
         if name in options:
             value = options[name]
-            options[name] = known(value if isinstance(value, str) else ",".join(value))
+            with _shaped(name, value, "text or a list of names"):
+                text = value if isinstance(value, str) else ",".join(value)
+            options[name] = known(text)
     made = replace(config or Config(), **options)
+    for name, (types, words) in TYPES.items():
+        value = getattr(made, name)
+        if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
+            raise TypeError(f"{name}: {value!r} is not {words}")
     _check(made)
     return made
+
+
+@contextmanager
+def _shaped(name: str, value: object, words: str) -> Iterator[None]:
+    """What cannot be taken apart within is a TypeError that says what it should be."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError):
+        raise TypeError(f"{name}: {value!r} is not {words}") from None
 
 
 def size(value: int | str) -> int:

@@ -217,7 +217,9 @@ def read(k: Kernel, pid: int, va: int, n: int) -> bytes:
 
 
 def walk(k: Kernel, pid: int, va: int) -> Walk:
-    """What the processor would find at an address."""
+    """What the processor would find at an address. Raises ValueError for what is none."""
+    if not 0 <= va <= 0xFFFFFFFF:
+        raise ValueError(f"{va:#x} is no address of 32 bits")
     return _walk(k, _proc(k, pid), va)
 
 

@@ -93,6 +93,9 @@ def test_faults_are_filtered_and_counted() -> None:
         ({"cpus": 9}, "cpus: 9"),
         ({"seed": -1}, "seed"),
         ({"timeout": 0}, "timeout"),
+        ({"epoch": -1}, "epoch: -1 is not a number of seconds since 1970"),
+        ({"maxoutput": -1}, "maxoutput: -1 is negative"),
+        ({"maxevents": -1}, "maxevents: -1 is negative"),
         ({"timeout": float("nan")}, "timeout"),
         ({"sched": "fair"}, "sched: 'fair' is none of fifo, random"),
         ({"mmu": "plain", "cpus": 2}, "one processor"),
@@ -110,6 +113,44 @@ def test_what_no_machine_can_have(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words) as e:
         run("true", **options)
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"memory": None}, "memory: None is not a number of bytes, or text as 64M"),
+        ({"memory": 4.5}, "memory: 4.5 is not a number of bytes, or text as 64M"),
+        ({"cpus": "2"}, "cpus: '2' is not a number"),
+        ({"cpus": True}, "cpus: True is not a number"),
+        ({"seed": None}, "seed: None is not a number"),
+        ({"timeout": "x"}, "timeout: 'x' is not a number of seconds, or None"),
+        ({"epoch": "now"}, "epoch: 'now' is not a number of seconds since 1970, or None"),
+        ({"cwd": 5}, "cwd: 5 is not a path in the guest"),
+        ({"check": "no"}, "check: 'no' is not True or False"),
+        ({"root": 5}, "root: 5 is not a path, a Root, or None"),
+        ({"swapfile": 5}, "swapfile: 5 is not a path"),
+        ({"binds": 5}, "binds: 5 is not a list of (host, guest) or (host, guest, writable)"),
+        ({"binds": [1]}, "binds: [1] is not a list of (host, guest) or (host, guest, writable)"),
+        ({"env": [("a",)]}, "env: [('a',)] is not a mapping of names to values"),
+        ({"inject": "malloc:1"}, "inject: 'malloc:1' is not a list of (kind, number, whether each such number)"),
+        ({"fix": 5}, "fix: 5 is not text or a list of names"),
+        ({"stdin": 5}, "stdin: 5 is neither bytes nor text"),
+        ({"maxoutput": "x"}, "maxoutput: 'x' is not a number, or None"),
+    ],
+)
+def test_what_is_of_another_type_is_told_in_words(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(TypeError) as e:
+        run("true", **options)
+    assert str(e.value) == words
+
+
+def test_an_address_that_is_none() -> None:
+    with Machine() as m:
+        next(m.events("true", kinds="syscall"))
+        assert m.current is not None
+        for va in (-1, 1 << 32, 1 << 70):
+            with pytest.raises(ValueError, match=f"{va:#x} is no address of 32 bits"):
+                m.walk(m.current, va)
 
 
 def test_options_as_they_are_written_in_python(tmp_path: Path) -> None:
