@@ -20,13 +20,17 @@ def compare(path: Path, text: str, update: bool) -> str:
     """
     if not text.endswith("\n"):
         text += "\n"
-    if update:
-        write(path, f"{HEAD}{SCHEMA}\n{text}")
-        return ""
     try:
+        if path.exists() and not path.is_file():  # a FIFO would be waited for
+            return f"{shown(path)}: is {'a directory' if path.is_dir() else 'no regular file'}, not a golden file"
+        if update:
+            write(path, f"{HEAD}{SCHEMA}\n{text}")
+            return ""
         head, _, kept = path.read_text("utf-8", "surrogateescape").partition("\n")
     except FileNotFoundError:
         return f"{shown(path)}: there is no such golden file; --p9emu-update makes it"
+    except (OSError, ValueError) as e:
+        return f"{shown(path)}: {getattr(e, 'strerror', None) or e}"
     if head != f"{HEAD}{SCHEMA}":
         has = f"schema {head.removeprefix(HEAD)}" if head.startswith(HEAD) else "no header"
         return f"{shown(path)}: the golden file has {has}, this p9emu needs schema {SCHEMA}; {AGAIN}"

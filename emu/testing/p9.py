@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,9 @@ import pytest
 
 from emu.api.machine import Kinds, Machine, Program
 from emu.api.result import Result
+from emu.machine.config import LimitError, LoadError
 from emu.machine.repeat import commandline
+from emu.machine.signals import TimeLimit
 from emu.observe.filter import DEFAULT
 from emu.testing import golden
 
@@ -42,11 +44,13 @@ class P9:
         self, program: Program, *args: str, stdin: bytes | str = b"", events: Kinds = DEFAULT, **options: Any
     ) -> Result:
         """Run a bundled guest, a file beside the test, or what build made, to its end; as emu.run."""
+        __tracebackhide__ = True
         with self.machine(stdin=stdin, **options) as m:
             return m.run(program, args, events=events)
 
     def run_c(self, source: str, *args: str, **options: Any) -> Result:
         """Compile a C program given as text, and run it."""
+        __tracebackhide__ = True
         path = self._cache / "source" / _digest([source.encode()]) / "inline.c"
         if not path.exists():
             golden.write(path, source)
@@ -54,7 +58,11 @@ class P9:
 
     def machine(self, **options: Any) -> Machine:
         """A machine, to be looked at while it runs. It is closed when the test ends."""
-        m = _Machine(self, **{**self.options, **options})
+        __tracebackhide__ = True
+        try:
+            m = _Machine(self, **{**self.options, **options})
+        except (TypeError, ValueError) as e:
+            raise e.with_traceback(None) from None
         self._machines.append(m)
         return m
 
@@ -166,6 +174,14 @@ class _Machine(Machine):
     def __init__(self, p9: P9, **options: Any) -> None:
         super().__init__(**options)
         self._p9 = p9
+
+    def run(self, program: Program, args: Sequence[str] = (), *, events: Kinds = DEFAULT) -> Result:
+        """Run it; as Machine.run, but that a failure of the caller's is shown where he called."""
+        __tracebackhide__ = True
+        try:
+            return super().run(program, args, events=events)
+        except (LoadError, TimeLimit, LimitError) as e:
+            raise e.with_traceback(None) from None
 
     def _begin(self, program: Program, args: tuple[str, ...]) -> Program:
         self._p9.began(self, program, args)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -200,6 +201,28 @@ def test_golden_files(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
         (golden / "t").write_text(head + "rest\n")
         result(failed=1).fnmatch_lines([f"golden/t: the golden file has {words}, this p9emu needs schema 1; *"])
     assert [p.name for p in golden.iterdir() if p.name.startswith(".")] == []
+    (golden / "t").unlink()
+    os.mkfifo(golden / "t")
+    result(failed=1).fnmatch_lines(["golden/t: is no regular file, not a golden file"])
+    (golden / "t").unlink()
+    (golden / "t").mkdir()
+    result(failed=1).fnmatch_lines(["golden/t: is a directory, not a golden file"])
+
+
+def test_a_wrong_call_is_shown_where_it_is(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        def test_program(p9):
+            p9.run("nosuch")
+        def test_source(p9):
+            p9.run("cat", "/dev/zero", maxoutput=10)
+        def test_option(p9):
+            p9.machine(memory="1M")
+    """)
+    out = pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider").stdout
+    out.fnmatch_lines(["E *LoadError: nosuch: no such file", "E *LimitError: * (maxoutput)", "E *ValueError: memory: *"])
+    places = [line for line in out.lines if ".py:" in line and line.endswith("Error")]
+    name = "test_a_wrong_call_is_shown_where_it_is.py"
+    assert places == [f"{name}:2: LoadError", f"{name}:4: LimitError", f"{name}:6: ValueError"]
 
 
 @pytest.mark.guest
