@@ -219,7 +219,9 @@ def test_a_wrong_call_is_shown_where_it_is(pytester: pytest.Pytester) -> None:
             p9.machine(memory="1M")
     """)
     out = pytester.runpytest_inprocess("-q", "-p", "no:cacheprovider").stdout
-    out.fnmatch_lines(["E *LoadError: nosuch: no such file", "E *LimitError: * (maxoutput)", "E *ValueError: memory: *"])
+    out.fnmatch_lines(
+        ["E *LoadError: nosuch: no such file", "E *LimitError: * (maxoutput)", "E *ValueError: memory: *"]
+    )
     places = [line for line in out.lines if ".py:" in line and line.endswith("Error")]
     name = "test_a_wrong_call_is_shown_where_it_is.py"
     assert places == [f"{name}:2: LoadError", f"{name}:4: LimitError", f"{name}:6: ValueError"]
