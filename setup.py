@@ -22,4 +22,6 @@ def extension(name: str) -> Extension:
     )
 
 
-setup(ext_modules=[extension(name) for name in ("_blockcount", "_cmpxchg8b", "_faultflags", "_lock", "_traphook", "_mmu")])
+NAMES = ("_blockcount", "_cmpxchg8b", "_faultflags", "_lock", "_traphook", "_mmu")
+
+setup(ext_modules=[extension(name) for name in NAMES])

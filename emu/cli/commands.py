@@ -25,6 +25,7 @@ Exit status of run, trace, report and shell:
   126      the program cannot be loaded
   127      the program was not found
   130      interrupted
+  141      the reader of the output is gone
   128+N    ended by the host's signal N (HUP, QUIT, TERM)
 """
 
