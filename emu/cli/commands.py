@@ -217,6 +217,71 @@ def _shown(ctx: click.Context, name: str) -> str:
     return next(p.opts[-1] for p in ctx.command.params if p.name == name)
 
 
+@cli.command(context_settings=GUEST_ARGS, short_help="Run a program event by event, on the screen.")
+@machine_options()
+@tree_options
+@click.option(
+    "-e",
+    "exprs",
+    multiple=True,
+    metavar="EXPR",
+    help="Events to list and to step through, as of trace; the maps know them all.  "
+    "[default: fault,syscall,proc,note]",
+)
+@click.option("--from", "source", metavar="TRACE", help="Show a trace that trace --format json wrote; nothing is run.")
+@click.option(
+    "--stdin",
+    metavar="FILE",
+    help="What the program reads: a file, or with - what is piped to p9emu.  [default: nothing]",
+)
+@click.argument("program", required=False)
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def view(
+    ctx: click.Context,
+    /,
+    program: str | None,
+    args: tuple[str, ...],
+    exprs: tuple[str, ...],
+    source: str | None,
+    stdin: str | None,
+    **common: Any,
+) -> int:
+    """Run PROGRAM on the screen, event by event: every page of memory, the events, and what each of them does.
+
+    The machine stands still at an event until a key lets it go on; one can go back, too. The key ? tells them all.
+    What the program writes is shown on the screen. Needs the extra "view".
+
+    \b
+    Examples:
+      p9emu view cow 4
+      p9emu view -m 8M --swap 32M thrash 3000 2
+      p9emu trace -e %all --format json -o run.jsonl cow 20
+      p9emu view --from run.jsonl
+
+    \b
+    Exit status: 0 when you quit, however the program ended; 1 without textual; else as run.
+    """
+    try:
+        kinds = parse(exprs)
+    except FilterError as e:
+        raise click.BadParameter(str(e), param_hint="'-e'") from None
+    if source is None:
+        if program is None:
+            raise click.UsageError("Missing argument 'PROGRAM'.")
+        from emu.cli.view import view as command
+
+        return command(Options(**common), program, args, kinds, stdin)
+    if program is not None:
+        raise click.UsageError("--from and PROGRAM exclude each other")
+    for name in (*common, "stdin"):
+        if name != "color" and ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"--from runs nothing: {_shown(ctx, name)} would have no effect")
+    from emu.cli.view import fromtrace
+
+    return fromtrace(source, kinds, common["color"])
+
+
 @cli.command(context_settings=HELP)
 @click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.argument("program")

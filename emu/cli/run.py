@@ -15,7 +15,7 @@ from emu.observe.output import FileOutput, Output, OutputError, StderrOutput
 from emu.plain import plain
 
 if TYPE_CHECKING:
-    from emu.machine.config import Outcome, Root, Tree
+    from emu.machine.config import Config, Outcome, Root, Tree
     from emu.machine.machine import Machine
     from emu.program.symbols import Symbols
     from kernel.base.event import Event, Sink
@@ -178,25 +178,16 @@ def _root(options: Options) -> "tuple[Root | None, Tree | None]":
     return Root(*options.root, options.changes), None
 
 
-def execute(
-    options: Options,
-    program: str,
-    args: Sequence[str],
-    sink: "Sink | None",
-    symbols: "Symbols | None",
-    ended: "Callable[[Machine], None] | None" = None,
-) -> "Outcome":
-    """Make a machine, run program on it, and turn its failures into ours. ``ended`` is shown the machine at its end."""
-    from emu.machine.config import Bind, Config, LoadError, MachineError
-    from emu.machine.machine import Machine
-    from emu.machine.signals import Ended, TimeLimit
+def configure(options: Options) -> "Config":
+    """What the options make a machine of. Raises Failure."""
+    from emu.machine.config import Bind, Config
 
     if options.swapfile is not None and not options.swap:
         raise Failure("--swap-file needs --swap SIZE", USAGE)
     if options.mmu == "plain" and (options.cpus > 1 or options.clock == "real"):
         raise Failure("--mmu plain is for one processor and virtual time", USAGE)
     root, tree = _root(options)
-    config = Config(
+    return Config(
         memory=options.memory,
         cpus=options.cpus,
         seed=options.seed,
@@ -222,6 +213,20 @@ def execute(
         interrupts=options.interrupts,
         mmu=options.mmu,
     )
+
+
+def execute(
+    options: Options,
+    program: str,
+    args: Sequence[str],
+    sink: "Sink | None",
+    symbols: "Symbols | None",
+    ended: "Callable[[Machine], None] | None" = None,
+) -> "Outcome":
+    """Make a machine, run program on it, and turn its failures into ours. ``ended`` is shown the machine at its end."""
+    from emu.machine.machine import Machine
+
+    config = configure(options)
     try:
         with closing(Machine(config, sink)) as machine:
             if symbols is not None:
@@ -230,14 +235,27 @@ def execute(
             if ended is not None:
                 ended(machine)
             return outcome
-    except LoadError as e:
-        raise Failure(str(e), e.status) from None
-    except TimeLimit as e:
-        raise Failure(str(e) or f"time limit of {options.timeout:g} s reached", TIMEOUT) from None
-    except Ended as e:
-        raise Failure(str(e), e.status) from None
-    except MachineError as e:
-        raise _broken(e, options.verbose) from None
+    except Exception as e:
+        failure = failureof(e, options)
+        if failure is None:
+            raise
+        raise failure from None
+
+
+def failureof(e: BaseException, options: Options) -> Failure | None:
+    """The machine's failures as ours; None for what is none of them."""
+    from emu.machine.config import LoadError, MachineError
+    from emu.machine.signals import Ended, TimeLimit
+
+    if isinstance(e, LoadError):
+        return Failure(str(e), e.status)
+    if isinstance(e, TimeLimit):
+        return Failure(str(e) or f"time limit of {options.timeout:g} s reached", TIMEOUT)
+    if isinstance(e, Ended):
+        return Failure(str(e), e.status)
+    if isinstance(e, MachineError):
+        return _broken(e, options.verbose)
+    return None
 
 
 def _broken(e: Exception, verbose: bool) -> Failure:

@@ -67,18 +67,21 @@ class Signals:
         self._old: dict[int, Any] = {}
         self._oldwake = -1
         self._wake: tuple[int, ...] = ()
+        self._main = True  # it was entered in the main thread
         self._over = threading.Event()  # the context is left
         self._timer: threading.Thread | None = None
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is not threading.main_thread():
+            self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+            self._main = False
             if self.left is not None:
-                self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
                 self._over.clear()
                 self._timer = threading.Thread(target=self._ring, args=(self.left,), daemon=True)
                 self._since = time.monotonic()
                 self._timer.start()
             return self
+        self._main = True
         self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._oldwake = signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -99,16 +102,16 @@ class Signals:
             self._timer.join()
             self._timer = None
             self.left = max(self.left - (time.monotonic() - self._since), TINY)
-        else:
+        elif self._main:
             if signal.SIGALRM in self._old:
                 self.left = max(signal.setitimer(signal.ITIMER_REAL, 0)[0], TINY)
             for number, old in self._old.items():
                 signal.signal(number, old)
             self._old.clear()
             signal.set_wakeup_fd(self._oldwake)
-        for fd in self._wake:
+        wake, self._wake = self._wake, ()
+        for fd in wake:
             os.close(fd)
-        self._wake = ()
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -124,6 +127,14 @@ class Signals:
             yield
         finally:
             self.__enter__()
+
+    def end(self, error: BaseException) -> None:
+        """From another thread: have the run raise this, as soon as it comes round."""
+        self.fatal = error
+        self.stop()
+        for fd in self._wake[1:]:
+            with suppress(OSError):
+                os.write(fd, b"!")
 
     def check(self) -> None:
         """Raise what is to end the run."""

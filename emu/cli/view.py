@@ -1,0 +1,119 @@
+"""p9emu view: a run, or a trace of one, on the screen."""
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from emu.cli.run import configure, failureof, stats_text, use_color
+from emu.cli.types import Options
+from emu.failure import BROKEN, USAGE, Failure
+from emu.plain import plain
+
+if TYPE_CHECKING:
+    from emu.view.source import Source
+
+MAXSTDIN: Final = 64 << 20  # bytes that a program may be given
+NOCOLOR: Final = ("dumb", "unknown", "vt52", "vt100", "vt102", "vt220")  # terminals
+
+
+def view(options: Options, program: str, args: Sequence[str], kinds: frozenset[str], stdin: str | None) -> int:
+    """Run program on the screen; the status to exit with. Raises Failure."""
+    _needed()
+    config = configure(options)
+    data = _input(stdin)
+    _terminal()
+    from emu.view.live import Live
+
+    live = Live(config, program, args, data)
+    try:
+        error = live.start()
+        if error is not None:
+            raise failureof(error, options) or error
+        status = _show(live, kinds, shlex.join([program, *args]), options.color)
+    finally:
+        live.close()
+    if options.stats and live.outcome is not None:
+        sys.stderr.write(stats_text(live.outcome.stats, use_color(options.color, sys.stderr)))
+    return status
+
+
+def fromtrace(trace: str, kinds: frozenset[str], color: str) -> int:
+    """Show a trace of JSON lines, as far as it can be understood; the status to exit with. Raises Failure."""
+    _needed()
+    from emu.view.recorded import Recorded
+
+    try:
+        recorded = Recorded(trace)
+    except (OSError, ValueError) as e:
+        why = e.strerror if isinstance(e, OSError) else "not a name of a file"
+        raise Failure(f"cannot read {plain(trace)}: {why}", BROKEN) from None
+    try:
+        if not recorded.first():
+            if recorded.error is not None:
+                raise Failure(f"cannot read {plain(trace)}: {recorded.error.strerror}", BROKEN)
+            raise Failure(f"{plain(trace)}: holds no event of a trace (p9emu trace --format json makes them)", BROKEN)
+        _terminal()
+        return _show(recorded, kinds, trace, color)
+    finally:
+        recorded.close()
+
+
+def _show(source: "Source", kinds: frozenset[str], name: str, color: str) -> int:
+    from emu.view.app import View
+    from emu.view.session import Session
+
+    view = View(Session(source, kinds), name, _colored(color))
+    ended = view.run()
+    if view.return_code:
+        raise Failure("the view failed", BROKEN)
+    if ended == signal.SIGINT:
+        raise KeyboardInterrupt
+    if ended:
+        raise Failure(f"ended by {signal.Signals(ended).name}", 128 + ended)
+    return 0
+
+
+def _needed() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("textual") is None:
+        raise Failure("view needs textual, which is not installed: pip install 'p9emu[view]'", 1)
+
+
+def _terminal() -> None:
+    """The keys come from standard input, and the screen is standard error."""
+    for stream, name in ((sys.__stdin__, "input"), (sys.__stderr__, "error")):
+        if stream is None or not stream.isatty():
+            raise Failure(f"view needs a terminal, and standard {name} is none (p9emu report makes a page)", USAGE)
+
+
+def _input(stdin: str | None) -> bytes:
+    """What the program reads."""
+    if stdin is None:
+        return b""
+    try:
+        if stdin != "-":
+            with open(stdin, "rb") as f:
+                data = f.read(MAXSTDIN + 1)
+        elif sys.stdin.isatty():
+            raise Failure("--stdin - takes what is piped to p9emu: the terminal's keys are the view's", USAGE)
+        else:
+            data = sys.stdin.buffer.read(MAXSTDIN + 1)
+            fd = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
+            os.dup2(fd, 0)
+            os.close(fd)
+    except (OSError, ValueError) as e:
+        why = e.strerror if isinstance(e, OSError) else "not a name of a file"
+        raise Failure(f"--stdin {plain(stdin)}: {why}", BROKEN) from None
+    if len(data) > MAXSTDIN:
+        raise Failure(f"--stdin {plain(stdin)}: is larger than {MAXSTDIN >> 20} MB", BROKEN)
+    return data
+
+
+def _colored(choice: str) -> bool:
+    if choice == "auto":
+        return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") not in NOCOLOR
+    return choice == "always"

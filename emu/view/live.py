@@ -1,0 +1,222 @@
+"""A machine as a source. It runs in a thread of its own, and stands still there in the call that tells an event.
+
+So a program that computes for ever, and tells nothing meanwhile, does not hold up the screen.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from emu.machine.config import Config, LoadError, MachineError, Outcome
+from emu.machine.signals import Ended, TimeLimit
+from emu.plain import plain
+from emu.program.symbols import Symbols
+from emu.view.source import LIMIT, Item, Wanted
+from kernel.base.event import FaultEvent, ProcEvent
+
+if TYPE_CHECKING:
+    from emu.machine.machine import Machine
+    from kernel.base.event import Event
+
+KEPT: Final = 4096  # pieces of output that are kept
+PIECE: Final = 4096  # characters of a piece that are kept: a screenful
+PATIENCE: Final = 5.0  # s that a machine may take to end
+
+
+class Abandoned(BaseException):
+    """Ends a run that nobody looks at any more."""
+
+
+class Console:
+    """Implements kernel.base.hw.Console: input is given, output kept with the number of events before it."""
+
+    fd = -1
+    waiting = False
+    live = False
+
+    def __init__(self, stdin: bytes, count: Callable[[], int]) -> None:
+        self.pieces: deque[tuple[int, str]] = deque(maxlen=KEPT)
+        self._stdin = stdin
+        self._at = 0
+        self._count = count
+
+    def read(self, n: int) -> bytes:
+        """Up to n bytes of standard input, b"" at its end."""
+        data = self._stdin[self._at : self._at + n]
+        self._at += len(data)
+        return data
+
+    def write(self, fd: int, data: bytes) -> None:
+        """Keep what may be seen of it."""
+        self.pieces.append((self._count(), data[-PIECE:].decode("utf-8", "replace")))
+
+    def raw(self, on: bool) -> None:
+        """Nobody types."""
+
+    def poll(self, now: int) -> bool:
+        """Nobody waits."""
+        return False
+
+    def wake(self) -> None:
+        """Nobody waits."""
+
+
+class Live:
+    """Implements source.Source. The machine begins to run at once, and stands still when its program is executed."""
+
+    live = True
+
+    def __init__(
+        self, config: Config, program: str, args: Sequence[str], stdin: bytes = b"", limit: int = LIMIT
+    ) -> None:
+        self.items: deque[Item] = deque()
+        self.still = False
+        self.ended = False
+        self.onstop: Callable[[], None] = lambda: None
+        self.outcome: Outcome | None = None
+        self.error: BaseException | None = None  # why it did not come to its end
+        self.messages: list[str] = []  # the emulator's own
+        self._config = config
+        self._program, self._args = program, args
+        self._count = 0
+        self._limit = limit
+        self._full = False
+        self._console = Console(stdin, lambda: self._count)
+        self._machine: Machine | None = None
+        self._turn = threading.Condition()
+        self._wanted: Wanted | None = _executed
+        self._left = 1
+        self._closing = False
+        self._thread = threading.Thread(target=self._body, daemon=True)
+        self._thread.start()
+
+    # The viewer's side
+
+    def start(self) -> BaseException | None:
+        """Wait until the program is there. What the run raised, if it did not come to that."""
+        with self._turn:
+            while not self.still:
+                self._turn.wait(0.1)
+        if self.error is not None and not any(isinstance(i.event, ProcEvent) for i in self.items):
+            return self.error
+        return None
+
+    def go(self, wanted: Wanted | None = None, n: int = 1) -> None:
+        """Run on."""
+        with self._turn:
+            if self.ended or self._full:
+                return
+            self._wanted, self._left = wanted, n
+            self.still = False
+            self._turn.notify_all()
+
+    def pause(self) -> None:
+        """Stand still at the next event."""
+        self._wanted, self._left = (lambda ev: True), 1
+
+    def state(self) -> str:
+        """Whether it runs, and how it ended."""
+        if not self.ended:
+            return "the machine stands still" if self.still else "the machine runs"
+        if self.outcome is None:
+            return "broken off"
+        exits = self.outcome.exits.removeprefix(f"{self.outcome.name} {self.outcome.pid}: ")
+        return f'ended with "{plain(exits)}"' if exits else "ended well"
+
+    def troubles(self) -> list[str]:
+        """Why the run did not come to its end, and what the emulator said."""
+        said = list(self.messages)
+        if self.error is not None:
+            said.append(f"The run did not come to its end: {plain(str(self.error)) or 'it was ended'}.")
+        if self._full:
+            said.append(f"The machine stands still for good: a view keeps no more than {self._count:,} events.")
+        return said
+
+    def output(self, at: int) -> str:
+        """What was written last, until then."""
+        texts: list[str] = []
+        size = 0
+        for n, text in reversed(tuple(self._console.pieces)):
+            if n <= at or (self.ended and at >= self._count):
+                texts.append(text)
+                size += len(text)
+                if size >= PIECE:
+                    break
+        return "".join(reversed(texts))
+
+    def close(self) -> None:
+        """End the run, wherever it is, and give the machine back."""
+        with self._turn:
+            self._closing = True
+            self._turn.notify_all()
+        machine = self._machine
+        if machine is not None and not self.ended:
+            machine.signals.end(Abandoned())
+        self._thread.join(PATIENCE)
+
+    # The machine's side
+
+    def _body(self) -> None:
+        from emu.machine.machine import Machine
+
+        try:
+            symbols = Symbols()
+            self._symbols = symbols
+            machine = Machine(self._config, self._sink, console=self._console, warn=self.messages.append)
+            self._machine = symbols.machine = machine
+            try:
+                self.outcome = machine.run(self._program, self._args)
+            finally:
+                self._machine = None
+                machine.close()
+        except Abandoned:
+            pass
+        except TimeLimit as e:
+            self.error = TimeLimit(str(e) or "time limit reached")
+        except (LoadError, MachineError, Ended, Exception) as e:  # noqa: BLE001 the viewer tells it
+            self.error = e
+        with self._turn:
+            self.still = self.ended = True
+            self._turn.notify_all()
+        self._tell()
+
+    def _sink(self, ev: Event) -> None:
+        if self._closing:
+            return  # what a machine tells that is taken apart
+        found = self._symbols(ev.pid, ev.pc) if isinstance(ev, FaultEvent) else None
+        self.items.append(Item(ev, found))
+        self._count += 1
+        if self._count >= self._limit:
+            self._full = True
+        elif self._wanted is None or not self._wanted(ev):
+            return
+        elif self._left > 1:
+            self._left -= 1
+            return
+        self._stand()
+
+    def _stand(self) -> None:
+        machine = self._machine
+        assert machine is not None
+        with machine.signals.away():
+            with self._turn:
+                self.still = True
+                self._turn.notify_all()
+            self._tell()
+            with self._turn:
+                while (self.still or self._full) and not self._closing:
+                    self._turn.wait()
+        if self._closing:
+            raise Abandoned
+
+    def _tell(self) -> None:
+        with suppress(RuntimeError):  # the viewer is gone
+            self.onstop()
+
+
+def _executed(ev: Event) -> bool:
+    return isinstance(ev, ProcEvent) and ev.op == "exec"
