@@ -172,7 +172,7 @@ class View(App[int]):
     OptionList > .option-list--option-highlighted { text-style: reverse; }
     Panel { height: 1; width: 1fr; }
     #maps { height: 1fr; }
-    #space { width: 1fr; padding-left: 0; }
+    #map, #space { height: 1fr; }
     #small { display: none; }
     .heading { text-style: bold reverse; height: 1; }
     """
@@ -245,7 +245,7 @@ class View(App[int]):
         s = self.session
         ev = s.event
         focus = s.frame if s.frame is not None else getattr(ev, "frame", 0)
-        head: Line = fit([("physical memory: a letter for each frame of 4 KB", HEAD)], width)
+        head: Line = fit([("physical memory, a letter a frame", HEAD)], width)
         rows = self.pagemap.draw(s.look(), s.at, s.index.touched, width, height - 1, focus or 0, s.frame)
         return [head, *rows]
 
@@ -285,7 +285,7 @@ class View(App[int]):
         for number in ENDING:
             loop.add_signal_handler(number, self._ended, number)
         self.set_interval(TICK, self._tick)
-        self.session.take(0.2)
+        self.session.open()
 
     def on_resize(self, event: events.Resize) -> None:
         """Rows and columns are shared out."""
@@ -297,7 +297,7 @@ class View(App[int]):
         base.query_one("#small").display = bool(why)
         base.query_one("#all").display = not why
         out = 1 if height < 30 else 4 if height < 44 else 8
-        words = 3 if height < 36 else 4
+        words = 4 if height < 36 else 5
         rest = height - 6 - out - words
         rows = max(rest * 3 // 8, 5)
         for id, n in (("counters", 3), ("words", words), ("events", rows), ("output", out)):

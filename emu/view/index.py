@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from emu.observe.report.tally import Tally
-from kernel.base.event import Event, FaultEvent, MmuEvent, PageEvent, SchedEvent, SyscallEvent
+from kernel.base.event import Event, FaultEvent, MmuEvent, PageEvent, SegmentEvent, SyscallEvent
 
 
 def classof(ev: Event) -> str:
@@ -31,7 +31,7 @@ class Index:
         self.classes: dict[str, array[int]] = {}
         self.faults = array("I")
         self.touched: set[int] = set()  # frames that were ever in use
-        self.pids: list[int] = []  # of processes, as they appeared
+        self.pids: list[int] = []  # of processes, as they got memory
         self.tally = Tally()
         self._known: set[int] = set()
         self._used: list[tuple[int, int]] = [(0, 0)]  # from which position on so many frames were in use at most
@@ -55,7 +55,8 @@ class Index:
             frame = ev.frame or getattr(ev, "pdb", 0)
             if frame:
                 self.touched.add(frame)
-        self._meet(ev.target if isinstance(ev, SchedEvent) else ev.pid)
+        if isinstance(ev, SegmentEvent) and ev.op == "attach":
+            self._meet(ev.target)
         tally = self.tally
         tally(ev)
         if tally.peak[0] != self._used[-1][1]:

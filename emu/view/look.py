@@ -28,7 +28,7 @@ class Cell(NamedTuple):
 
 
 class Owners:
-    """The letters and colours of processes: they are given in the order in which processes appear, and kept."""
+    """The letters and colours of processes: they are given in the order in which processes get memory, and kept."""
 
     def __init__(self) -> None:
         self._of: dict[int, int] = {}

@@ -49,6 +49,8 @@ def title(s: Session, name: str, width: int) -> Line:
 def counters(s: Session, width: int) -> list[Line]:
     """Three lines: memory, what it is used for, faults and swap."""
     look, at = s.look(), s.at
+    if not at:
+        return [[("The machine is not switched on yet.", DIM)]]
     m = look.m
     machine = m.machine.now.get(0)
     used = len(m.frames.now)
@@ -109,6 +111,15 @@ def what(s: Session, n: int) -> str:
     return f"{cls:<10} 0x{ev.addr:08x} {ev.access:<5} {ev.segment or 'none':<5}{who}{_place(s, n, ev)}"
 
 
+def detail(s: Session, n: int, width: int) -> Line:
+    """Of a fault the instruction, where it stands, and the frame; of another event all that it tells."""
+    ev = s.history.events[n]
+    if not isinstance(ev, FaultEvent):
+        return fit([(TEXT.what(ev), PLAIN)], width)
+    frame = f"frame 0x{ev.frame:08x}" if ev.frame else "no frame"
+    return fit([(f"{ev.access} of 0x{ev.addr:08x}: {frame};{_place(s, n, ev)}", PLAIN)], width)
+
+
 def _place(s: Session, n: int, ev: FaultEvent) -> str:
     found = s.found.get(n)
     if found is None:
@@ -167,8 +178,8 @@ def words(s: Session, width: int, height: int) -> list[Line]:
     if s.at == s.newest and s.source.ended:
         for trouble in s.source.troubles():
             lines += wrap(trouble, width, BOLD)
-    if ev is not None and (not s.listed() or s.position(max(s.row(), 0)) != s.at):
-        lines.append(fit([(f"{classof(ev)}: ", BOLD), (TEXT.what(ev), PLAIN)], width))
+    if ev is not None:
+        lines.append(detail(s, s.at - 1, width))
     head = f"{ev.cls if isinstance(ev, FaultEvent) else classof(ev)}: " if ev is not None else ""
     rows = wrap(head + told(ev, s.look()), width)
     if rows and head:

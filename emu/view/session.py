@@ -129,6 +129,12 @@ class Session:
                 self._search = None
         return self._travel(until) or came
 
+    def open(self) -> None:
+        """Begin to look: a machine stands where its program is executed, a trace at its beginning."""
+        self.take(1)
+        if self.source.live:
+            self.seek(self.newest)
+
     # Going about
 
     def seek(self, at: int) -> None:

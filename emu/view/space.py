@@ -46,7 +46,7 @@ def areas(look: Look, pid: int) -> list[Area]:
     maps = {t.va: t for t in mappings(m, pid)}
     out = []
     known = [id for id in set(m.places.row(pid).values()) if id in m.segments.now]  # a trace may lack some
-    for id in sorted(known, key=lambda id: m.segments.now[id].base):
+    for id in sorted(known, key=lambda id: (m.segments.now[id].base, m.segments.now[id].top)):
         s = m.segments.now[id]
         row = m.entries.row(id)
         places: list[Place] = []
@@ -111,7 +111,7 @@ class SpaceMap:
             room = max(width - LABEL, 8)
             left = 0
             for p in area.places:
-                shown = p.letter or f"{p.pages:,} untouched"
+                shown = p.letter or f" {p.pages:,} untouched"
                 here = va is not None and p.va <= va < p.va + p.pages * BY2PG
                 if left < len(shown):
                     lines.append([(f"{p.va:08x} ", DIM)])
