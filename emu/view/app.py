@@ -299,7 +299,7 @@ class View(App[int]):
         out = 1 if height < 30 else 4 if height < 44 else 8
         words = 4 if height < 36 else 5
         rest = height - 6 - out - words
-        rows = max(rest * 3 // 8, 5)
+        rows = max(rest * 3 // 8, 5) if height < 30 else rest // 2
         for id, n in (("counters", 3), ("words", words), ("events", rows), ("output", out)):
             base.query_one(f"#{id}").styles.height = n
         base.query_one("#map").styles.width = 10 + columns(width * 3 // 5)
@@ -417,6 +417,10 @@ class View(App[int]):
             self.renew()
             return
         life = s.life(frame)
+        if not life:
+            s.message = f"Nothing has happened to frame 0x{frame:08x} until now."
+            self.renew()
+            return
 
         def chosen(n: int | None) -> None:
             if n is not None:

@@ -121,7 +121,7 @@ class Live:
     def state(self) -> str:
         """Whether it runs, and how it ended."""
         if not self.ended:
-            return "the machine stands still" if self.still else "the machine runs"
+            return "stands still" if self.still else "runs"
         if self.outcome is None:
             return "broken off"
         exits = self.outcome.exits.removeprefix(f"{self.outcome.name} {self.outcome.pid}: ")

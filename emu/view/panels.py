@@ -38,7 +38,7 @@ def title(s: Session, name: str, width: int) -> Line:
     doing = f"running, {s.pace()}" if s.running else s.source.state()
     if s.target is not None:
         doing = f"on the way to {s.target:,}"
-    right = f" event {s.at:,} of {s.newest:,}  {when}{who}  {doing} "
+    right = f" event {s.at:,}/{s.newest:,}  {when}{who}  {doing} "
     left = plain(name)
     room = max(width - len(right) - 1, 8)
     if len(left) > room:
@@ -207,7 +207,7 @@ def keys(width: int) -> Line:
 
 def helptext() -> str:
     """All of them, and the letters."""
-    rows = [f"{a:<10} {b:<30} {c:<9} {d}" for a, b, c, d in KEYS]
+    rows = [f"{a:<10} {b:<25} {c:<9} {d}" for a, b, c, d in KEYS]
     return "\n".join(rows) + "\n\n" + HELP
 
 

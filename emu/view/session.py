@@ -130,10 +130,11 @@ class Session:
         return self._travel(until) or came
 
     def open(self) -> None:
-        """Begin to look: a machine stands where its program is executed, a trace at its beginning."""
+        """Begin to look where the program is executed; where a trace does not tell that, at its beginning."""
         self.take(1)
-        if self.source.live:
-            self.seek(self.newest)
+        execs = self.index.classes.get("proc exec")
+        if execs:
+            self.seek(execs[0])
 
     # Going about
 

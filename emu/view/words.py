@@ -65,7 +65,10 @@ FILECOPY: Final = (
     "A write to a page of the program's file. The page cache keeps the page as it is in the file, so the writer got a "
     "copy of its own."
 )
-READCOPY: Final = "Several processes have this segment, and the page is not theirs alone: even a read makes a copy."
+READCOPY: Final = (
+    "Others have this page too, and even a read made a copy: so it is on a machine with several processors, and in a "
+    "segment that several processes have."
+)
 PAGES: Final = {
     "alloc": "A free frame is taken.",
     "free": "Nobody has this frame any more: it is free.",
@@ -215,10 +218,10 @@ def frame(look: Look, pa: int) -> str:
 KEYS: Final = (
     ("→ n", "the next event", "← p", "back one"),
     ("f F", "next, last page fault", "c C", "next, last of this class"),
-    ("PgDn PgUp", "ten events on, back", "Home End", "the start; the newest, then run on"),
+    ("PgDn PgUp", "ten events on, back", "Home End", "the start; the newest, the end"),
     ("space", "run, pause", "+ -", "faster, slower"),
-    ("Tab", "memory of another process", "a", "list all events, or those of -e"),
-    ("m", "choose a frame with the arrows", "l Enter", "the life of that frame"),
+    ("Tab", "another process's memory", "a", "list all events, or as -e says"),
+    ("m", "arrows choose a frame", "l Enter", "the life of that frame"),
     ("/ N", "search; search on", "o", "what the program wrote"),
     ("?", "help", "q", "quit"),
 )
