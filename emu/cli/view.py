@@ -101,8 +101,11 @@ def _input(stdin: str | None) -> bytes:
         elif sys.stdin.isatty():
             raise Failure("--stdin - takes what is piped to p9emu: the terminal's keys are the view's", USAGE)
         else:
+            try:
+                fd = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
+            except OSError:
+                raise Failure("view needs a terminal, and there is none", USAGE) from None
             data = sys.stdin.buffer.read(MAXSTDIN + 1)
-            fd = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
             os.dup2(fd, 0)
             os.close(fd)
     except (OSError, ValueError) as e:

@@ -90,6 +90,7 @@ class Live:
         self._turn = threading.Condition()
         self._wanted: Wanted | None = _executed
         self._left = 1
+        self._pausing = False
         self._closing = False
         self._thread = threading.Thread(target=self._body, daemon=True)
         self._thread.start()
@@ -111,17 +112,17 @@ class Live:
             if self.ended or self._full:
                 return
             self._wanted, self._left = wanted, n
-            self.still = False
+            self.still = self._pausing = False
             self._turn.notify_all()
 
     def pause(self) -> None:
         """Stand still at the next event."""
-        self._wanted, self._left = (lambda ev: True), 1
+        self._pausing = True
 
     def state(self) -> str:
         """Whether it runs, and how it ended."""
         if not self.ended:
-            return "stands still" if self.still else "runs"
+            return "stands still" if self.still else "stops at its next event" if self._pausing else "runs"
         if self.outcome is None:
             return "broken off"
         exits = self.outcome.exits.removeprefix(f"{self.outcome.name} {self.outcome.pid}: ")
@@ -192,11 +193,12 @@ class Live:
         self._count += 1
         if self._count >= self._limit:
             self._full = True
-        elif self._wanted is None or not self._wanted(ev):
-            return
-        elif self._left > 1:
+        elif not self._pausing:
+            if self._wanted is None or not self._wanted(ev):
+                return
             self._left -= 1
-            return
+            if self._left:
+                return
         self._stand()
 
     def _stand(self) -> None:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 from emu.program.symbols import Found
 from kernel.base.event import Event
 
-LIMIT: Final = 2_000_000  # events that are kept: some 700 MB
+LIMIT: Final = 2_000_000  # events that are kept: some 900 MB
 
 Wanted = Callable[[Event], bool]
 
