@@ -67,8 +67,8 @@ def _show(source: "Source", kinds: frozenset[str], name: str, color: str) -> int
 
     view = View(Session(source, kinds), name, _colored(color))
     ended = view.run()
-    if view.return_code:
-        raise Failure("the view failed", BROKEN)
+    if view.failure is not None:
+        raise view.failure
     if ended == signal.SIGINT:
         raise KeyboardInterrupt
     if ended:

@@ -177,9 +177,13 @@ class View(App[int]):
     .heading { text-style: bold reverse; height: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,ctrl+c,ctrl+q", "leave", "quit", priority=False),
-        Binding("n,right,down", "step(1)", "next event"),
-        Binding("p,left,up", "step(-1)", "back one"),
+        Binding("q,ctrl+c,ctrl+q", "leave", "quit"),
+        Binding("n", "step(1)", "next event"),
+        Binding("p", "step(-1)", "back one"),
+        Binding("right", "arrow(1, 0)"),
+        Binding("left", "arrow(-1, 0)"),
+        Binding("down", "arrow(0, 1)"),
+        Binding("up", "arrow(0, -1)"),
         Binding("pagedown", "step(10)"),
         Binding("pageup", "step(-10)"),
         Binding("f", "fault(True)"),
@@ -325,6 +329,15 @@ class View(App[int]):
         for panel in self.screen_stack[0].query(Panel):
             panel.renew()
 
+    @property
+    def failure(self) -> Exception | None:
+        """What went wrong in here, if anything did."""
+        return self._exception
+
+    def _fatal_error(self) -> None:
+        """End, without textual's pages about it: the command tells what went wrong in its own way."""
+        self._close_messages_no_wait()
+
     def _ended(self, number: int) -> None:
         self._signal = int(number)
         self.action_leave()
@@ -336,19 +349,18 @@ class View(App[int]):
         self.exit(self._signal)
 
     def action_step(self, n: int) -> None:
-        """Go on, or back; or move the chosen frame."""
+        """Go on, or back."""
         self.session.step(n)
         self.renew()
 
-    def on_key(self, event: events.Key) -> None:
-        """Arrows, while a frame is chosen."""
-        moves = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+    def action_arrow(self, dx: int, dy: int) -> None:
+        """Move the chosen frame, while one is; else a step."""
         s = self.session
-        if self.moving and event.key in moves and s.frame is not None and len(self.screen_stack) == 1:
-            s.frame = self.pagemap.move(s.frame, *moves[event.key])
-            event.prevent_default()
-            event.stop()
-            self.renew()
+        if self.moving and s.frame is not None:
+            s.frame = self.pagemap.move(s.frame, dx, dy)
+        else:
+            s.step(dx + dy)
+        self.renew()
 
     def action_fault(self, forward: bool) -> None:
         """The next page fault, or the last one."""

@@ -84,6 +84,7 @@ class Recorded:
                     self._full = self.count >= self._limit
                     if self._closing or self._full:
                         break
+                self._done = self._size
         except OSError as e:
             self.error = e
         except MemoryError:

@@ -26,14 +26,20 @@ class Source(Protocol):
 
     items: deque[Item]
     """Events that nobody has taken yet: taken from the left."""
-    live: bool
-    """More come only when they are asked for."""
-    still: bool
-    """No more come now."""
-    ended: bool
-    """No more will come."""
     onstop: Callable[[], None]
     """Called, in the source's thread, when no more come."""
+
+    @property
+    def live(self) -> bool:
+        """More come only when they are asked for."""
+
+    @property
+    def still(self) -> bool:
+        """No more come now."""
+
+    @property
+    def ended(self) -> bool:
+        """No more will come."""
 
     def go(self, wanted: Wanted | None = None, n: int = 1) -> None:
         """Give more events, up to the n-th that is wanted; without a wish, all there are."""

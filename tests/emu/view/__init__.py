@@ -1,0 +1,1 @@
+"""The view in a terminal, most of it without one."""

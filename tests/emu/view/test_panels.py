@@ -1,0 +1,200 @@
+"""The lines around the maps, and the words for a student."""
+
+from __future__ import annotations
+
+import typing
+
+import pytest
+
+from emu.observe.filter import KINDS
+from emu.program.lines import Place
+from emu.program.symbols import Found
+from emu.view import panels, words
+from emu.view.paint import Line, text
+from emu.view.session import Session
+from kernel.base.event import Event, FaultEvent, NoteEvent, PageEvent
+from tests.e2e.harness import run
+from tests.emu.view.faked import Source, goto, session
+
+M = 1 << 20
+CLASSES = {
+    "zero-fill", "text-load", "data-load", "cache-hit", "cow-copy", "cow-reuse", "remap", "swap-in", "protection",
+    "unmapped",
+}  # fmt: skip
+
+
+def said(lines: list[Line]) -> list[str]:
+    return [text(line).rstrip() for line in lines]
+
+
+def at(s: Session, cls: str) -> FaultEvent:
+    """Go to the first fault of a class."""
+    goto(s, s.index.classes[f"fault {cls}"][0])
+    ev = s.event
+    assert isinstance(ev, FaultEvent)
+    return ev
+
+
+def test_a_copy_is_told_for_a_student(cow: list[Event]) -> None:
+    s = session(cow)
+    s.found[s.index.classes["fault cow-copy"][1] - 1] = Found(
+        "main+0x129", b"\x89\xbb\x04\x30\x00\x00", Place("cow.c", 23)
+    )
+    goto(s, s.index.classes["fault cow-copy"][1])
+    told = said(panels.words(s, 80, 4))
+    assert told[0].startswith("write of 0x00003004: frame 0x")
+    assert told[0].endswith("main+0x129 cow.c:23: mov dword ptr [ebx +")
+    assert "Shared after fork, copied on the first write" in told[1]
+    assert all(len(row) <= 80 for row in told)
+
+
+def test_every_class_of_faults_is_told_differently() -> None:
+    classes = list(words.FAULTS)
+    assert set(classes) == CLASSES
+    s = session([])
+    told = set()
+    for cls in classes:
+        ev = FaultEvent(0, 2, 0, 0x3000, 0x1020, "user", "", 6, "write", "bss", cls, "", 0x5000)
+        told.add(words.told(ev, s.look()))
+    assert len(told) == len(classes)
+    copy = FaultEvent(0, 2, 0, 0x3000, 0x1020, "user", "", 6, "write", "data", "cow-copy", "data-load", 0x5000)
+    assert "the page as it is in the file" in words.told(copy, s.look())
+    copy.access, copy.load, copy.mode = "read", "", "kernel"
+    assert "even a read made a copy" in words.told(copy, s.look())
+    assert words.told(copy, s.look()).endswith("for the process.")
+
+
+def test_every_event_of_a_run_is_told(cow: list[Event]) -> None:
+    s = session(cow, kinds=frozenset(KINDS))
+    for n in range(len(cow) + 1):
+        goto(s, n)
+        assert words.told(s.event, s.look()), s.event
+    swap = run("thrash", "1500", "1", trace=True, check=False, memory=8 * M, swap=32 * M).events
+    seen = {type(ev): ev for ev in swap} | {(type(ev), getattr(ev, "op", "")): ev for ev in swap}
+    for ev in typing.cast(dict[object, Event], seen).values():
+        assert words.told(ev, s.look()), ev
+
+
+def test_an_operation_that_is_not_known_is_no_failure() -> None:
+    s = session([])
+    assert words.told(PageEvent(0, 0, 0, "strange", 0, 0, 0, 0, 0), s.look()) == ""
+    assert words.told(NoteEvent(0, 0, 0, "kill", 2, ""), s.look()).startswith("The note ends")
+
+
+def test_counters_have_extremes_and_the_pagers_bounds() -> None:
+    events = run("thrash", "1500", "1", trace=True, check=False, memory=8 * M, swap=32 * M).events
+    s = session(events)
+    at(s, "swap-in")
+    memory, use, faults = said(panels.counters(s, 120))
+    assert memory.startswith("free ")
+    assert "of 896, least 4" in memory
+    assert "headroom 55, highwater 44" in memory
+    assert use.startswith("used ")
+    assert "swap-in 1" in faults
+    s.seek(0)
+    assert said(panels.counters(s, 80)) == ["The machine is not switched on yet."]
+    s = session([ev for ev in events[:100] if ev.kind != "boot"])
+    goto(s, 50)
+    assert said(panels.counters(s, 80))[0].endswith("the trace has no boot event")
+
+
+def test_the_title_tells_where_one_stands(cow: list[Event]) -> None:
+    s = session(cow)
+    at(s, "cow-copy")
+    title = text(panels.title(s, "cow 4", 80))
+    assert len(title) == 80
+    assert title.split() == ["cow", "4", "event", f"{s.at}/{len(cow)}", "0.000009230", "s", "cow[3]", "ended", "well"]
+    s.running = True
+    assert "running, 5/s" in text(panels.title(s, "cow 4", 80))
+    s.target = 7
+    assert "on the way to 7" in text(panels.title(s, "x" * 99, 80))
+
+
+def test_the_list_shows_what_was_and_what_comes(cow: list[Event]) -> None:
+    s = session(cow)
+    at(s, "text-load")
+    rows = panels.events(s, 80, 5)
+    assert [text(row)[0] for row in rows] == [" ", " ", " ", ">", " "]
+    assert len({len(text(row)) for row in rows}) == 1
+    assert all(p.dim for _, p in rows[4])
+    live = Session(Source(cow), s.index.kinds)
+    live.step()
+    live.take(10)
+    assert "has not happened yet" in said(panels.events(live, 80, 5))[-1]
+
+
+def test_a_million_events_are_listed_by_those_on_the_screen(cow: list[Event]) -> None:
+    s = session(cow * 40)
+    goto(s, 4000)
+    assert len(panels.events(s, 80, 5)) == 5
+    assert len(panels.window(s, 5)) == 5
+
+
+def test_the_legend_has_the_letters_that_are_there(cow: list[Event]) -> None:
+    s = session(cow)
+    at(s, "cow-copy")
+    legend = text(panels.legend(s, 120))
+    assert legend.startswith("a cow[2] b cow[3] 2 copy on write C cached, in use D directory T page table K kmap")
+    assert "W " not in legend
+
+
+def test_a_chosen_frame_is_described(cow: list[Event]) -> None:
+    s = session(cow)
+    ev = at(s, "cow-copy")
+    assert "one process's own. cow[3] at 0xdfffe000 (stack)" in words.frame(s.look(), ev.frame)
+    shared = next(f for f in s.history.model.frames.now if s.look().purpose(f) == "cow")
+    told = words.frame(s.look(), shared)
+    assert "copied on the first write. cow[2] at 0x" in told
+    assert "cow[3] at 0x" in told
+    table = next(f for f, r in s.history.model.frames.now.items() if r.purpose == "table")
+    assert "Of cow[" in words.frame(s.look(), table)
+    cached = next(f for f in s.history.model.frames.now if s.look().purpose(f) == "cached")
+    assert "/bin/cow, byte " in words.frame(s.look(), cached)
+    s.frame = shared
+    assert "Enter tells its life" in " ".join(said(panels.words(s, 80, 4)))
+
+
+def test_troubles_are_told_at_the_end(cow: list[Event]) -> None:
+    s = Session(Source(cow), frozenset(KINDS))
+    source = typing.cast(Source, s.source)
+    source.said = ["The run did not come to its end: panic: x."]
+    s.end()
+    s.take(10)
+    assert said(panels.words(s, 80, 4))[0] == source.said[0]
+    s.step(-1)
+    assert source.said[0] not in said(panels.words(s, 80, 4))
+
+
+def test_output_is_what_can_be_shown_of_it(cow: list[Event]) -> None:
+    s = Session(Source(cow), frozenset(KINDS))
+    source = typing.cast(Source, s.source)
+    assert said(panels.output(s, 80, 2)) == ["output: nothing yet"]
+    source.written = "one\ntwo\nthree \x1b[31m\tred"
+    assert said(panels.output(s, 80, 2)) == ["| two", r"| three \x1b[31m     red"]
+    assert said(panels.output(session(cow), 80, 1)) == ["output: a trace does not tell what the program wrote"]
+
+
+def test_the_life_of_a_frame(cow: list[Event]) -> None:
+    s = session(cow)
+    ev = at(s, "cow-copy")
+    life = s.life(ev.frame)
+    rows = panels.story(life)
+    assert {e.kind for _, e in life} == {"page", "entry", "mmu", "fault"}
+    assert "alloc" in rows[0]
+    assert "cow-copy" in rows[-1]
+    s.seek(life[0][0])
+    assert s.life(ev.frame) == []
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "fits"), [(80, 24, True), (79, 24, False), (80, 23, False), (200, 60, True)]
+)
+def test_a_screen_may_be_too_small(width: int, height: int, fits: bool) -> None:
+    assert (panels.small(width, height) == "") == fits
+
+
+def test_help_fits_a_small_screen() -> None:
+    rows = panels.helptext().splitlines()
+    assert max(len(row) for row in rows[: len(words.KEYS)]) <= 78
+    assert all(len(row) <= 78 for row in rows if row.startswith("  "))
+    assert len(text(panels.keys(80))) == 80
