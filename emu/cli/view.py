@@ -65,7 +65,10 @@ def _show(source: "Source", kinds: frozenset[str], name: str, color: str) -> int
     from emu.view.app import View
     from emu.view.session import Session
 
-    view = View(Session(source, kinds), name, _colored(color))
+    colored = _colored(color)
+    if colored:
+        os.environ.pop("NO_COLOR", None)  # textual looks too, and is not told what --color says
+    view = View(Session(source, kinds), name, colored)
     ended = view.run()
     if view.failure is not None:
         raise view.failure
