@@ -67,6 +67,7 @@ bench-docs: $(VENV)/.test
 pictures: $(VENV)/.test
 	$(BIN)/python -m tests.pictures
 	$(BIN)/python -m tests.emu.observe.report.picture
+	$(BIN)/python -m tests.emu.view.picture
 
 go-test: $(VENV)/.test
 	$(BIN)/python -m tests.go.std

@@ -117,7 +117,7 @@ def detail(s: Session, n: int, width: int) -> Line:
     if not isinstance(ev, FaultEvent):
         return fit([(TEXT.what(ev), PLAIN)], width)
     frame = f"frame 0x{ev.frame:08x}" if ev.frame else "no frame"
-    return fit([(f"{ev.access} of 0x{ev.addr:08x}: {frame};{_place(s, n, ev)}", PLAIN)], width)
+    return fit([(f"{ev.access} 0x{ev.addr:08x} {frame}{_place(s, n, ev)}", PLAIN)], width)
 
 
 def _place(s: Session, n: int, ev: FaultEvent) -> str:

@@ -42,8 +42,8 @@ def test_a_copy_is_told_for_a_student(cow: list[Event]) -> None:
     )
     goto(s, s.index.classes["fault cow-copy"][1])
     told = said(panels.words(s, 80, 4))
-    assert told[0].startswith("write of 0x00003004: frame 0x")
-    assert told[0].endswith("main+0x129 cow.c:23: mov dword ptr [ebx +")
+    assert told[0].startswith("write 0x00003004 frame 0x")
+    assert told[0].endswith("main+0x129 cow.c:23: mov dword ptr [ebx + 0x30")
     assert "Shared after fork, copied on the first write" in told[1]
     assert all(len(row) <= 80 for row in told)
 
