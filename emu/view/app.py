@@ -28,6 +28,7 @@ from emu.view.space import SpaceMap
 from kernel.base.event import FaultEvent
 
 TICK: Final = 0.05  # s between two looks at the source
+MOSTLIFE: Final = 2000  # events of a frame that are listed
 Draw = Callable[[int, int], list[Line]]
 ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -439,8 +440,11 @@ class View(App[int]):
                 s.seek(n + 1)
                 self.renew()
 
-        rows = panels.story(life)
-        self.push_screen(Life(f"The life of frame 0x{frame:08x}", rows, [i for i, _ in life]), chosen)
+        heading = f"The life of frame 0x{frame:08x}"
+        if len(life) > MOSTLIFE:
+            heading += f", the last {MOSTLIFE:,} of {len(life):,} events"
+            life = life[-MOSTLIFE:]
+        self.push_screen(Life(heading, panels.story(life), [i for i, _ in life]), chosen)
 
     def action_ask(self) -> None:
         """Search."""

@@ -79,7 +79,6 @@ class Live:
         self.onstop: Callable[[], None] = lambda: None
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None  # why it did not come to its end
-        self.messages: list[str] = []  # the emulator's own
         self._config = config
         self._program, self._args = program, args
         self._count = 0
@@ -129,8 +128,8 @@ class Live:
         return f'ended with "{plain(exits)}"' if exits else "ended well"
 
     def troubles(self) -> list[str]:
-        """Why the run did not come to its end, and what the emulator said."""
-        said = list(self.messages)
+        """Why the run did not come to its end."""
+        said = []
         if self.error is not None:
             said.append(f"The run did not come to its end: {plain(str(self.error)) or 'it was ended'}.")
         if self._full:
@@ -167,7 +166,7 @@ class Live:
         try:
             symbols = Symbols()
             self._symbols = symbols
-            machine = Machine(self._config, self._sink, console=self._console, warn=self.messages.append)
+            machine = Machine(self._config, self._sink, console=self._console, warn=self._warn)
             self._machine = symbols.machine = machine
             try:
                 self.outcome = machine.run(self._program, self._args)
@@ -184,6 +183,10 @@ class Live:
             self.still = self.ended = True
             self._turn.notify_all()
         self._tell()
+
+    def _warn(self, text: str) -> None:
+        """A line of the emulator's own stands among the output."""
+        self._console.pieces.append((self._count, f"p9emu: {plain(text)}\n"))
 
     def _sink(self, ev: Event) -> None:
         if self._closing:

@@ -20,6 +20,10 @@ class Row(NamedTuple):
     frames: int
     gap: bool
 
+    def all(self) -> range:
+        """The frames' addresses."""
+        return range(self.base, self.base + self.frames * BY2PG, BY2PG)
+
 
 class PageMap:
     """The map, scrolled to where something happens. Frames that changed since the moment before are reversed."""
@@ -44,6 +48,7 @@ class PageMap:
             self._before, self._cells, self._at = self._cells, {}, at
         self._scroll(rows, focus, height)
         self.shown = rows[self.top : self.top + height]
+        look.meet(pa for row in self.shown if not row.gap for pa in row.all())
         return [self._line(look, row, chosen) for row in self.shown]
 
     def rows(self, m: Model, touched: set[int]) -> list[Row]:
@@ -79,7 +84,7 @@ class PageMap:
     def move(self, frame: int, dx: int, dy: int) -> int:
         """The frame that lies so far from another one; rows that have no cells are skipped. None beyond the edges."""
         cells = [row for row in self._rows if not row.gap]
-        y = next((i for i, row in enumerate(cells) if row.base <= frame < row.base + row.frames * BY2PG), None)
+        y = next((i for i, row in enumerate(cells) if frame in row.all()), None)
         if y is None:
             return cells[-1].base if cells else frame
         x = (frame - cells[y].base) // BY2PG
@@ -88,7 +93,7 @@ class PageMap:
 
     def _scroll(self, rows: list[Row], focus: int, height: int) -> None:
         most = max(len(rows) - height, 0)
-        y = next((i for i, row in enumerate(rows) if row.base <= focus < row.base + row.frames * BY2PG), None)
+        y = next((i for i, row in enumerate(rows) if focus in row.all()), None)
         if y is not None and not self.top <= y < self.top + height:
             self.top = y - height // 2
         self.top = min(max(self.top, 0), most)
@@ -98,7 +103,7 @@ class PageMap:
         if row.gap:
             return [label, (f". . . {row.frames:,} frames never used", DIM)]
         line: Line = [label]
-        for pa in range(row.base, row.base + row.frames * BY2PG, BY2PG):
+        for pa in row.all():
             cell = look.cell(pa)
             self._cells[pa] = cell
             if pa == chosen:

@@ -125,8 +125,11 @@ class Session:
             came = True
         while self._search is not None and time.monotonic() < until:
             came = True
-            if next(self._search, None) is None:
+            passed = next(self._search, None)
+            if passed is None:
                 self._search = None
+            else:
+                self.message = f"searching: {passed:,} of {self.listed():,}"
         return self._travel(until) or came
 
     def open(self) -> None:
@@ -144,6 +147,7 @@ class Session:
         if ev is not None and ev.pid in self.history.model.places.now:
             self._last = ev.pid
         self.message = ""
+        self._search = None
         self.target = min(max(at, 0), self.newest)
         self._travel(time.monotonic() + 0.05)
 
@@ -233,7 +237,7 @@ class Session:
 
     def run(self) -> None:
         """Run, or stop."""
-        if self.running or not self.source.still:
+        if self.running or (self.source.live and not self.source.still):
             self.stop()
         else:
             self.running = True
@@ -242,7 +246,7 @@ class Session:
     def stop(self) -> None:
         """Stand still."""
         self.running = False
-        self.target = None
+        self.target = self._search = None
         if self.source.live and not self.source.still:
             self.source.pause()
 
@@ -287,7 +291,6 @@ class Session:
     def search(self, words: str, line: Callable[[int], str]) -> None:
         """Go to the next listed event whose line has these words in it; after the last one from the first on."""
         self.running = False
-        self.message = "searching..."
         self._search = self._searching(words.lower(), line)
 
     def _searching(self, words: str, line: Callable[[int], str]) -> Iterator[int]:
@@ -298,7 +301,7 @@ class Session:
             if words in line(self.position(row) - 1).lower():
                 self.seek(self.position(row))
                 return
-            yield row
+            yield i
         self._stay(f"No event that there is yet has {words!r} in it.")
 
     def life(self, frame: int) -> list[tuple[int, Event]]:

@@ -199,7 +199,7 @@ def frame(look: Look, pa: int) -> str:
     use = look.purpose(pa)
     f = look.m.frames.now.get(pa)
     words = f"frame 0x{pa:08x}: {USES[use]}"
-    held = look.held.get(pa, [])
+    held = look.held(pa)
     if held:
         where = []
         for h in held[:4]:

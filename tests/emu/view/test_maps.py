@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from emu.view.look import FIXED, Look, Owners
 from emu.view.pagemap import PageMap, columns, pool_of
 from emu.view.paint import Line, fit, on, text, wrap
 from emu.view.session import Session
-from emu.view.space import SpaceMap, areas
+from emu.view.space import Area, SpaceMap, _stretches, areas, letters
 from kernel.base.event import BootEvent, Event, FaultEvent, PageEvent, SegmentEvent
 from kernel.base.mem import BY2PG
 from tests.e2e.harness import run
@@ -32,6 +33,17 @@ def reversed_(lines: list[Line]) -> str:
 
 def copies(events: list[Event]) -> list[int]:
     return [i + 1 for i, ev in enumerate(events) if isinstance(ev, FaultEvent) and ev.cls == "cow-copy"]
+
+
+def area(s: Session, pid: int, type: str) -> Area:
+    """A segment of a process."""
+    return next(a for a in areas(s.look(), pid) if a.type == type)
+
+
+def at_pages(s: Session, pid: int, type: str) -> str:
+    """The letters of its pages."""
+    a = area(s, pid, type)
+    return "".join(letter for start, end in a.stretches for letter, _ in letters(s.look(), pid, a, start, end))
 
 
 def test_a_copy_appears_in_the_map(cow: list[Event]) -> None:
@@ -140,7 +152,7 @@ def test_each_use_has_its_letter(program: str, args: tuple[str, ...], config: di
             letter = look.cell(frame).letter
             seen.add(letter)
             assert (letter == "W") == (look.purpose(frame) == "swapping")
-        assert sum(uses.values()) == len(s.history.model.frames.now)
+        assert uses == Counter(look.purpose(frame) for frame in s.history.model.frames.now)
     seen.add(s.look().cell(0).letter)
     assert set(letters) <= seen
 
@@ -158,11 +170,10 @@ def test_every_use_is_told_in_words_and_by_a_letter() -> None:
 def test_the_virtual_map_tells_what_the_processor_finds(cow: list[Event]) -> None:
     s = session(cow)
     goto(s, copies(cow)[2])  # the stack, and two pages of bss are copied
-    bss = next(a for a in areas(s.look(), 3) if a.type == "bss")
-    assert [(p.va, p.letter) for p in bss.places[:4]] == [(0x3000, "w"), (0x4000, "w"), (0x5000, "m"), (0x6000, "m")]
-    assert bss.places[4].pages == 16384 - 4
-    assert bss.words == "4 of 16,384 pages"
-    s.fault()
+    assert at_pages(s, 3, "bss") == "wwmm"
+    assert area(s, 3, "bss").words == "4 of 16,384 pages"
+    assert area(s, 3, "bss").stretches == [(0, 4)]
+    assert at_pages(s, 3, "stack") == "w"
     goto(s, len(cow))
     assert areas(s.look(), 3) == []
 
@@ -176,10 +187,8 @@ def test_a_page_that_is_read_after_a_fork_is_mapped_and_copied_later() -> None:
         if isinstance(ev, FaultEvent) and ev.segment == "bss" and ev.access == "read"
     ]
     goto(s, reads[0])
-    bss = next(a for a in areas(s.look(), 2) if a.type == "bss")
-    assert "r" in [p.letter for p in bss.places]
-    text_ = next(a for a in areas(s.look(), 2) if a.type == "text")
-    assert text_.words.endswith("of /bin/cow")
+    assert at_pages(s, 2, "bss") == "rmm"
+    assert area(s, 2, "text").words.endswith("of /bin/cow")
 
 
 def test_pages_on_swap_are_shown() -> None:
@@ -187,10 +196,9 @@ def test_pages_on_swap_are_shown() -> None:
     s = session(events)
     ins = [i + 1 for i, ev in enumerate(events) if isinstance(ev, FaultEvent) and ev.cls == "swap-in"]
     goto(s, ins[0])
-    bss = next(a for a in areas(s.look(), 2) if a.type == "bss")
-    n = sum(p.letter == "s" for p in bss.places)
+    n = at_pages(s, 2, "bss").count("s")
     assert n > 100
-    assert f"{n:,} on swap" in bss.words
+    assert f"{n:,} on swap" in area(s, 2, "bss").words
     assert s.index.swapped(s.at) >= n
 
 
@@ -243,3 +251,31 @@ def test_lines_are_cut_and_filled() -> None:
     assert text(fit(line, 8)) == "abcdef  "
     assert on("#000000").ink == "#ffffff"
     assert [text(row) for row in wrap("one two three", 7)] == ["one two", "three"]
+
+
+def test_stretches_leave_out_what_is_far() -> None:
+    assert _stretches([], 100) == []
+    assert _stretches([], 5) == [(0, 5)]
+    assert _stretches([0, 1, 5], 1000) == [(0, 6)]
+    assert _stretches([3, 40, 990], 1000) == [(0, 4), (40, 41), (990, 1000)]
+    assert _stretches([999], 1000) == [(999, 1000)]
+
+
+def test_lines_of_a_space_tell_where_each_begins() -> None:
+    s = session([])
+    m = s.history.model
+    m.apply(SegmentEvent(0, 2, 0, "new", "bss", 0x3000, 0x3000 + 1000 * BY2PG, 1, id=1))
+    m.apply(SegmentEvent(0, 2, 0, "attach", "bss", 0x3000, 0x3000 + 1000 * BY2PG, 1, id=1, target=2, slot=3))
+    for n in (40, 41, 100):
+        m.entries.put(1, n, (n + 1) * BY2PG)
+    lines = [text(line) for line in SpaceMap().draw(s.look(), 2, 30, 9, None)]
+    assert lines == [
+        "bss 3 of 1,000 pages",
+        "00003000  40 untouched",
+        "0002b000 mm 58 untouched",
+        "00067000 m 899 untouched",
+    ]
+    marked = SpaceMap().draw(s.look(), 2, 30, 9, 0x3000 + 41 * BY2PG)[2]
+    assert [t for t, p in marked if p.reverse] == ["m"]
+    marked = SpaceMap().draw(s.look(), 2, 30, 9, 0x3000 + 500 * BY2PG)[3]
+    assert [t for t, p in marked if p.reverse] == [" 899 untouched"]

@@ -274,3 +274,29 @@ def test_extremes_are_those_until_the_moment(cow: list[Event]) -> None:
         faults = sum(isinstance(ev, FaultEvent) for ev in cow[:at])
         assert sum(s.index.faultcounts(at).values()) == faults
     assert s.index.swapped(len(cow)) == 0
+
+
+def test_a_trace_is_run_through_while_it_is_read(cow: list[Event]) -> None:
+    source = Source(cow[:120], live=False)
+    source.rest.extend(cow[120:])
+    source.still = False
+    s = Session(source, DEFAULT)
+    s.take(10)
+    s.run()
+    assert s.running
+    for _ in range(100):
+        s.tick(1)
+    assert s.at == 120
+    assert s.message == "This is all that was read yet."
+
+
+def test_a_search_tells_how_far_it_is_and_a_key_ends_it(cow: list[Event], monkeypatch: pytest.MonkeyPatch) -> None:
+    s = session(cow)
+    monkeypatch.setattr(time, "monotonic", iter(range(10**6)).__next__)
+    s.search("nowhere", lambda n: "")
+    s.take(3)
+    assert s.message.startswith("searching: ")
+    s.stop()
+    s.take(10**6)
+    assert s.message.startswith("searching: ")
+    assert s.at == 0

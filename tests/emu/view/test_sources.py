@@ -13,7 +13,9 @@ from emu.machine.signals import TimeLimit
 from emu.view.live import Live
 from emu.view.recorded import Recorded
 from emu.view.source import Item, Source
+from kernel.base.error import Panic
 from kernel.base.event import Event, FaultEvent, ProcEvent
+from kernel.memory import fault
 from tests.e2e.harness import jsontrace
 
 WAIT = 20  # s; nothing takes that long
@@ -117,6 +119,21 @@ def test_a_run_that_is_broken_off_keeps_its_history() -> None:
     assert len(items) > 45
     assert isinstance(live.error, TimeLimit)
     assert live.troubles() == ["The run did not come to its end: time limit of 0.2 s reached."]
+    assert live.state() == "broken off"
+    live.close()
+
+
+def test_a_panic_is_told_and_what_was_can_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    def panics(*args: object) -> None:
+        raise Panic("of a test")
+
+    monkeypatch.setattr(fault, "copypage", panics)
+    live = Live(Config(), "cow", ["4"])
+    live.start()
+    live.go()
+    items = until(live)
+    assert live.troubles() == ["The run did not come to its end: panic: of a test."]
+    assert any(isinstance(i.event, ProcEvent) and i.event.op == "fork" for i in items)
     assert live.state() == "broken off"
     live.close()
 
