@@ -396,8 +396,9 @@ class View(App[int]):
 
     def action_process(self, by: int) -> None:
         """Another process."""
-        self.session.choose(by)
-        self.renew()
+        if len(self.screen_stack) == 1:
+            self.session.choose(by)
+            self.renew()
 
     def action_all(self) -> None:
         """All events are listed, or those that were asked for."""

@@ -57,8 +57,7 @@ def counters(s: Session, width: int) -> list[Line]:
     counts = look.counts()
     most = s.index.used(at)
     if machine is not None:
-        highwater = machine.pages * 5 // 100
-        headroom = highwater + highwater // 4
+        highwater, headroom = bounds(machine.pages)
         free = machine.pages - used
         short = free < headroom
         memory: Line = [
@@ -86,6 +85,15 @@ def counters(s: Session, width: int) -> list[Line]:
     for cls, n in faults.items():
         last.append((f" {cls} {n:,}", Paint(CLASSES.get(cls, ""))))
     return [fit(memory, width), fit([(rest, PLAIN)], width), fit(last, width)]
+
+
+def bounds(pages: int) -> tuple[int, int]:
+    """With how many free frames programs wait for memory, and with fewer than how many the pager works.
+
+    A trace does not tell these; they are as kernel.base.kernel.Kernel computes them.
+    """
+    highwater = pages * 5 // 100
+    return highwater, highwater + highwater // 4
 
 
 def legend(s: Session, width: int) -> Line:

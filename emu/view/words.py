@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from emu.observe.model.records import SWAPIMAGE
 from emu.view.look import Look
 from kernel.base.event import (
     BootEvent,
@@ -36,6 +37,7 @@ USES: Final = {
     "cow": "shared after fork: copied on the first write",
     "cached": "a page of a file, kept in the page cache and used by a process; who writes gets a copy",
     "idle": "a page of a file that no process uses now; it is kept in case it is wanted again, until memory is short",
+    "swapcache": "what is in it is on swap, too; it is kept in case it is wanted again, until memory is short",
     "swapping": "on its way to swap",
     "directory": "a page directory: where the processor begins to look for an address",
     "table": "a page table: where the processor finds the frames of 4 MB of addresses",
@@ -64,6 +66,9 @@ FAULTS: Final = {
 FILECOPY: Final = (
     "A write to a page of the program's file. The page cache keeps the page as it is in the file, so the writer got a "
     "copy of its own."
+)
+SWAPCOPY: Final = (
+    "A write to a page that is on swap. It was brought back, and others have it too: the writer got a copy of its own."
 )
 READCOPY: Final = (
     "Others have this page too, and even a read made a copy: so it is on a machine with several processors, and in a "
@@ -187,8 +192,14 @@ def _fault(ev: FaultEvent, look: Look) -> str:
     if ev.cls == "cow-copy":
         if ev.access == "read":
             words = READCOPY
-        elif ev.load or ev.segment == "data":
-            words = FILECOPY if ev.load else f"{words[:-1]} (a fork's other process, or the program's file)."
+        elif ev.load == "swap-in":
+            words = SWAPCOPY
+        elif ev.load:
+            words = FILECOPY
+        elif ev.segment == "data":
+            words = f"{words[:-1]} (a process since a fork, or the page cache for the program's file)."
+        if ev.load == "swap-in" and words is not SWAPCOPY:
+            words += " It had to be brought back from swap first."
     if ev.mode == "kernel":
         words += " It was the kernel that touched it, for the process."
     return words
@@ -198,6 +209,7 @@ def frame(look: Look, pa: int) -> str:
     """What a frame is."""
     use = look.purpose(pa)
     f = look.m.frames.now.get(pa)
+    use = "swapcache" if f is not None and f.image == SWAPIMAGE and use in ("cached", "idle") else use
     words = f"frame 0x{pa:08x}: {USES[use]}"
     held = look.held(pa)
     if held:

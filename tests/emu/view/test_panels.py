@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import typing
+from contextlib import closing
 
 import pytest
 
+from emu.machine.config import Config
+from emu.machine.machine import Machine
 from emu.observe.filter import KINDS
 from emu.program.lines import Place
 from emu.program.symbols import Found
@@ -59,6 +62,10 @@ def test_every_class_of_faults_is_told_differently() -> None:
     assert len(told) == len(classes)
     copy = FaultEvent(0, 2, 0, 0x3000, 0x1020, "user", "", 6, "write", "data", "cow-copy", "data-load", 0x5000)
     assert "the page as it is in the file" in words.told(copy, s.look())
+    copy.load = "swap-in"
+    assert words.told(copy, s.look()).startswith("A write to a page that is on swap.")
+    copy.access = "read"
+    assert words.told(copy, s.look()).endswith("It had to be brought back from swap first.")
     copy.access, copy.load, copy.mode = "read", "", "kernel"
     assert "even a read made a copy" in words.told(copy, s.look())
     assert words.told(copy, s.look()).endswith("for the process.")
@@ -96,6 +103,14 @@ def test_counters_have_extremes_and_the_pagers_bounds() -> None:
     s = session([ev for ev in events[:100] if ev.kind != "boot"])
     goto(s, 50)
     assert said(panels.counters(s, 80))[0].endswith("the trace has no boot event")
+
+
+@pytest.mark.parametrize("memory", [4 * M, 8 * M, 64 * M, 999 * M])
+def test_the_pagers_bounds_are_the_kernels(memory: int) -> None:
+    with closing(Machine(Config(memory=memory))) as machine:
+        k = machine.kernel
+        bounds = panels.bounds(k.palloc.user)
+        assert bounds == (k.swapalloc.highwater, k.swapalloc.headroom)
 
 
 def test_the_title_tells_where_one_stands(cow: list[Event]) -> None:
