@@ -30,7 +30,7 @@ from kernel.base.event import FaultEvent
 TICK: Final = 0.05  # s between two looks at the source
 MOSTLIFE: Final = 2000  # events of a frame that are listed
 Draw = Callable[[int, int], list[Line]]
-ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT)
 
 
 @lru_cache(maxsize=256)

@@ -50,7 +50,7 @@ class Recorded:
     def state(self) -> str:
         """How much of it is read."""
         if not self.ended or self.items:
-            return f"reading, {100 * self._done // self._size if self._size else 0}%"
+            return f"reading, {100 * self._done // self._size}%" if self._size else "reading"
         return f"recorded, the first {self.count:,} events" if self._full else "recorded"
 
     def troubles(self) -> list[str]:

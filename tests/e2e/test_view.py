@@ -41,10 +41,10 @@ def test_copies_appear_and_the_terminal_is_restored(tty: Tty) -> None:
     assert tty.same()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
-def test_a_signal_ends_it_and_the_terminal_is_restored(tty: Tty, number: int, status: int) -> None:
+@pytest.mark.parametrize(("name", "status"), [("TERM", 143), ("HUP", 129), ("QUIT", 131), ("INT", 130)])
+def test_a_signal_ends_it_and_the_terminal_is_restored(tty: Tty, name: str, status: int) -> None:
     p = view(tty, "cow", "4")
-    p.p.send_signal(number)
+    p.p.send_signal(signal.Signals[f"SIG{name}"])
     tty.expect(BACK)
     tty.expect(b"p9emu: interrupted" if status == 130 else b"p9emu: ended by SIG")
     assert p.end()[0] == status
