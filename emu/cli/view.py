@@ -1,5 +1,6 @@
 """p9emu view: a run, or a trace of one, on the screen."""
 
+import gc
 import os
 import shlex
 import signal
@@ -68,7 +69,8 @@ def _show(source: "Source", kinds: frozenset[str], name: str, color: str) -> int
     colored = _colored(color)
     if colored:
         os.environ.pop("NO_COLOR", None)  # textual looks too, and is not told what --color says
-    view = View(Session(source, kinds), name, colored)
+    gc.set_threshold(gc.get_threshold()[0], 20, 1000)  # a million events are no garbage, and long to look through
+    view = View(Session(source, lambda ev: ev.kind in kinds), name, colored)
     ended = view.run()
     if view.failure is not None:
         raise view.failure

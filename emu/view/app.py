@@ -404,7 +404,7 @@ class View(App[int]):
         """All events are listed, or those that were asked for."""
         s = self.session
         s.all = not s.all
-        s.message = "All events are listed." if s.all else f"Listed are: {', '.join(sorted(s.index.kinds))}."
+        s.message = "All events are listed." if s.all else "The events of -e are listed."
         self.renew()
 
     def action_map(self) -> None:

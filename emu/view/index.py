@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from emu.observe.report.tally import Tally
 from kernel.base.event import Event, FaultEvent, MmuEvent, PageEvent, SegmentEvent, SyscallEvent
@@ -22,11 +22,11 @@ def classof(ev: Event) -> str:
 class Index:
     """Positions are numbers of events that have happened: after event i that is i + 1.
 
-    ``told`` are the positions after events of the kinds that are listed, ``classes`` those after each class of events.
+    ``told`` are the positions after the ``wanted`` events, ``classes`` those after each class of events.
     """
 
-    def __init__(self, kinds: frozenset[str]) -> None:
-        self.kinds = kinds
+    def __init__(self, wanted: Callable[[Event], bool]) -> None:
+        self.wanted = wanted
         self.told = array("I")
         self.classes: dict[str, array[int]] = {}
         self.faults = array("I")
@@ -42,7 +42,7 @@ class Index:
         """The next event."""
         self._len += 1
         at = self._len
-        if ev.kind in self.kinds:
+        if self.wanted(ev):
             self.told.append(at)
         cls = classof(ev)
         places = self.classes.get(cls)

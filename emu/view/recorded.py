@@ -6,10 +6,14 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from emu.observe.report.read import Reader
 from emu.program.symbols import Found
 from emu.view.source import LIMIT, Item, Wanted
+from kernel.base.event import FaultEvent
+
+NOTHING: Final = Found("", b"")
 
 
 class Recorded:
@@ -76,7 +80,8 @@ class Recorded:
         try:
             with self._file as f:
                 for ev in reader:
-                    self.items.append(Item(ev, Found("", b"", reader.place) if reader.place is not None else None))
+                    found = reader.lookup(ev.pid, ev.pc) if isinstance(ev, FaultEvent) else NOTHING
+                    self.items.append(Item(ev, found if found != NOTHING else None))
                     self.count += 1
                     if self.count % 1024 == 1:
                         self._first.set()

@@ -24,12 +24,12 @@ PIECE: Final = 8 * BLOCK  # events that a seek passes in one go
 
 
 class Session:
-    """A run that is looked at. ``kinds`` are those events that are listed and stepped through."""
+    """A run that is looked at. The ``wanted`` events are listed and stepped through."""
 
-    def __init__(self, source: Source, kinds: frozenset[str]) -> None:
+    def __init__(self, source: Source, wanted: Wanted) -> None:
         self.source = source
         self.history = History()
-        self.index = Index(kinds)
+        self.index = Index(wanted)
         self.owners = Owners()
         self.found: dict[int, Found] = {}  # what is known of the pc of the event with that number
         self.all = False  # every event is listed
@@ -97,7 +97,7 @@ class Session:
 
     def wanted(self, ev: Event) -> bool:
         """Whether an event is listed."""
-        return self.all or ev.kind in self.index.kinds
+        return self.all or self.index.wanted(ev)
 
     # What has come
 
@@ -119,8 +119,8 @@ class Session:
         for pid in self.index.pids[self._met :]:
             self.owners.meet(pid)
         self._met = len(self.index.pids)
-        if self._follow and not items and came | self.source.still:
-            self._follow = not self.source.still
+        if self._follow and (came or self.source.still):
+            self._follow = bool(items) or not self.source.still
             self.seek(self.newest)
             came = True
         while self._search is not None and time.monotonic() < until:

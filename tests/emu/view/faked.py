@@ -58,9 +58,14 @@ class Source:
         self.closed = True
 
 
+def of(kinds: frozenset[str] = DEFAULT) -> Wanted:
+    """Events of these kinds are listed."""
+    return lambda ev: ev.kind in kinds
+
+
 def session(events: Iterable[Event], live: bool = False, kinds: frozenset[str] = DEFAULT) -> Session:
     """A session that has taken in what there is."""
-    s = Session(Source(events, live), kinds)
+    s = Session(Source(events, live), of(kinds))
     s.take(10)
     return s
 

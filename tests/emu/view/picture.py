@@ -10,11 +10,11 @@ from typing import Final
 from rich.console import Console
 
 from emu.machine.config import Config
-from emu.observe.filter import DEFAULT
 from emu.view.app import View
 from emu.view.live import Live
 from emu.view.session import Session
 from tests.e2e.harness import ROOT
+from tests.emu.view.faked import of
 from tests.pictures import DIR, FRAME
 
 WIDTH, HEIGHT = 80, 24
@@ -27,7 +27,7 @@ def screen() -> tuple[str, str]:
     """The view of ``cow 4`` when the child has written some of its pages: as text, and as SVG."""
     live = Live(Config(), "cow", ["4"])
     live.start()
-    view = View(Session(live, DEFAULT), "cow 4")
+    view = View(Session(live, of()), "cow 4")
     console = Console(
         width=WIDTH, height=HEIGHT, file=StringIO(), force_terminal=True, color_system="truecolor", record=True,
         legacy_windows=False, safe_box=False,

@@ -10,7 +10,6 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from emu.machine.config import Config
-from emu.observe.filter import DEFAULT
 from emu.view.app import Life, Panel, View
 from emu.view.live import Live
 from emu.view.paint import text
@@ -18,6 +17,7 @@ from emu.view.session import Session
 from emu.view.source import Source
 from kernel.base.event import Event, FaultEvent
 from tests.emu.view import faked
+from tests.emu.view.faked import of
 
 SIZES = [(80, 24), (160, 50)]
 Typing = Callable[[View, Pilot[int]], Awaitable[None]]
@@ -25,7 +25,7 @@ Typing = Callable[[View, Pilot[int]], Awaitable[None]]
 
 def show(source: Source, typing: Typing, size: tuple[int, int] = (80, 24), color: bool = True) -> View:
     """Have a view of it, and somebody who types."""
-    view = View(Session(source, DEFAULT), "cow 4", color)
+    view = View(Session(source, of()), "cow 4", color)
 
     async def run() -> None:
         async with view.run_test(size=size) as pilot:

@@ -17,7 +17,7 @@ from emu.view.paint import Line, text
 from emu.view.session import Session
 from kernel.base.event import Event, FaultEvent, NoteEvent, PageEvent
 from tests.e2e.harness import run
-from tests.emu.view.faked import Source, goto, session
+from tests.emu.view.faked import Source, goto, of, session
 
 M = 1 << 20
 CLASSES = {
@@ -132,7 +132,7 @@ def test_the_list_shows_what_was_and_what_comes(cow: list[Event]) -> None:
     assert [text(row)[0] for row in rows] == [" ", " ", " ", ">", " "]
     assert len({len(text(row)) for row in rows}) == 1
     assert all(p.dim for _, p in rows[4])
-    live = Session(Source(cow), s.index.kinds)
+    live = Session(Source(cow), s.index.wanted)
     live.step()
     live.take(10)
     assert "has not happened yet" in said(panels.events(live, 80, 5))[-1]
@@ -170,7 +170,7 @@ def test_a_chosen_frame_is_described(cow: list[Event]) -> None:
 
 
 def test_troubles_are_told_at_the_end(cow: list[Event]) -> None:
-    s = Session(Source(cow), frozenset(KINDS))
+    s = Session(Source(cow), of(frozenset(KINDS)))
     source = typing.cast(Source, s.source)
     source.said = ["The run did not come to its end: panic: x."]
     s.end()
@@ -181,7 +181,7 @@ def test_troubles_are_told_at_the_end(cow: list[Event]) -> None:
 
 
 def test_output_is_what_can_be_shown_of_it(cow: list[Event]) -> None:
-    s = Session(Source(cow), frozenset(KINDS))
+    s = Session(Source(cow), of(frozenset(KINDS)))
     source = typing.cast(Source, s.source)
     assert said(panels.output(s, 80, 2)) == ["output: nothing yet"]
     source.written = "one\ntwo\nthree \x1b[31m\tred"

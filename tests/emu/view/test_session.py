@@ -11,7 +11,7 @@ from emu.view import session as module
 from emu.view.index import classof
 from emu.view.session import SPEEDS, Session
 from kernel.base.event import Event, FaultEvent
-from tests.emu.view.faked import Source, goto, session
+from tests.emu.view.faked import Source, goto, of, session
 
 
 def settle(s: Session) -> None:
@@ -92,7 +92,7 @@ def test_a_class_needs_an_event(cow: list[Event]) -> None:
 
 def test_a_machine_runs_on_only_beyond_what_has_happened(cow: list[Event]) -> None:
     source = Source(cow)
-    s = Session(source, DEFAULT)
+    s = Session(source, of())
     s.step()
     settle(s)
     assert (s.at, s.newest, source.asked) == (places(cow)[0], places(cow)[0], 1)
@@ -115,7 +115,7 @@ def test_a_machine_runs_on_only_beyond_what_has_happened(cow: list[Event]) -> No
 
 def test_the_end_is_first_the_newest_event(cow: list[Event]) -> None:
     source = Source(cow)
-    s = Session(source, DEFAULT)
+    s = Session(source, of())
     s.step(20)
     settle(s)
     newest = s.newest
@@ -131,7 +131,7 @@ def test_the_end_is_first_the_newest_event(cow: list[Event]) -> None:
 def test_what_is_not_read_yet_is_no_end(cow: list[Event]) -> None:
     source = Source(cow[:50], live=False)
     source.rest.extend(cow[50:])
-    s = Session(source, DEFAULT)
+    s = Session(source, of())
     s.take(10)
     goto(s, 50)
     s.step()
@@ -143,12 +143,12 @@ def test_what_is_not_read_yet_is_no_end(cow: list[Event]) -> None:
 
 
 def test_looking_begins_at_the_program(cow: list[Event]) -> None:
-    s = Session(Source(cow, live=False), DEFAULT)
+    s = Session(Source(cow, live=False), of())
     s.open()
     ev = s.event
     assert ev is not None
     assert classof(ev) == "proc exec"
-    s = Session(Source([e for e in cow if e.kind == "fault"], live=False), DEFAULT)
+    s = Session(Source([e for e in cow if e.kind == "fault"], live=False), of())
     s.open()
     assert s.at == 0
 
@@ -175,7 +175,7 @@ def test_running_goes_at_its_speed_to_the_end(cow: list[Event]) -> None:
 
 
 def test_running_as_fast_as_it_goes(cow: list[Event]) -> None:
-    s = Session(Source(cow), DEFAULT)
+    s = Session(Source(cow), of())
     s.speed = len(SPEEDS) - 1
     s.run()
     for _ in range(3):
@@ -196,7 +196,7 @@ def test_speeds_have_bounds(cow: list[Event]) -> None:
 
 def test_stopping_pauses_a_machine_that_runs(cow: list[Event]) -> None:
     source = Source(cow)
-    s = Session(source, DEFAULT)
+    s = Session(source, of())
     source.still = False
     s.run()
     assert source.paused
@@ -280,7 +280,7 @@ def test_a_trace_is_run_through_while_it_is_read(cow: list[Event]) -> None:
     source = Source(cow[:120], live=False)
     source.rest.extend(cow[120:])
     source.still = False
-    s = Session(source, DEFAULT)
+    s = Session(source, of())
     s.take(10)
     s.run()
     assert s.running

@@ -226,3 +226,18 @@ def test_of_a_trace_no_more_is_read_than_is_kept(tmp_path: Path) -> None:
     recorded.items.clear()
     assert recorded.state() == "recorded, the first 50 events"
     recorded.close()
+
+
+def test_a_trace_may_tell_source_lines(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    lines = jsontrace("cow", "4").splitlines()
+    n = next(i for i, line in enumerate(lines) if '"event":"fault"' in line)
+    lines[n] = lines[n][:-1] + ',"file":"cow.c","line":23}'
+    path.write_text("\n".join(lines) + "\n")
+    recorded = Recorded(str(path))
+    items = until(recorded)
+    assert [i for i, item in enumerate(items) if item.found is not None] == [n]
+    found = items[n].found
+    assert found is not None
+    assert found.place == ("cow.c", 23)
+    recorded.close()
