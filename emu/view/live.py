@@ -6,6 +6,7 @@ So a program that computes for ever, and tells nothing meanwhile, does not hold 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 KEPT: Final = 4096  # pieces of output that are kept
 PIECE: Final = 4096  # characters of a piece that are kept: a screenful
+AHEAD: Final = 16384  # events that the machine may be ahead of the viewer
+PAUSE: Final = 0.005  # s between two looks at whether it still is
 PATIENCE: Final = 5.0  # s that a machine may take to end
 
 
@@ -194,6 +197,8 @@ class Live:
         found = self._symbols(ev.pid, ev.pc) if isinstance(ev, FaultEvent) else None
         self.items.append(Item(ev, found))
         self._count += 1
+        if len(self.items) > AHEAD:
+            self._await()
         if self._count >= self._limit:
             self._full = True
         elif not self._pausing:
@@ -203,6 +208,16 @@ class Live:
             if self._left:
                 return
         self._stand()
+
+    def _await(self) -> None:
+        """The viewer has not taken in what there is: let it."""
+        machine = self._machine
+        assert machine is not None
+        with machine.signals.away():
+            while len(self.items) > AHEAD // 2 and not self._closing:
+                time.sleep(PAUSE)
+        if self._closing:
+            raise Abandoned
 
     def _stand(self) -> None:
         machine = self._machine

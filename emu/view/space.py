@@ -126,6 +126,8 @@ class SpaceMap:
         if not pid:
             return [[("No process has any memory.", DIM)]]
         rows = [row for area in areas(look, pid) for row in _rows(area, max(width - LABEL, 8))]
+        if not rows:
+            return [[("It has no memory at this moment.", DIM)]]
         page = va // BY2PG if va is not None else -1
         focus = next((i for i, r in enumerate(rows) if _has(r, page)), None)
         if focus is not None and not self.top < focus < self.top + height:

@@ -10,7 +10,7 @@ import pytest
 
 from emu.machine.config import Config, LoadError
 from emu.machine.signals import TimeLimit
-from emu.view.live import Live
+from emu.view.live import AHEAD, Live
 from emu.view.recorded import Recorded
 from emu.view.source import Item, Source
 from kernel.base.error import Panic
@@ -91,7 +91,7 @@ def test_a_machine_that_computes_for_ever_can_be_given_up() -> None:
 
 
 def test_a_pause_is_at_the_next_event() -> None:
-    live = Live(Config(), "cow", ["2000"])
+    live = Live(Config(), "cow", ["500"])
     live.start()
     live.go()
     live.pause()
@@ -100,6 +100,40 @@ def test_a_pause_is_at_the_next_event() -> None:
     assert len(until(live)) > first
     assert live.state() == "ended well"
     live.close()
+
+
+def test_a_machine_does_not_run_far_ahead_of_its_viewer() -> None:
+    live = Live(Config(), "cow", ["2000"])
+    live.start()
+    live.go()
+    while len(live.items) <= AHEAD:
+        time.sleep(0.01)
+    taken = 0
+    for _ in range(WAIT * 1000):
+        assert len(live.items) <= AHEAD + 1
+        if live.still and not live.items:
+            break
+        while live.items:
+            live.items.popleft()
+            taken += 1
+        time.sleep(0.001)
+    assert taken > AHEAD + 1
+    assert live.state() == "ended well"
+    live.close()
+
+
+def test_a_machine_that_waits_for_its_viewer_can_be_given_up() -> None:
+    before = machines()
+    live = Live(Config(), "cow", ["2000"])
+    live.start()
+    live.go()
+    for _ in range(WAIT * 100):
+        if len(live.items) > AHEAD:
+            break
+        time.sleep(0.01)
+    live.close()
+    assert machines() == before
+    assert live.state() == "broken off"
 
 
 def test_a_program_that_is_not_there_is_told_before_anything_is_shown() -> None:
