@@ -22,6 +22,6 @@ def extension(name: str) -> Extension:
     )
 
 
-NAMES = ("_blockcount", "_cmpxchg8b", "_faultflags", "_lock", "_traphook", "_mmu")
+NAMES = ("_blockcount", "_cmpxchg8b", "_faultflags", "_lock", "_traphook", "_mmu", "_references")
 
 setup(ext_modules=[extension(name) for name in NAMES])

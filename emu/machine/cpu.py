@@ -18,9 +18,12 @@ from emu.machine.lib import (
     CTL_TB_FLUSH,
     CTL_TB_REMOVE,
     CTL_TLB_FLUSH,
+    HOOK_BLOCK,
     HOOK_INSN,
     HOOK_INSN_INVALID,
     HOOK_INTR,
+    HOOK_MEM_READ,
+    HOOK_MEM_WRITE,
     INHOOK,
     INS_IN,
     INS_OUT,
@@ -85,6 +88,7 @@ class Cpu:
         exitcheck.leaveout(self._lib, self._uc)
         self.hook = traphook(counter, self, self._lib, self._uc, self._layout)
         self._blank = self._boot()
+        self.loaded: Callable[[int], None] | None = None  # is told of each page directory, before it is in use
         self._hooks: list[Any] = []  # kept alive: Unicorn holds their addresses
         self._install()
         memory.attach(self)
@@ -107,6 +111,8 @@ class Cpu:
         frame = pa >> 12
         if frame >= self._low and frame not in self.memory.tables:
             self.memory.table(pa)
+        if self.loaded is not None:
+            self.loaded(pa)
         self.hook.cr3 = pa
         self.hook.flush = True
 
@@ -148,6 +154,16 @@ class Cpu:
         return was
 
     # The machine's side
+
+    @property
+    def engine(self) -> int:
+        """Where Unicorn's part of the processor lies in the host's memory."""
+        return self._uc.value or 0
+
+    def watch(self, memory: Any, block: Any, data: int) -> None:
+        """Have hooks called, with data, at each load and store and before each block. Slow; time passes as without."""
+        self._hook(memory, HOOK_MEM_READ | HOOK_MEM_WRITE, data)
+        self._hook(block, HOOK_BLOCK, data)
 
     def setuntil(self, ns: int) -> None:
         """Let run() return True at the first block boundary at which now() is ns or more."""

@@ -21,6 +21,7 @@ HOOK_INTR: Final = 1 << 0
 HOOK_INSN: Final = 1 << 1
 HOOK_BLOCK: Final = 1 << 3
 HOOK_MEM_READ: Final = 1 << 10
+HOOK_MEM_WRITE: Final = 1 << 11
 HOOK_INSN_INVALID: Final = 1 << 14
 HOOK_EDGE_GENERATED: Final = 1 << 15
 

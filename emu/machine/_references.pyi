@@ -1,0 +1,2 @@
+memory: int
+block: int
