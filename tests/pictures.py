@@ -1,4 +1,4 @@
-"""``python -m tests.pictures``: pictures of a terminal in docs/pictures, from real runs.
+"""``python -m tests.pictures``: pictures of a terminal, and of a curve, in docs/pictures, from real runs.
 
 Nothing in them is loaded from elsewhere: rich's own frame asks for a font, which is taken out.
 """
@@ -21,6 +21,8 @@ from rich.text import Text
 DIR: Final = Path(__file__).parent.parent / "docs" / "pictures"
 # name, and the words after p9emu
 PICTURES: Final[Mapping[str, tuple[str, ...]]] = {"trace": ("trace", "-e", "fault,proc", "cow", "1")}
+# by the command itself
+CURVES: Final[Mapping[str, tuple[str, ...]]] = {"mrc": ("mrc", "--runs", "9", "agewalk")}
 FONT: Final = re.compile(r"@font-face \{\{.*?\n    \}\}\n", flags=re.DOTALL)
 FRAME: Final = FONT.sub("", CONSOLE_SVG_FORMAT).replace("Fira Code", "monospace")
 
@@ -49,3 +51,5 @@ def words(svg: str) -> list[str]:
 if __name__ == "__main__":
     for name, command in PICTURES.items():
         (DIR / f"{name}.svg").write_text(draw(command))
+    for name, (verb, *rest) in CURVES.items():
+        subprocess.run([sys.executable, "-m", "emu", verb, "-o", str(DIR / f"{name}.svg"), *rest], check=True)

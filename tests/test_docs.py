@@ -443,7 +443,8 @@ def test_every_picture_is_shown_and_made_by_a_command() -> None:
     assert sorted(set(shown)) == sorted((ROOT / "docs" / "pictures").iterdir())
     browsers = {"report"}  # python -m tests.emu.observe.report.picture: its pixels are this computer's fonts'
     views = {"view"}  # python -m tests.emu.view.picture: tests/emu/view/test_picture.py compares it
-    assert {p.stem for p in shown} == {c.picture for c in CASES} | pictures.PICTURES.keys() | browsers | views
+    drawn = pictures.PICTURES.keys() | pictures.CURVES.keys()
+    assert {p.stem for p in shown} == {c.picture for c in CASES} | drawn | browsers | views
     assert all(p.stat().st_size < 200_000 for p in shown)
 
 

@@ -16,6 +16,7 @@ from emu.plain import plain
 
 if TYPE_CHECKING:
     from emu.machine.config import Config, Outcome, Root, Tree
+    from emu.machine.console import Console
     from emu.machine.machine import Machine
     from emu.program.symbols import Symbols
     from kernel.base.event import Event, Sink
@@ -222,15 +223,23 @@ def execute(
     sink: "Sink | None",
     symbols: "Symbols | None",
     ended: "Callable[[Machine], None] | None" = None,
+    prepare: "Callable[[Machine], None] | None" = None,
+    console: "Console | None" = None,
 ) -> "Outcome":
-    """Make a machine, run program on it, and turn its failures into ours. ``ended`` is shown the machine at its end."""
+    """Make a machine, run program on it, and turn its failures into ours.
+
+    ``prepare`` is shown the machine before it runs, ``ended`` at its end; ``console`` takes the place of the host's
+    streams.
+    """
     from emu.machine.machine import Machine
 
     config = configure(options)
     try:
-        with closing(Machine(config, sink)) as machine:
+        with closing(Machine(config, sink, console=console)) as machine:
             if symbols is not None:
                 symbols.machine = machine
+            if prepare is not None:
+                prepare(machine)
             outcome = machine.run(program, args)
             if ended is not None:
                 ended(machine)

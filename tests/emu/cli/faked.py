@@ -105,7 +105,7 @@ class Machine:
     program: str = ""
     args: Sequence[str] = ()
 
-    def __init__(self, config: Config, sink: Sink | None = None) -> None:
+    def __init__(self, config: Config, sink: Sink | None = None, console: object = None) -> None:
         self.config = config
         self.sink = sink
         self.closed = False
