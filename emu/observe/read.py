@@ -49,28 +49,49 @@ def readfile(path: str) -> Recorded:
 def read(lines: Iterable[bytes], name: str = "trace") -> Recorded:
     """Read lines, each with its newline. Raises ReadError, with name and line, if one of them is no event."""
     recorded = Recorded([])
-    makes = makers()
-    for n, line in enumerate(lines, 1):
-        where = f"{plain(name)}:{n}"
-        if not line.endswith(b"\n"):  # the writer ends each line: this one it did not finish
-            recorded.cut = f"{where}: the trace breaks off here"
+    parser = Parser(name)
+    for line in lines:
+        ev = parser.event(line)
+        if parser.cut:
             break
+        if ev is not None:
+            recorded.events.append(ev)
+    recorded.cut, recorded.unknown = parser.cut, dict(parser.unknown)
+    if not recorded.events and not recorded.cut:
+        raise ReadError(f"{plain(name)}: no event in it")
+    return recorded
+
+
+class Parser:
+    """Makes events of the lines of a trace, in order. ``cut`` and ``unknown`` as of Recorded; ``lines`` counts."""
+
+    def __init__(self, name: str = "trace") -> None:
+        self.name = plain(name)
+        self.lines = 0
+        self.cut = ""
+        self.unknown: Counter[str] = Counter()
+        self._makes = makers()
+
+    def event(self, line: bytes) -> Event | None:
+        """The event of the next line; None if its kind is not known, or it breaks off. Raises ReadError."""
+        self.lines += 1
+        where = f"{self.name}:{self.lines}"
+        if not line.endswith(b"\n"):  # the writer ends each line: this one it did not finish
+            self.cut = f"{where}: the trace breaks off here"
+            return None
         try:
             obj = json.loads(line)
         except (ValueError, RecursionError):
             raise ReadError(f"{where}: not JSON") from None
         kind = _kind(obj, where)
-        make = makes.get(kind)
+        make = self._makes.get(kind)
         if make is None:
-            recorded.unknown[kind] = recorded.unknown.get(kind, 0) + 1
-            continue
+            self.unknown[kind] += 1
+            return None
         try:
-            recorded.events.append(make(obj, None))
+            return make(obj, None)
         except Odd as e:
             raise ReadError(f"{where}: {e}") from None
-    if not recorded.events and not recorded.cut:
-        raise ReadError(f"{plain(name)}: no event in it")
-    return recorded
 
 
 def _kind(obj: object, where: str) -> str:
