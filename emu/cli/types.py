@@ -77,6 +77,11 @@ def size(text: str) -> int:
     return n
 
 
+def sizes(text: str) -> tuple[int, ...]:
+    """Sizes of memory, each once, by size."""
+    return tuple(sorted({size(word) for word in text.split(",")}))
+
+
 def swapsize(text: str) -> int:
     """Bytes of swap, with a suffix K, M or G; 0 is none."""
     n = _bytes(text)
@@ -160,6 +165,17 @@ def epoch(text: str) -> int:
     if not 0 <= n <= MAXTIME:
         raise BadParameter(f"{text!r} is not between 1970 and 2106, which a file's time can be.")
     return n
+
+
+def interval(text: str) -> int:
+    """Milliseconds of virtual time, as nanoseconds; 0 is none."""
+    try:
+        n = float(text)
+    except ValueError:
+        n = math.nan
+    if not (math.isfinite(n) and 0 <= n < 1e12):
+        raise BadParameter(f"{text!r} is not a number of milliseconds.")
+    return max(round(n * 1e6), 1) if n else 0
 
 
 def _mode(text: str) -> tuple[str, bool, bool]:

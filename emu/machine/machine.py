@@ -119,6 +119,7 @@ class Machine:
         self.posted = 0  # of so many Ctrl-C there was a note
         self.first: boot.First | None = None
         self.program: tuple[str, str | None] = ("", None)  # name in the guest and host path of what runs
+        self.onturn: Callable[[], None] | None = None  # called each time that the loop comes round
 
     def _cpu(self, n: int, clock: Clock | None) -> Cpu:
         if clock is None:
@@ -196,6 +197,8 @@ class Machine:
         signals, console = self.signals, self.console
         while not k.halted:
             signals.check()
+            if self.onturn is not None:
+                self.onturn()
             if signals.interrupts > self.posted:
                 self._interrupted()
             busy = [m for m in machs if m.proc is not None]
