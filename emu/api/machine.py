@@ -277,7 +277,7 @@ class Machine:
         found = self._symbols(ev.pid, ev.pc) or Found("", b"")
         return Fault(
             ev.ns, ev.pid, ev.cpu, ev.addr, ev.pc, ev.mode, ev.fn, ev.err, ev.access, ev.segment, ev.cls, ev.load,
-            ev.frame, *found,
+            ev.frame, ev.began, ev.host, *found,
         )  # fmt: skip
 
 
