@@ -19,6 +19,7 @@ from rich.cells import cell_len
 from emu.observe.output import Output
 from emu.observe.text import CLSCOLOR, CYAN, DIM, RED, RESET, Lookup, Stack, TextWriter, other
 from emu.plain import plain
+from emu.program.lines import Place
 from kernel.base.event import Event, FaultEvent, SyscallEvent
 
 USUAL: Final = 80  # columns of a terminal that does not tell
@@ -106,6 +107,10 @@ class FittedWriter(TextWriter):
         """As much of a line as there is room for."""
         return cut(self._shown(text), self.width(), self.mark)
 
+    def source(self, place: Place) -> str:
+        """A source line; of the file's path its name alone."""
+        return super().source(place._replace(file=place.file.rpartition("/")[2]))
+
     def line(self, ev: Event) -> str:
         """The event's line, newline included."""
         row = _Row(self.width(), self.color, self.mark)
@@ -146,7 +151,8 @@ class FittedWriter(TextWriter):
             shown += 1
             row.add(f"{column(ev):<{width}} ")
         row.room -= len(spent)
-        row.add(self._shown(self._where(ev, shown)))
+        where = self._shown(self._where(ev, shown))
+        row.add(where if cells(where) <= row.room else _dense(where))
         row.room += len(spent)
         row.add(spent)
 
@@ -176,6 +182,11 @@ class FittedWriter(TextWriter):
         if text.isascii():
             return text
         return text.encode(self.encoding, "backslashreplace").decode(self.encoding)
+
+
+def _dense(where: str) -> str:
+    """An instruction with fewer characters, and all there is to know of it: as nasm has it."""
+    return where.replace(" ptr [", " [").replace(" + ", "+").replace(" - ", "-")
 
 
 class _Row:

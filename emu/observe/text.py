@@ -12,6 +12,7 @@ from typing import Final
 from emu.observe.output import Output
 from emu.plain import plain
 from emu.program.disasm import instruction
+from emu.program.lines import Place
 from emu.program.symbols import Found, Frame
 from kernel.base.event import (
     BootEvent,
@@ -82,7 +83,7 @@ class TextWriter:
     def __call__(self, ev: Event) -> None:
         self.out.write(self.line(ev))
         if self.stack is not None and isinstance(ev, FaultEvent | SyscallEvent):
-            self.out.write("".join(f"{self.fitted(f' > {frame(f)}')}\n" for f in self.stack(ev.pid)))
+            self.out.write("".join(f"{self.fitted(f' > {self.frame(f)}')}\n" for f in self.stack(ev.pid)))
 
     def finish(self) -> None:
         """Nothing follows the last event."""
@@ -144,7 +145,7 @@ class TextWriter:
         symbol, code, place = found
         where = f" {plain(symbol)}" if symbol else ""
         if place is not None:
-            where += f" {plain(place.file)}:{place.line}"
+            where += f" {self.source(place)}"
         insn = instruction(code, ev.pc) if code and ev.mode != "kernel" else ""
         return f"{where}: {insn}" if insn else where
 
@@ -159,16 +160,20 @@ class TextWriter:
         return f"{call} = {RED}{end}{RESET}" if self.color else f"{call} = {end}"
 
 
+    def source(self, place: Place) -> str:
+        """A source line, as FILE:LINE."""
+        return f"{plain(place.file)}:{place.line}"
+
+    def frame(self, f: Frame) -> str:
+        """A function on a stack, as strace -k has it: name with offset, source line, address."""
+        where = f" {self.source(f.place)}" if f.place is not None else ""
+        return f"{plain(f.symbol) or '?'}{where} [0x{f.pc:08x}]"
+
+
 def seconds(ns: int) -> str:
     """A time with nine digits behind the point."""
     sec, rest = divmod(abs(ns), 1_000_000_000)
     return f"{'-' if ns < 0 else ''}{sec}.{rest:09d}"
-
-
-def frame(f: Frame) -> str:
-    """A function on a stack, as strace -k has it: name with offset, source line, address."""
-    where = f" {plain(f.place.file)}:{f.place.line}" if f.place is not None else ""
-    return f"{plain(f.symbol) or '?'}{where} [0x{f.pc:08x}]"
 
 
 def other(ev: Event) -> str:
