@@ -233,11 +233,11 @@ def _wanted(exprs: Sequence[str], processes: Sequence[str], paths: Sequence[str]
         if folded:
             wanted = select(exprs, processes)
             if "fault" not in wanted.kinds or paths:
-                raise FilterError("call stacks are counted of faults")
+                raise FilterError("call stacks are counted of faults", "--format")
             return replace(wanted, kinds=frozenset({"fault", "proc"}), test=_withnames(wanted))
         return select(exprs, processes, paths)
     except FilterError as e:
-        raise click.BadParameter(str(e), param_hint="'-P'" if "path" in str(e)[:20] else "'-e'") from None
+        raise click.BadParameter(str(e), param_hint=f"'{e.option}'") from None
 
 
 def _withnames(wanted: Filter) -> Callable[[Any], bool]:

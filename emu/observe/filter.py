@@ -38,7 +38,14 @@ _RANGE: Final = re.compile(rf"{_NUMBER}(?:-{_NUMBER})?")
 
 
 class FilterError(ValueError):
-    """An expression names an event or a field that does not exist, or nothing at all. str() is one line."""
+    """An expression names an event or a field that does not exist, or nothing at all. str() is one line.
+
+    ``option`` is trace's for what is wrong.
+    """
+
+    def __init__(self, message: str, option: str = "-e") -> None:
+        super().__init__(message)
+        self.option = option
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ def select(exprs: Iterable[str] = (), processes: Iterable[str] = (), paths: Iter
     kinds = frozenset(tests)
     if processes:
         if "" in processes:
-            raise FilterError("a process is a pid or a name")
+            raise FilterError("a process is a pid or a name", "-p")
         return Filter(kinds, _Processes(processes, tests), True, bool(paths))
     if any(test is not None for test in tests.values()):
         return Filter(kinds, _bykind(tests), files=bool(paths))
@@ -343,7 +350,7 @@ def _naming(paths: Sequence[str]) -> Test:
     matches = []
     for path in paths:
         if not path.startswith(("/", "#")):
-            raise FilterError(f"the guest's path {path!r} does not begin with '/'")
+            raise FilterError(f"the guest's path {path!r} does not begin with '/'", "-P")
         matches.append(_glob(path.rstrip("/") or path))
     return lambda ev: any(match(name) for name in ev.files for match in matches)
 

@@ -128,12 +128,12 @@ class FittedWriter(TextWriter):
             self._fault(row, ev, spent)
         else:
             row.add(f"{ev.kind:<{KIND}} ", CYAN)
-            row.room -= len(spent)
+            kept = row.keep(len(spent))
             if isinstance(ev, SyscallEvent):
                 self._syscall(row, ev)
             else:
                 row.add(self._shown(plain(other(ev))))
-            row.room += len(spent)
+            row.room += kept
             row.add(spent)
         return row.text().rstrip() + "\n"
 
@@ -150,10 +150,10 @@ class FittedWriter(TextWriter):
                 break
             shown += 1
             row.add(f"{column(ev):<{width}} ")
-        row.room -= len(spent)
+        kept = row.keep(len(spent))
         where = self._shown(self._where(ev, shown))
         row.add(where if cells(where) <= row.room else _dense(where))
-        row.room += len(spent)
+        row.room += kept
         row.add(spent)
 
     def _where(self, ev: FaultEvent, shown: int) -> str:
@@ -207,6 +207,12 @@ class _Row:
         if not text:
             return
         self.parts.append(f"{color}{text}{RESET}" if color and self.color else text)
+
+    def keep(self, n: int) -> int:
+        """Take so much of the room away, or what there is of it; how much that is."""
+        kept = min(n, self.room)
+        self.room -= kept
+        return kept
 
     def text(self) -> str:
         """The line."""
