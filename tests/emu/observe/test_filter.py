@@ -4,7 +4,8 @@ from dataclasses import astuple
 
 import pytest
 
-from emu.observe.filter import KINDS, Filter, FilterError, conditions, fieldnames, select
+from emu.observe.fields import FilterError, fieldnames
+from emu.observe.filter import KINDS, Filter, conditions, parse, select
 from kernel.base.event import (
     EntryEvent,
     Event,
@@ -134,6 +135,7 @@ def test_what_a_filter_can_want_is_in_its_kinds() -> None:
         ("syscall:files=/x", "syscall has no field 'files'; it has"),
         ("fault:class=cow", "no fault has class 'cow'; there are text-load, data-load, cache-hit, zero-fill,"),
         ("fault:segment=heap", "no fault has segment 'heap'; there are none, text, data, bss, stack,"),
+        ("syscall:name=opn", "no syscall has name 'opn'; there are sysr1, _errstr, bind, chdir,"),
         ("page:op=take", "no page has op 'take'; there are alloc, free, copy, cache,"),
         ("fault:addr=here", "fault:addr=here: neither a number nor a range"),
         ("fault:addr=", "fault:addr=: neither a number nor a range"),
@@ -158,6 +160,12 @@ def test_a_wrong_expression_names_what_there_is(expr: str, message: str) -> None
         select([expr])
     assert message in str(e.value)
     assert "\n" not in str(e.value)
+
+
+def test_where_kinds_alone_are_taken() -> None:
+    assert parse(["fault,page"]) == {"fault", "page"}
+    with pytest.raises(FilterError, match="only kinds of events can be chosen here"):
+        parse(["fault:class=remap"])
 
 
 def test_a_number_of_any_length_is_a_number() -> None:
