@@ -87,13 +87,15 @@ class Trace:
     def __init__(self, renderer: Renderer, out: Output, wanted: Filter, limit: int = 0) -> None:
         self.renderer = renderer
         self.out = out
-        self.wanted = wanted.__call__ if wanted.test is None else wanted.test
+        self.kinds = wanted.kinds
+        self.test = wanted.test
         self.left = limit or -1
         self.error: OutputError | None = None
         self.seen = False
 
     def __call__(self, ev: "Event") -> None:
-        if self.error is None and self.left and self.wanted(ev):
+        test = self.test
+        if (ev.kind in self.kinds if test is None else test(ev)) and self.error is None and self.left:
             self.seen = True
             self.left -= 1
             try:

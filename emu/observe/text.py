@@ -94,12 +94,17 @@ class TextWriter:
 
     def line(self, ev: Event) -> str:
         """The event's line, newline included."""
-        when = f"{self.when(ev):>14}"
+        if self.relative:
+            when = f"{self.when(ev):>14}"
+        else:
+            sec, ns = divmod(ev.ns, 1_000_000_000)
+            when = f"{sec:4d}.{ns:09d}"
+        spent = self.spent(ev) if self.times else ""
         who = f"[{ev.pid}]"
         cpu = f" cpu{ev.cpu}" if self.cpus > 1 else ""
         if self.color:
-            return f"{DIM}{when}{RESET} {who:<6}{cpu} {CYAN}{ev.kind:<7}{RESET} {self.what(ev)}{self.spent(ev)}\n"
-        return f"{when} {who:<6}{cpu} {ev.kind:<7} {self.what(ev)}{self.spent(ev)}\n"
+            return f"{DIM}{when}{RESET} {who:<6}{cpu} {CYAN}{ev.kind:<7}{RESET} {self.what(ev)}{spent}\n"
+        return f"{when} {who:<6}{cpu} {ev.kind:<7} {self.what(ev)}{spent}\n"
 
     def when(self, ev: Event) -> str:
         """The time, in seconds. Two processors' clocks differ a little: a relative one may be negative."""
