@@ -151,7 +151,10 @@ class Summary:
             )
         if self.events:
             events = dict(sorted(self.events.items(), key=lambda item: (-item[1], item[0])))
-            grids.append(self._grid("event", events, {"count": events}, "count", {}))
+            grid = self._grid("event", events, {"count": events}, "count", {})
+            if len(events) == 1:
+                grid.total = []
+            grids.append(grid)
         return grids
 
     def _times(self, kind: str) -> dict[str, dict[str, int]]:
