@@ -51,11 +51,18 @@ class Progress:
         return counted
 
     def prepare(self, machine: Machine) -> None:
-        """Make way for what the guest writes, and for what is typed."""
+        """Make way for what the guest and the machine write, and for what is typed."""
         if not self.on:
             return
         from emu.machine.console import HostConsole
 
+        tell = machine.warn
+
+        def warn(text: str) -> None:
+            self.erase()
+            tell(text)
+
+        machine.warn = warn
         if isinstance(machine.console, HostConsole):
             self.console = machine.console
             self.console.before = self._before

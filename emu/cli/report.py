@@ -60,15 +60,20 @@ def fromtrace(trace: str, output: str) -> None:
         with open(trace, encoding="utf-8", errors="replace", newline="\n") as f:
             reader = Reader(f)
             sink = Report(reader.lookup)
-            for ev in reader:
-                sink(ev)
+            progress = Progress()
+            take = progress.watching(sink)
+            with progress:
+                for ev in reader:
+                    take(ev)
     except (OSError, ValueError) as e:
         why = e.strerror if isinstance(e, OSError) else "not a name of a file"
         raise Failure(f"cannot read {plain(trace)}: {why}", BROKEN) from None
     if not len(sink.columns):
         raise Failure(f"{plain(trace)}: holds no event of a trace (p9emu trace --format json makes them)", BROKEN)
     about.troubles += reader.troubles()
-    _write(sink, file, about)
+    progress.doing = "writing the report"
+    with progress:
+        _write(sink, file, about)
 
 
 def _file(path: str) -> WholeFile:

@@ -103,7 +103,8 @@ def test_no_terminal_no_line(tty: Tty, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_makes_way_for_what_the_guest_writes(tty: Tty, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = Machine(Config())
+    told: list[str] = []
+    machine = Machine(Config(), warn=told.append)
     try:
         with Progress(tty.fd) as p:
             p.watching(print)
@@ -117,6 +118,11 @@ def test_it_makes_way_for_what_the_guest_writes(tty: Tty, monkeypatch: pytest.Mo
             assert tty.silent(), "the guest's line has no end yet"
             machine.console.write(tty.fd, b"\n")
             assert "events" in tty.read() + tty.read()
+            machine.warn("something")
+            text = tty.read()
+            while ERASE not in text:
+                text += tty.read()
+            assert told == ["something"]
     finally:
         machine.close()
 

@@ -3,6 +3,8 @@
 from dataclasses import astuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emu.observe.fields import FilterError, fieldnames
 from emu.observe.filter import KINDS, Filter, conditions, parse, select
@@ -192,6 +194,20 @@ def test_conditions_of_one_kind() -> None:
         conditions("fault", "class")
     with pytest.raises(FilterError, match="proc has no field 'class'"):
         conditions("proc", "class=remap")
+
+
+MARKS = [",", ":", "=", "!=", "!", "|", "*", "?", "-"]
+WORDS = ["class", "addr", "segment", "op", "image", "ret", "pid", "0x3000", "5", "remap", "none", "%all"]
+
+
+@given(st.lists(st.sampled_from([*KINDS, *MARKS, *WORDS]) | st.text(max_size=3), max_size=12).map("".join))
+def test_any_text_is_an_expression_or_a_mistake(text: str) -> None:
+    try:
+        chosen = select([text])
+    except FilterError:
+        return
+    for ev in (fault(), call(ret=None), page(), mmu("map", 0x3000), proc("exit", "x"), entry(0), segment(0, 1)):
+        assert chosen(ev) in (True, False)
 
 
 # processes
