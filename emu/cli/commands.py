@@ -211,7 +211,7 @@ def _consistent(
     """Refuse options of which one would do nothing."""
     if fmt == "folded" and (summary or stack or times or limit):
         raise click.UsageError("--format folded is a count of call stacks: it goes without -c, -k, -n and -T")
-    if (relative or wide) and (summary or fmt != "text"):
+    if (relative and (summary or fmt != "text")) or (wide and fmt != "text"):
         raise click.UsageError(f"{'-r' if relative else '--wide'} is for lines of text")
     if summary and stack:
         raise click.UsageError("-c shows no single events: it goes without -k")

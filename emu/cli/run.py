@@ -196,7 +196,7 @@ def _renderer(out: Output, cpus: int, color: bool, symbols: "Symbols", how: Rend
     if how.summary:
         from emu.observe.summary import Summary
 
-        return Summary(out, how.format == "json", color, how.sort, how.timefields)
+        return Summary(out, how.format == "json", color, how.sort, how.timefields, _width(out, how))
     if how.format == "json":
         from emu.observe.jsonl import JsonWriter
 
@@ -205,13 +205,22 @@ def _renderer(out: Output, cpus: int, color: bool, symbols: "Symbols", how: Rend
         from emu.observe.folded import Folded
 
         return Folded(out, symbols.stack)
-    if isinstance(out, StderrOutput) and not how.wide and sys.stderr is not None and sys.stderr.isatty():
+    if (width := _width(out, how)) is not None:
         from emu.observe.fit import FittedWriter
 
-        return FittedWriter(out, cpus, color, symbols, stack, how.relative, how.timefields)
+        return FittedWriter(out, cpus, color, symbols, stack, how.relative, how.timefields, width)
     from emu.observe.text import TextWriter
 
     return TextWriter(out, cpus, color, symbols, stack, how.relative, how.timefields)
+
+
+def _width(out: Output, how: Rendering) -> Callable[[], int] | None:
+    """What tells the columns of the terminal that lines must fit, None if they need not."""
+    if how.wide or not isinstance(out, StderrOutput) or sys.stderr is None or not sys.stderr.isatty():
+        return None
+    from emu.observe.fit import terminal
+
+    return terminal(sys.stderr.fileno())
 
 
 def _root(options: Options) -> "tuple[Root | None, Tree | None]":

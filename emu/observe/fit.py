@@ -88,12 +88,12 @@ class FittedWriter(TextWriter):
         stack: Stack | None = None,
         relative: bool = False,
         times: Sequence[str] = (),
-        width: Callable[[], int] | None = None,
+        width: Callable[[], int] = lambda: USUAL,
         encoding: str | None = None,
     ) -> None:
         """``encoding`` is the terminal's, that of standard error if it is not told."""
         super().__init__(out, cpus, color, lookup, stack, relative, times)
-        self.width = width or terminal()
+        self.width = width
         self.encoding = encoding or getattr(sys.stderr, "encoding", None) or "utf-8"
         try:
             "…".encode(self.encoding)

@@ -35,16 +35,36 @@ class Grid:
     rows: list[list[str]]
     total: list[str] = field(default_factory=list)
 
+    def narrow(self, width: int) -> None:
+        """Leave shares out, the last first, until the table is as narrow as that, if it can be."""
+        while self.width() > width and "%" in self.header:
+            n = len(self.header) - 1 - self.header[::-1].index("%")
+            for row in (self.header, *self.rows, *([self.total] if self.total else [])):
+                del row[n]
+
+    def width(self) -> int:
+        """Columns that it takes, as it is drawn."""
+        rows = [self.header, *self.rows, *([self.total] if self.total else [])]
+        return sum(max(map(len, column)) for column in zip(*rows, strict=True)) + 3 * (len(self.header) - 1)
+
 
 class Summary:
     """A sink that counts; finish writes the counts as tables, or as one line of JSON."""
 
     def __init__(
-        self, out: Output, json: bool = False, color: bool = False, sort: str = "", times: Sequence[str] = ()
+        self,
+        out: Output,
+        json: bool = False,
+        color: bool = False,
+        sort: str = "",
+        times: Sequence[str] = (),
+        width: Callable[[], int] | None = None,
     ) -> None:
         """``sort`` is one of COLUMNS or ALIASES, "" for the usual order. The host's time is told if it is in ``times``;
-        virtual time is always in the tables, if it is known, and in JSON if ``times`` are asked for."""
+        virtual time is always in the tables, if it is known, and in JSON if ``times`` are asked for. ``width`` tells
+        the columns of a terminal: tables that are wider go without shares."""
         self.out = out
+        self.width = width
         self.sort = ALIASES.get(sort, sort)
         self.times = times
         self.json = json
@@ -130,6 +150,8 @@ class Summary:
         for i, grid in enumerate(grids):
             if i:
                 console.print()
+            if self.width is not None:
+                grid.narrow(self.width())
             console.print(_table(grid))
         return "".join(line.rstrip() + "\n" for line in text.getvalue().splitlines())
 

@@ -338,6 +338,28 @@ def test_summary_tells_the_time_where_it_is_known() -> None:
 
 
 @pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (200, "syscall calls % errors time % host time %"),
+        (70, "syscall calls % errors time % host time"),
+        (60, "syscall calls % errors time host time"),
+        (52, "syscall calls errors time host time"),
+        (10, "syscall calls errors time host time"),
+    ],
+)
+def test_summary_on_a_narrow_terminal_goes_without_shares(width: int, shown: str) -> None:
+    out = Lines()
+    sink = Summary(out, times=("began", "host"), width=lambda: width)
+    for ev in TIMED:
+        sink(ev)
+    sink.finish()
+    lines = out.text.splitlines()
+    head = next(line for line in lines if line.startswith("syscall"))
+    assert head.replace("|", " ").split() == shown.split()
+    assert max(map(len, lines)) <= max(width, 52)
+
+
+@pytest.mark.parametrize(
     ("sort", "faults", "calls"),
     [
         ("", "cow-copy zero-fill", "pread exits open"),
