@@ -5,7 +5,7 @@ Nothing here imports the emulator, the kernel, capstone or rich: --help must be 
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -13,7 +13,9 @@ from click.core import ParameterSource
 from emu.cli.front import FrontGroup
 from emu.cli.options import machine_options, tree_options, user_option
 from emu.cli.types import Options
-from emu.observe.filter import Filter, FilterError, select
+
+if TYPE_CHECKING:
+    from emu.observe.filter import Filter
 
 STATUS = """
 \b
@@ -227,8 +229,10 @@ def _consistent(
         raise click.BadParameter("there is a column of the host's time with -TT", param_hint="'-S'")
 
 
-def _wanted(exprs: Sequence[str], processes: Sequence[str], paths: Sequence[str], folded: bool) -> Filter:
+def _wanted(exprs: Sequence[str], processes: Sequence[str], paths: Sequence[str], folded: bool) -> "Filter":
     """What -e, -p and -P select; stacks are counted of faults alone, below the names of their processes."""
+    from emu.observe.filter import FilterError, select
+
     try:
         if folded:
             wanted = select(exprs, processes)
@@ -240,7 +244,7 @@ def _wanted(exprs: Sequence[str], processes: Sequence[str], paths: Sequence[str]
         raise click.BadParameter(str(e), param_hint=f"'{e.option}'") from None
 
 
-def _withnames(wanted: Filter) -> Callable[[Any], bool]:
+def _withnames(wanted: "Filter") -> Callable[[Any], bool]:
     def test(ev: Any) -> bool:
         hit = wanted(ev)
         return ev.kind == "proc" or (hit and ev.kind == "fault")

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from emu.cli.types import Options
 from emu.failure import BROKEN, PIPE, TIMEOUT, USAGE, Failure
 from emu.machine.limits import MAXMEM, MAXSWAP
-from emu.observe.filter import Filter
 from emu.observe.output import FileOutput, Output, OutputError, StderrOutput
 from emu.plain import plain
 
 if TYPE_CHECKING:
     from emu.machine.config import Outcome, Root, Tree
     from emu.machine.machine import Machine
+    from emu.observe.filter import Filter
     from emu.program.symbols import Symbols
     from kernel.base.event import Event, Sink
 
@@ -84,7 +84,7 @@ class Trace:
     then on it is silent. After ``limit`` events, if that is not 0, it raises Enough likewise.
     """
 
-    def __init__(self, renderer: Renderer, out: Output, wanted: Filter, limit: int = 0) -> None:
+    def __init__(self, renderer: Renderer, out: Output, wanted: "Filter", limit: int = 0) -> None:
         self.renderer = renderer
         self.out = out
         self.kinds = wanted.kinds
@@ -131,7 +131,7 @@ def trace(
     program: str,
     args: Sequence[str],
     output: str | None,
-    wanted: Filter,
+    wanted: "Filter",
     rendering: Rendering,
 ) -> int:
     """Run program and render its events; the status to exit with. Raises Failure.
