@@ -22,7 +22,7 @@ from kernel.sched.newproc import VectorSYSCALL
 from kernel.sched.note import postnote, procctl
 from kernel.sched.sched import sched
 from kernel.syscalls.syscallfmt import syscallfmt, sysretfmt
-from kernel.syscalls.systab import NOTED, RFORK, SYSTAB, render
+from kernel.syscalls.systab import NOTED, RFORK, SYSTAB, files, render
 
 if TYPE_CHECKING:
     from kernel.base.kernel import Kernel
@@ -234,16 +234,26 @@ def traced(k: Kernel, up: Proc, nr: int, call: Syscall, args: tuple[int, ...]) -
     assert up.regs is not None
     pc = up.regs.pc
     text = render(k, call, args)
+    names = files(k, call, args) if k.tellfiles else {}
+    began = up.kentry
+    watch = k.stopwatch
+    since = watch() if watch is not None else 0
+
+    def tell(ret: int | None, error: str) -> None:
+        host = watch() - since if watch is not None else 0
+        if k.tellfiles and ret is not None and call.name != "exec":
+            names.update(files(k, call, args, names))
+        k.emit(SyscallEvent(0, 0, 0, nr, call.name, text, pc, ret, error, began, host, tuple(names.values())))
+
     if call.noreturn:
-        k.emit(SyscallEvent(0, 0, 0, nr, call.name, text, pc, None, ""))
+        tell(None, "")
         return call.fn(k, args)
     try:
         ret = call.fn(k, args)
     except Error as e:
-        k.emit(SyscallEvent(0, 0, 0, nr, call.name, text, pc, -1, str(e)))
+        tell(-1, str(e))
         raise
-    signed = s32(ret)
-    k.emit(SyscallEvent(0, 0, 0, nr, call.name, text, pc, signed, ""))
+    tell(s32(ret), "")
     return ret
 
 

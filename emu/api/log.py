@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
+from emu.observe.filter import conditions
 from emu.observe.output import Output
 from emu.observe.text import TextWriter
 from emu.program.disasm import instruction
@@ -94,7 +95,8 @@ class Log(Generic[E]):
     """Events of one kind, in order. Calling it filters: ``log(pid=2)`` is a Log again.
 
     A field is compared with a value, or must be in a collection (``addr=range(0x1000, 0x2000)``); a function, if
-    given, must be true of the event. Raises TypeError for what is no field.
+    given, must be true of the event, and a text is as of ``p9emu trace -e`` behind the kind:
+    ``"class=cow-copy|remap,segment!=stack"``. Raises TypeError for what is no field, FilterError in a text.
     """
 
     def __init__(self, events: Collection[E], kind: type[E], what: str = "") -> None:
@@ -122,20 +124,23 @@ class Log(Generic[E]):
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __call__(self, where: Callable[[E], bool] | None = None, **values: object) -> Self:
+    def __call__(self, where: Callable[[E], bool] | str | None = None, **values: object) -> Self:
         """Those for which all of it holds."""
         names = {f.name for f in fields(self._kind)} | {"page"}
         for name in values:
             if name not in names or not hasattr(self._kind, name):
                 raise TypeError(f"a {self._kind.kind} has no {name!r}; it has {', '.join(sorted(names))}")
+        told = f" {where}" if isinstance(where, str) else " where so" if where else ""
+        if isinstance(where, str):
+            where = conditions(self._kind.kind, where)
         tests = [(name, _matcher(value)) for name, value in values.items()]
         kept = [
             e for e in self._events if all(t(getattr(e, n)) for n, t in tests) and (where is None or where(e))
         ]
-        told = "".join(f" {name}={_shown(name, value)}" for name, value in values.items())
-        return type(self)(kept, self._kind, self._what + told + (" where so" if where else ""))
+        what = self._what + "".join(f" {name}={_shown(name, value)}" for name, value in values.items())
+        return type(self)(kept, self._kind, what + told)
 
-    def count(self, where: Callable[[E], bool] | None = None, **values: object) -> Count:
+    def count(self, where: Callable[[E], bool] | str | None = None, **values: object) -> Count:
         """How many of these there are: an int, which tells them when an assertion fails."""
         some = self(where, **values)
         return Count(some._what, some._events)

@@ -16,7 +16,7 @@ from emu.api.step import Stepper
 from emu.machine.config import Config, LimitError, MachineError
 from emu.machine.console import MemoryConsole
 from emu.machine.machine import Machine as Computer
-from emu.observe.filter import DEFAULT, FilterError, parse
+from emu.observe.filter import DEFAULT, Filter, FilterError, select
 from emu.program.symbols import Found, Symbols
 from kernel.base.event import Event, FaultEvent
 
@@ -77,18 +77,18 @@ class Machine:
 
         Raises LoadError, MachineError, TimeLimit, LimitError, and what a subscriber raises.
         """
-        kinds = _kinds(events)
+        wanted = _wanted(events)
         program = self._begin(program, tuple(args))
-        self._keep(kinds)
+        self._keep(wanted)
         outcome = self._run(program, args)
-        return self._end(program, args, outcome, kinds)
+        return self._end(program, args, outcome, wanted.kinds)
 
     def events(self, program: Program, args: Sequence[str] = (), *, kinds: Kinds = DEFAULT) -> Generator[Event]:
         """Run it likewise, and stand still at each event of these kinds: the events, one by one.
 
         ``result`` is there after the last one. Who leaves the loop ends the run.
         """
-        wanted = _kinds(kinds)
+        wanted = _wanted(kinds)
         return self._events(self._begin(program, tuple(args)), args, wanted)
 
     def subscribe(self, subscriber: Subscriber, kinds: Kinds = "%all") -> Callable[[], None]:
@@ -96,15 +96,24 @@ class Machine:
 
         What it raises ends the run, and comes out of that.
         """
-        wanted = _kinds(kinds)
-        for kind in wanted:
-            self._table.setdefault(kind, []).append(subscriber)
+        return self._subscribe(subscriber, _wanted(kinds))
+
+    def _subscribe(self, subscriber: Subscriber, wanted: Filter) -> Callable[[], None]:
+        called = subscriber
+        if (test := wanted.test) is not None:
+
+            def called(ev: Event) -> None:
+                if test(ev):
+                    subscriber(ev)
+
+        for kind in wanted.kinds:
+            self._table.setdefault(kind, []).append(called)
         self._machine.kernel.sink = self._sink
 
         def unsubscribe() -> None:
-            for kind in wanted:
-                if subscriber in self._table[kind]:
-                    self._table[kind].remove(subscriber)
+            for kind in wanted.kinds:
+                if called in self._table[kind]:
+                    self._table[kind].remove(called)
             if not any(self._table.values()):
                 self._machine.kernel.sink = None
 
@@ -215,7 +224,7 @@ class Machine:
         self._thread = threading.get_ident()
         return program
 
-    def _keep(self, kinds: frozenset[str]) -> None:
+    def _keep(self, wanted: Filter) -> None:
         limit, kept = self.maxevents, self._kept
 
         def keep(ev: Event) -> None:
@@ -223,8 +232,8 @@ class Machine:
                 raise LimitError(f"there are more than {limit} events (maxevents; events says which are kept)")
             kept.append(ev)
 
-        if kinds:
-            self.subscribe(keep, kinds)
+        if wanted.kinds:
+            self._subscribe(keep, wanted)
 
     def _run(self, program: Program, args: Sequence[str]) -> Outcome:
         try:
@@ -251,17 +260,17 @@ class Machine:
         )
         return self.result
 
-    def _events(self, program: Program, args: Sequence[str], kinds: frozenset[str]) -> Generator[Event]:
+    def _events(self, program: Program, args: Sequence[str], wanted: Filter) -> Generator[Event]:
         stepper = self._stepper = Stepper(lambda: self._run(program, args), self._machine.signals)
-        self._keep(kinds)
-        self.subscribe(stepper.sink, kinds)
+        self._keep(wanted)
+        self._subscribe(stepper.sink, wanted)
         try:
             while (ev := stepper.next()) is not None:
                 yield ev
         finally:
             stepper.close()
         if stepper.result is not None:
-            self._end(program, args, stepper.result, kinds)
+            self._end(program, args, stepper.result, wanted.kinds)
 
     def _sink(self, ev: Event) -> None:
         """The kernel's sink."""
@@ -277,7 +286,7 @@ class Machine:
         found = self._symbols(ev.pid, ev.pc) or Found("", b"")
         return Fault(
             ev.ns, ev.pid, ev.cpu, ev.addr, ev.pc, ev.mode, ev.fn, ev.err, ev.access, ev.segment, ev.cls, ev.load,
-            ev.frame, *found,
+            ev.frame, ev.began, ev.host, *found,
         )  # fmt: skip
 
 
@@ -289,13 +298,13 @@ def _bound(name: str, value: int | None) -> None:
         raise ValueError(f"{name}: {value} is negative")
 
 
-def _kinds(kinds: Kinds) -> frozenset[str]:
+def _wanted(kinds: Kinds) -> Filter:
     """Kinds of events as a set, an expression as of -e, or nothing. Raises ValueError."""
     words = [kinds] if isinstance(kinds, str) else sorted(kinds)
     if not any(words):
-        return frozenset()
+        return Filter(frozenset())
     try:
-        return parse(words)
+        return select(words)
     except FilterError as e:
         raise ValueError(str(e)) from None
 

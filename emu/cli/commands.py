@@ -3,7 +3,9 @@
 Nothing here imports the emulator, the kernel, capstone or rich: --help must be instant.
 """
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -11,7 +13,9 @@ from click.core import ParameterSource
 from emu.cli.front import FrontGroup
 from emu.cli.options import machine_options, tree_options, user_option
 from emu.cli.types import Options, interval, sizes
-from emu.observe.filter import FilterError, parse
+
+if TYPE_CHECKING:
+    from emu.observe.filter import Filter
 
 STATUS = """
 \b
@@ -39,6 +43,15 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         click.echo(f"p9emu {version('p9emu')}")
     except PackageNotFoundError:
         click.echo("p9emu (not installed)")
+    ctx.exit()
+
+
+def _legend(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    from emu.observe.legend import legend
+
+    click.echo(legend(), nl=False)
     ctx.exit()
 
 
@@ -84,16 +97,53 @@ def run(program: str, args: tuple[str, ...], **common: Any) -> int:
 @cli.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program and tell what the kernel does.")
 @machine_options()
 @tree_options
-@click.option("-o", "--output", metavar="FILE", help="Write the trace to FILE instead of standard error.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write the trace to FILE instead of standard error, or, as '|COMMAND', to a command of the shell.",
+)
 @click.option(
     "-e",
     "exprs",
     multiple=True,
     metavar="EXPR",
     help="Events to tell: a comma list of fault, syscall, proc, page, image, segment, note, tlb, entry, mmu, sched, "
-    "boot, %all; !x leaves x out.  [default: fault,syscall,proc,note]",
+    "boot, %all; !x leaves x out. fault:class=cow-copy|remap,segment!=stack asks for fields, addr=0x3000-0x5000 for "
+    "what touches these addresses.  [default: fault,syscall,proc,note]",
 )
+@click.option(
+    "-p",
+    "--process",
+    "processes",
+    multiple=True,
+    metavar="PID|NAME",
+    help="Only events of these processes. Repeatable.",
+)
+@click.option(
+    "-P",
+    "--path",
+    "paths",
+    multiple=True,
+    metavar="PATH",
+    help="Only system calls that name PATH, or a descriptor open on it, and other events of -e. Repeatable.",
+)
+@click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="End the run after N events (status 0).")
 @click.option("-c", "--summary-only", "summary", is_flag=True, help="Print counts at the end, and no single events.")
+@click.option(
+    "-S",
+    "--sort",
+    metavar="COLUMN",
+    default="",
+    help="With -c: sort by name, count, errors, time, host, or a segment (text, data, bss, stack...).",
+)
+@click.option("-r", "--relative", is_flag=True, help="Tell the time since the event before.")
+@click.option(
+    "-T",
+    "--times",
+    count=True,
+    help="Tell the virtual time that each fault and system call took; -TT the host's too.",
+)
 @click.option(
     "--format",
     "fmt",
@@ -103,6 +153,15 @@ def run(program: str, args: tuple[str, ...], **common: Any) -> int:
     help="Lines for a person, one JSON object per line, or faults counted by call stack, for flame graphs.",
 )
 @click.option("-k", "--stack", is_flag=True, help="Show the call stack of each fault and system call.")
+@click.option("--wide", is_flag=True, help="Whole lines, on a terminal too, where they are made to fit otherwise.")
+@click.option(
+    "--legend",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_legend,
+    help="Tell what the words of a trace mean, and exit.",
+)
 @click.argument("program")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def trace(
@@ -113,32 +172,84 @@ def trace(
     summary: bool,
     fmt: str,
     stack: bool,
+    processes: tuple[str, ...],
+    paths: tuple[str, ...],
+    limit: int | None,
+    sort: str,
+    relative: bool,
+    times: int,
+    wide: bool,
     **common: Any,
 ) -> int:
     """Run PROGRAM and tell what the kernel does: page faults, system calls, processes...
 
-    One line per event goes to standard error, or to FILE. The guest owns standard output.
+    One line per event goes to standard error, or to FILE. The guest owns standard output. A terminal gets as much of
+    each line as fits.
 
     \b
     Examples:
       p9emu trace hello
       p9emu trace -e fault,page -o faults.txt sort /lib/words
       p9emu trace -e '!tlb' --format json -o run.jsonl hello
-      p9emu trace -c hello
+      p9emu trace -c -S time hello
+      p9emu trace -e fault:class=cow-copy,segment=bss -T cow 4
+      p9emu trace -P /lib/words -o '|grep open' cat /lib/words
       p9emu trace --format folded -o stacks.txt hello
     """
-    try:
-        kinds = parse(exprs)
-    except FilterError as e:
-        raise click.BadParameter(str(e), param_hint="'-e'") from None
-    if fmt == "folded" and (summary or stack):
-        raise click.UsageError("--format folded is a count of call stacks: it goes without -c and -k")
+    wanted = _wanted(exprs, processes, paths, folded=fmt == "folded")
+    _consistent(fmt, summary, stack, sort, relative, times, wide, limit)
+    if output is not None and output.startswith("|") and not output[1:].strip():
+        raise click.BadParameter("no command behind the '|'", param_hint="'-o'")
     from emu.cli.run import Rendering
     from emu.cli.run import trace as command
 
-    if fmt == "folded":
-        kinds = kinds & {"fault"} | {"proc"}  # whose names begin each line
-    return command(Options(**common), program, args, output, kinds, Rendering(fmt, summary, stack))
+    rendering = Rendering(fmt, summary, stack, sort, min(times, 2), relative, wide, limit or 0)
+    return command(Options(**common), program, args, output, wanted, rendering)
+
+
+def _consistent(
+    fmt: str, summary: bool, stack: bool, sort: str, relative: bool, times: int, wide: bool, limit: int | None
+) -> None:
+    """Refuse options of which one would do nothing."""
+    if fmt == "folded" and (summary or stack or times or limit):
+        raise click.UsageError("--format folded is a count of call stacks: it goes without -c, -k, -n and -T")
+    if (relative and (summary or fmt != "text")) or (wide and fmt != "text"):
+        raise click.UsageError(f"{'-r' if relative else '--wide'} is for lines of text")
+    if summary and stack:
+        raise click.UsageError("-c shows no single events: it goes without -k")
+    if not sort:
+        return
+    if not summary or fmt != "text":
+        raise click.UsageError("-S sorts the tables of -c")
+    from emu.observe.summary import ALIASES, COLUMNS
+
+    if sort not in (*COLUMNS, *ALIASES):
+        raise click.BadParameter(f"no column {sort!r}; there are {', '.join(COLUMNS)}", param_hint="'-S'")
+    if sort == "host" and times < 2:
+        raise click.BadParameter("there is a column of the host's time with -TT", param_hint="'-S'")
+
+
+def _wanted(exprs: Sequence[str], processes: Sequence[str], paths: Sequence[str], folded: bool) -> "Filter":
+    """What -e, -p and -P select; stacks are counted of faults alone, below the names of their processes."""
+    from emu.observe.filter import FilterError, select
+
+    try:
+        if folded:
+            wanted = select(exprs, processes)
+            if "fault" not in wanted.kinds or paths:
+                raise FilterError("call stacks are counted of faults", "--format")
+            return replace(wanted, kinds=frozenset({"fault", "proc"}), test=_withnames(wanted))
+        return select(exprs, processes, paths)
+    except FilterError as e:
+        raise click.BadParameter(str(e), param_hint=f"'{e.option}'") from None
+
+
+def _withnames(wanted: "Filter") -> Callable[[Any], bool]:
+    def test(ev: Any) -> bool:
+        hit = wanted(ev)
+        return ev.kind == "proc" or (hit and ev.kind == "fault")
+
+    return test
 
 
 @cli.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run the shell of a Plan 9 distribution.")
@@ -225,8 +336,7 @@ def _shown(ctx: click.Context, name: str) -> str:
     "exprs",
     multiple=True,
     metavar="EXPR",
-    help="Events to list and to step through, as of trace; the maps know them all.  "
-    "[default: fault,syscall,proc,note]",
+    help="Events to list and to step through, as of trace; the maps know them all.  [default: fault,syscall,proc,note]",
 )
 @click.option("--from", "source", metavar="TRACE", help="Show a trace that trace --format json wrote; nothing is run.")
 @click.option(
@@ -262,16 +372,13 @@ def view(
     \b
     Exit status: 0 when you quit, however the program ended; 1 without textual; else as run.
     """
-    try:
-        kinds = parse(exprs)
-    except FilterError as e:
-        raise click.BadParameter(str(e), param_hint="'-e'") from None
+    wanted = _wanted(exprs, (), (), folded=False)
     if source is None:
         if program is None:
             raise click.UsageError("Missing argument 'PROGRAM'.")
         from emu.cli.view import view as command
 
-        return command(Options(**common), program, args, kinds, stdin)
+        return command(Options(**common), program, args, wanted, stdin)
     if program is not None:
         raise click.UsageError("--from and PROGRAM exclude each other")
     for name in (*common, "stdin"):
@@ -279,7 +386,7 @@ def view(
             raise click.UsageError(f"--from runs nothing: {_shown(ctx, name)} would have no effect")
     from emu.cli.view import fromtrace
 
-    return fromtrace(source, kinds, common["color"])
+    return fromtrace(source, wanted, common["color"])
 
 
 @cli.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program and show what goes on.")
@@ -287,8 +394,9 @@ def view(
 @tree_options
 @click.option(
     "--sort",
-    type=click.Choice(["faults", "rate", "pid", "name", "state", "res", "swap", "calls",
-                       "new", "copy", "load", "in", "map", "bad"]),
+    type=click.Choice(
+        ["faults", "rate", "pid", "name", "state", "res", "swap", "calls", "new", "copy", "load", "in", "map", "bad"]
+    ),
     default="faults",
     show_default=True,
     metavar="COLUMN",
@@ -365,9 +473,7 @@ def diff(first: str, second: str, ignore: tuple[str, ...], context: int, fmt: st
     return command(first, second, ignore, context, fmt == "json", color)
 
 
-@cli.command(
-    context_settings=GUEST_ARGS, epilog=STATUS, short_help="Draw what a program would miss with less memory."
-)
+@cli.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Draw what a program would miss with less memory.")
 @machine_options(memory="512M")
 @tree_options
 @click.option("-o", "--output", metavar="FILE", help="Write the curve to FILE instead of standard error.")

@@ -115,7 +115,7 @@ def _run(options: Options, program: str, args: tuple[str, ...], modules: list[st
     def ended(machine: "Machine") -> None:
         told.extend(_forgotten(machine, modules, show))
 
-    status = conclude(options, execute(options, program, args, None, None, ended))
+    status = conclude(options, execute(options, program, args, None, None, ended=ended))
     for line in told:
         warn(line)
     return status

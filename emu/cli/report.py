@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from emu.cli.progress import Progress
 from emu.cli.run import conclude, execute, same
 from emu.cli.types import Options
 from emu.failure import BROKEN, Failure
@@ -30,8 +31,10 @@ def report(options: Options, program: str, args: Sequence[str], output: str) -> 
     symbols = Symbols()
     sink = Report(symbols, symbols.stack)
     about = About(_typed(), machine=_machine(options), versions=_versions())
+    progress = Progress(shown=not options.verbose)
     try:
-        outcome = execute(options, program, args, sink, symbols)
+        with progress:
+            outcome = execute(options, program, args, progress.watching(sink), symbols, progress.prepare)
     except BaseException as e:
         about.failure = str(e) if isinstance(e, Failure) else "interrupted" if isinstance(e, KeyboardInterrupt) else ""
         about.failure = about.failure or "p9emu failed"
@@ -40,7 +43,9 @@ def report(options: Options, program: str, args: Sequence[str], output: str) -> 
                 sink.write(file, about)
         raise
     about.status = outcome.status
-    _write(sink, file, about)
+    progress.doing = "writing the report"
+    with progress:
+        _write(sink, file, about)
     return conclude(options, outcome)
 
 
@@ -55,15 +60,20 @@ def fromtrace(trace: str, output: str) -> None:
         with open(trace, encoding="utf-8", errors="replace", newline="\n") as f:
             reader = Reader(f)
             sink = Report(reader.lookup)
-            for ev in reader:
-                sink(ev)
+            progress = Progress()
+            take = progress.watching(sink)
+            with progress:
+                for ev in reader:
+                    take(ev)
     except (OSError, ValueError) as e:
         why = e.strerror if isinstance(e, OSError) else "not a name of a file"
         raise Failure(f"cannot read {plain(trace)}: {why}", BROKEN) from None
     if not len(sink.columns):
         raise Failure(f"{plain(trace)}: holds no event of a trace (p9emu trace --format json makes them)", BROKEN)
     about.troubles += reader.troubles()
-    _write(sink, file, about)
+    progress.doing = "writing the report"
+    with progress:
+        _write(sink, file, about)
 
 
 def _file(path: str) -> WholeFile:

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields, is_dataclass
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from emu.machine.config import Config, Outcome, Root, Tree
     from emu.machine.console import Console
     from emu.machine.machine import Machine
+    from emu.observe.filter import Filter
     from emu.program.symbols import Symbols
     from kernel.base.event import Event, Sink
 
@@ -35,11 +37,25 @@ class Renderer(Protocol):
 
 @dataclass(frozen=True)
 class Rendering:
-    """How events are shown: as text, json or folded; counts alone; with call stacks."""
+    """How events are shown: as text, json or folded; counts alone, sorted by a column; with call stacks.
+
+    ``times``: what faults and calls took, in virtual time (1) and in the host's too (2). ``relative``: since the event
+    before. ``wide``: whole lines, on a terminal too. ``limit``: the run ends after so many events, 0: when it ends.
+    """
 
     format: str = "text"
     summary: bool = False
     stack: bool = False
+    sort: str = ""
+    times: int = 0
+    relative: bool = False
+    wide: bool = False
+    limit: int = 0
+
+    @property
+    def timefields(self) -> tuple[str, ...]:
+        """The events' fields that tell what was asked for."""
+        return ("began", "host")[: self.times]
 
 
 class End(Protocol):
@@ -58,28 +74,38 @@ class End(Protocol):
     def name(self) -> str: ...
 
 
+class Enough(Exception):
+    """As many events were shown as are wanted."""
+
+
 class Trace:
     """The sink that trace gives to the machine: wanted events go to the renderer.
 
     When the output fails it raises OutputError once, which the machine must let out of run; from
-    then on it is silent.
+    then on it is silent. After ``limit`` events, if that is not 0, it raises Enough likewise.
     """
 
-    def __init__(self, renderer: Renderer, out: Output, kinds: frozenset[str]) -> None:
+    def __init__(self, renderer: Renderer, out: Output, wanted: "Filter", limit: int = 0) -> None:
         self.renderer = renderer
         self.out = out
-        self.kinds = kinds
+        self.kinds = wanted.kinds
+        self.test = wanted.test
+        self.left = limit or -1
         self.error: OutputError | None = None
         self.seen = False
 
     def __call__(self, ev: "Event") -> None:
-        if ev.kind in self.kinds and self.error is None:
+        test = self.test
+        if (ev.kind in self.kinds if test is None else test(ev)) and self.error is None and self.left:
             self.seen = True
+            self.left -= 1
             try:
                 self.renderer(ev)
             except OutputError as e:
                 self.error = e
                 raise
+            if not self.left:
+                raise Enough
 
     def finish(self, failed: bool = False) -> None:
         """Write what is left; then tell of a failure, now or before, by OutputError.
@@ -106,26 +132,41 @@ def trace(
     program: str,
     args: Sequence[str],
     output: str | None,
-    kinds: frozenset[str],
+    wanted: "Filter",
     rendering: Rendering,
 ) -> int:
     """Run program and render its events; the status to exit with. Raises Failure.
 
-    The output is opened before anything runs, and complete in whatever way the run ends.
+    ``output`` is a file, or after a "|" a command of the shell; None is standard error. It is opened before anything
+    runs, and complete in whatever way the run ends.
     """
+    from emu.cli.progress import Progress
     from emu.program.symbols import Symbols
 
-    if output is not None and same(output, program):
+    if output is not None and not output.startswith("|") and same(output, program):
         raise Failure(f"{output}: is the program itself", BROKEN)
     symbols = Symbols()
     try:
-        out: Output = StderrOutput() if output is None else FileOutput(output)
+        out = _output(output)
         color = use_color(options.color, sys.stderr if output is None else None)
-        tracer = Trace(_renderer(out, options.cpus, color, symbols, rendering), out, kinds)
+        tracer = Trace(_renderer(out, options.cpus, color, symbols, rendering), out, wanted, rendering.limit)
+        progress = Progress(shown=type(out) is FileOutput and not os.isatty(out.fd) and not options.verbose)
+
+        def prepare(machine: "Machine") -> None:
+            progress.prepare(machine)
+            if rendering.times > 1:
+                machine.kernel.stopwatch = time.perf_counter_ns
+            if wanted.files:
+                machine.kernel.tellfiles = True
+
         try:
-            outcome = execute(options, program, args, tracer, symbols)
+            with progress:
+                outcome = execute(options, program, args, progress.watching(tracer), symbols, prepare)
         except OutputError:
             raise
+        except Enough:
+            tracer.finish()
+            return 0
         except BaseException:
             with suppress(OutputError):  # the first failure is the one to tell
                 tracer.finish(failed=True)
@@ -138,7 +179,17 @@ def trace(
 
 def unwritten(e: OutputError) -> Failure:
     """How the command ends when its own output cannot be written: quietly if it is the reader who left."""
-    return Failure("", PIPE) if e.gone else Failure(str(e), BROKEN)
+    return Failure("", PIPE) if e.gone else Failure(str(e), e.status)
+
+
+def _output(where: str | None) -> Output:
+    if where is None:
+        return StderrOutput()
+    if not where.startswith("|"):
+        return FileOutput(where)
+    from emu.observe.pipe import PipeOutput
+
+    return PipeOutput(where[1:])
 
 
 def _renderer(out: Output, cpus: int, color: bool, symbols: "Symbols", how: Rendering) -> Renderer:
@@ -146,18 +197,31 @@ def _renderer(out: Output, cpus: int, color: bool, symbols: "Symbols", how: Rend
     if how.summary:
         from emu.observe.summary import Summary
 
-        return Summary(out, how.format == "json", color)
+        return Summary(out, how.format == "json", color, how.sort, how.timefields, _width(out, how))
     if how.format == "json":
         from emu.observe.jsonl import JsonWriter
 
-        return JsonWriter(out, symbols.place, stack)
+        return JsonWriter(out, symbols.place, stack, how.timefields)
     if how.format == "folded":
         from emu.observe.folded import Folded
 
         return Folded(out, symbols.stack)
+    if (width := _width(out, how)) is not None:
+        from emu.observe.fit import FittedWriter
+
+        return FittedWriter(out, cpus, color, symbols, stack, how.relative, how.timefields, width)
     from emu.observe.text import TextWriter
 
-    return TextWriter(out, cpus, color, symbols, stack)
+    return TextWriter(out, cpus, color, symbols, stack, how.relative, how.timefields)
+
+
+def _width(out: Output, how: Rendering) -> Callable[[], int] | None:
+    """What tells the columns of the terminal that lines must fit, None if they need not."""
+    if how.wide or not isinstance(out, StderrOutput) or sys.stderr is None or not sys.stderr.isatty():
+        return None
+    from emu.observe.fit import terminal
+
+    return terminal(sys.stderr.fileno())
 
 
 def _root(options: Options) -> "tuple[Root | None, Tree | None]":
@@ -222,8 +286,8 @@ def execute(
     args: Sequence[str],
     sink: "Sink | None",
     symbols: "Symbols | None",
-    ended: "Callable[[Machine], None] | None" = None,
     prepare: "Callable[[Machine], None] | None" = None,
+    ended: "Callable[[Machine], None] | None" = None,
     console: "Console | None" = None,
 ) -> "Outcome":
     """Make a machine, run program on it, and turn its failures into ours.

@@ -14,13 +14,14 @@ from emu.failure import BROKEN, USAGE, Failure
 from emu.plain import plain
 
 if TYPE_CHECKING:
+    from emu.observe.filter import Filter
     from emu.view.source import Source
 
 MAXSTDIN: Final = 64 << 20  # bytes that a program may be given
 NOCOLOR: Final = ("dumb", "unknown", "vt52", "vt100", "vt102", "vt220")  # terminals
 
 
-def view(options: Options, program: str, args: Sequence[str], kinds: frozenset[str], stdin: str | None) -> int:
+def view(options: Options, program: str, args: Sequence[str], wanted: "Filter", stdin: str | None) -> int:
     """Run program on the screen; the status to exit with. Raises Failure."""
     _needed()
     config = configure(options)
@@ -33,7 +34,7 @@ def view(options: Options, program: str, args: Sequence[str], kinds: frozenset[s
         error = live.start()
         if error is not None:
             raise failureof(error, options) or error
-        status = _show(live, kinds, shlex.join([program, *args]), options.color)
+        status = _show(live, wanted, shlex.join([program, *args]), options.color)
     finally:
         live.close()
     if options.stats and live.outcome is not None:
@@ -41,7 +42,7 @@ def view(options: Options, program: str, args: Sequence[str], kinds: frozenset[s
     return status
 
 
-def fromtrace(trace: str, kinds: frozenset[str], color: str) -> int:
+def fromtrace(trace: str, wanted: "Filter", color: str) -> int:
     """Show a trace of JSON lines, as far as it can be understood; the status to exit with. Raises Failure."""
     _needed()
     from emu.view.recorded import Recorded
@@ -57,12 +58,12 @@ def fromtrace(trace: str, kinds: frozenset[str], color: str) -> int:
                 raise Failure(f"cannot read {plain(trace)}: {recorded.error.strerror}", BROKEN)
             raise Failure(f"{plain(trace)}: holds no event of a trace (p9emu trace --format json makes them)", BROKEN)
         _terminal()
-        return _show(recorded, kinds, trace, color)
+        return _show(recorded, wanted, trace, color)
     finally:
         recorded.close()
 
 
-def _show(source: "Source", kinds: frozenset[str], name: str, color: str) -> int:
+def _show(source: "Source", wanted: "Filter", name: str, color: str) -> int:
     from emu.view.app import View
     from emu.view.session import Session
 
@@ -70,7 +71,7 @@ def _show(source: "Source", kinds: frozenset[str], name: str, color: str) -> int
     if colored:
         os.environ.pop("NO_COLOR", None)  # textual looks too, and is not told what --color says
     gc.set_threshold(gc.get_threshold()[0], 20, 1000)  # a million events are no garbage, and long to look through
-    view = View(Session(source, lambda ev: ev.kind in kinds), name, colored)
+    view = View(Session(source, wanted), name, colored)
     ended = view.run()
     if view.failure is not None:
         raise view.failure

@@ -7,6 +7,7 @@ import select
 import signal
 import stat
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from emu.machine.config import LimitError
@@ -70,6 +71,7 @@ class HostConsole:
         self.ready = False  # and there is some
         self.due = 0  # when it is asked for next
         self.asked = False  # it was asked for in vain
+        self.before: Callable[[int, bytes], None] | None = None  # is told what is about to be written
 
     def read(self, n: int) -> bytes:
         """Up to n bytes of standard input, b"" at its end; one reader at a time."""
@@ -143,6 +145,8 @@ class HostConsole:
         signals.blocked = True
         try:
             signals.check()
+            if self.before is not None:
+                self.before(fd, data)
             while view:
                 try:
                     view = view[os.write(fd, view) :]

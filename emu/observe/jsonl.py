@@ -3,7 +3,8 @@
 Every object begins with v, ns, pid, cpu, event; the event's own fields follow in the order in which
 kernel/base/event.py declares them. A fault tells ``fn`` in kernel mode only and ``load`` only when
 there was one, and calls its class ``class``; ``file`` and ``line`` follow where the program has line
-tables, and ``stack`` where it was asked for. Numbers and addresses are JSON integers. Equal events give equal bytes.
+tables, then what was asked for: ``began``, ``host``, ``stack``. Numbers and addresses are JSON
+integers. Equal events give equal bytes.
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 from emu.observe.output import Output
 from emu.program.symbols import Frame
-from kernel.base.event import Event, FaultEvent, SyscallEvent
+from kernel.base.event import ASIDE, Event, FaultEvent, SyscallEvent
 
 VERSION: Final = 1
 COMMON: Final = ("ns", "pid", "cpu")
@@ -29,9 +30,15 @@ class JsonWriter:
     """A sink that writes each event as one JSON line."""
 
     def __init__(
-        self, out: Output, source: Source | None = None, stack: Callable[[int], Sequence[Frame]] | None = None
+        self,
+        out: Output,
+        source: Source | None = None,
+        stack: Callable[[int], Sequence[Frame]] | None = None,
+        times: Sequence[str] = (),
     ) -> None:
+        """``times`` are the fields of faults and calls that tell how long they took, of those aside."""
         self.out = out
+        self.times = times
         self.stack = stack
         self.source = source
         self.makers: dict[type[Event], Callable[[Event], dict[str, object]]] = {}
@@ -56,6 +63,9 @@ class JsonWriter:
             if make is None:
                 make = self.makers[cls] = _maker(cls)
             obj.update(make(ev))
+        if self.times and isinstance(ev, FaultEvent | SyscallEvent):
+            for name in self.times:
+                obj[name] = getattr(ev, name)
         if self.stack is not None and isinstance(ev, FaultEvent | SyscallEvent):
             obj["stack"] = [_frame(f) for f in self.stack(ev.pid)]
         return dumps(obj) + "\n"
@@ -85,7 +95,7 @@ def _fault(ev: FaultEvent, obj: dict[str, object]) -> None:
 
 def _maker(cls: type[Event]) -> Callable[[Event], dict[str, object]]:
     """A function from an event of class cls to its own fields, in declared order."""
-    names = [f.name for f in fields(cls) if f.name not in COMMON]
+    names = [f.name for f in fields(cls) if f.name not in COMMON and f.name not in ASIDE]
     if not names:
         return lambda _: {}
     if len(names) == 1:

@@ -4,17 +4,19 @@ import os
 import sys
 from typing import Final, Protocol
 
+from emu.failure import BROKEN
 from emu.plain import plain
 
 FILEBUF: Final = 1 << 16  # characters kept back for a file
 
 
 class OutputError(Exception):
-    """Our own output failed (disk full, reader ``gone``). str() is one line."""
+    """Our own output failed (disk full, reader ``gone``). str() is one line; ``status`` is what to exit with."""
 
-    def __init__(self, message: str, gone: bool = False) -> None:
+    def __init__(self, message: str, gone: bool = False, status: int = BROKEN) -> None:
         super().__init__(message)
         self.gone = gone
+        self.status = status
 
 
 def _failed(what: str, e: OSError) -> OutputError:
@@ -57,12 +59,16 @@ class FileOutput:
     not again when the interpreter closes its files.
     """
 
-    def __init__(self, path: str) -> None:
-        """Open path; raises OutputError if that is not possible."""
+    kept = FILEBUF
+
+    def __init__(self, path: str, fd: int = -1) -> None:
+        """Open path, unless it is open as fd; raises OutputError if that is not possible."""
         self.path = path
         self.buf: list[str] = []
         self.size = 0
-        self.fd = -1
+        self.fd = fd
+        if fd >= 0:
+            return
         try:
             self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOCTTY | os.O_CLOEXEC, 0o666)
         except OSError as e:
@@ -74,7 +80,7 @@ class FileOutput:
             return
         self.buf.append(text)
         self.size += len(text)
-        if self.size >= FILEBUF:
+        if self.size >= self.kept:
             self._flush()
 
     def close(self) -> None:
@@ -86,7 +92,11 @@ class FileOutput:
         try:
             os.close(fd)
         except OSError as e:
-            raise _failed(plain(self.path), e) from None
+            raise self._failed(e) from None
+
+    def _failed(self, e: OSError) -> OutputError:
+        """What a failure of ours is told as, when the file is closed."""
+        return _failed(plain(self.path), e)
 
     def _flush(self) -> None:
         data = memoryview("".join(self.buf).encode("utf-8", "backslashreplace"))
@@ -98,4 +108,4 @@ class FileOutput:
         except OSError as e:
             os.close(self.fd)
             self.fd = -1
-            raise _failed(plain(self.path), e) from None
+            raise self._failed(e) from None

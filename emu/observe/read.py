@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from emu.observe.jsonl import COMMON, VERSION
 from emu.plain import plain
-from kernel.base.event import Event, FaultEvent
+from kernel.base.event import Event, FaultEvent, SyscallEvent
 
 RENAMED: Final = {"cls": "class"}  # field of an event, and its name in JSON
 # Not written where there is nothing to tell.
 ABSENT: Final[dict[tuple[type[Event], str], object]] = {(FaultEvent, "fn"): "", (FaultEvent, "load"): ""}
-TYPES: Final[dict[str, tuple[type, ...]]] = {"int": (int,), "str": (str,), "int | None": (int, type(None))}
+TYPES: Final[dict[str, tuple[type, ...]]] = {"int": (int,), "int | None": (int, type(None))}
+"""Of the numbers; all others are strings."""
+UNWRITTEN: Final = frozenset({(SyscallEvent, "files")})
 
 
 LIMIT: Final = 1 << 53  # numbers are smaller: a browser's are exact up to there
@@ -119,7 +121,11 @@ def makers() -> dict[str, Make]:
 
 
 def _maker(cls: type[Event]) -> Make:
-    known = [(RENAMED.get(f.name, f.name), TYPES[str(f.type)], _default(cls, f)) for f in fields(cls)]
+    known = [
+        (RENAMED.get(f.name, f.name), TYPES.get(str(f.type), (str,)), _default(cls, f))
+        for f in fields(cls)
+        if (cls, f.name) not in UNWRITTEN
+    ]
 
     def make(obj: dict[str, Any], lacking: Counter[str] | None) -> Event:
         values = []

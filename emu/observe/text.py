@@ -1,8 +1,9 @@
 """Events as lines for a person, in the manner of strace and perf trace.
 
-    TIME [PID] KIND  what happened
+    TIME [PID] KIND  what happened <SPENT>
 
-TIME is virtual, in seconds. The processor is told when there are several.
+TIME is virtual, in seconds: since the start, or since the line before. The processor is told when there are several.
+SPENT is what a fault or call took, where that is asked for. A terminal gets lines of emu.observe.fit.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import Final
 from emu.observe.output import Output
 from emu.plain import plain
 from emu.program.disasm import instruction
+from emu.program.lines import Place
 from emu.program.symbols import Found, Frame
 from kernel.base.event import (
     BootEvent,
@@ -26,6 +28,7 @@ from kernel.base.event import (
     SegmentEvent,
     SyscallEvent,
     TlbEvent,
+    took,
 )
 
 Lookup = Callable[[int, int], Found | None]
@@ -64,9 +67,15 @@ class TextWriter:
         color: bool = False,
         lookup: Lookup | None = None,
         stack: Stack | None = None,
+        relative: bool = False,
+        times: Sequence[str] = (),
     ) -> None:
+        """``times``: what faults and calls took is told, "began" in virtual time, "host" in the host's."""
         self.out = out
         self.stack = stack
+        self.relative = relative
+        self.times = times
+        self._before = 0  # ns of the last event
         self.cpus = cpus
         self.color = color
         self.lookup = lookup
@@ -74,20 +83,42 @@ class TextWriter:
     def __call__(self, ev: Event) -> None:
         self.out.write(self.line(ev))
         if self.stack is not None and isinstance(ev, FaultEvent | SyscallEvent):
-            self.out.write("".join(f" > {frame(f)}\n" for f in self.stack(ev.pid)))
+            self.out.write("".join(f"{self.fitted(f' > {self.frame(f)}')}\n" for f in self.stack(ev.pid)))
 
     def finish(self) -> None:
         """Nothing follows the last event."""
 
+    def fitted(self, text: str) -> str:
+        """As much of a line as there is room for."""
+        return text
+
     def line(self, ev: Event) -> str:
         """The event's line, newline included."""
-        sec, ns = divmod(ev.ns, 1_000_000_000)
-        when = f"{sec:4d}.{ns:09d}"
+        if self.relative:
+            when = f"{self.when(ev):>14}"
+        else:
+            sec, ns = divmod(ev.ns, 1_000_000_000)
+            when = f"{sec:4d}.{ns:09d}"
+        spent = self.spent(ev) if self.times else ""
         who = f"[{ev.pid}]"
         cpu = f" cpu{ev.cpu}" if self.cpus > 1 else ""
         if self.color:
-            return f"{DIM}{when}{RESET} {who:<6}{cpu} {CYAN}{ev.kind:<7}{RESET} {self.what(ev)}\n"
-        return f"{when} {who:<6}{cpu} {ev.kind:<7} {self.what(ev)}\n"
+            return f"{DIM}{when}{RESET} {who:<6}{cpu} {CYAN}{ev.kind:<7}{RESET} {self.what(ev)}{spent}\n"
+        return f"{when} {who:<6}{cpu} {ev.kind:<7} {self.what(ev)}{spent}\n"
+
+    def when(self, ev: Event) -> str:
+        """The time, in seconds. Two processors' clocks differ a little: a relative one may be negative."""
+        ns, self._before = ev.ns - (self._before if self.relative else 0), ev.ns
+        return seconds(ns)
+
+    def spent(self, ev: Event) -> str:
+        """What a fault or a call took, as strace -T has it; nothing of a call that never returns."""
+        if not self.times or not isinstance(ev, FaultEvent | SyscallEvent):
+            return ""
+        if isinstance(ev, SyscallEvent) and ev.ret is None:
+            return ""
+        text = " host ".join(seconds(took(ev) if name == "began" else ev.host) for name in self.times)
+        return f" <{text}>"
 
     def what(self, ev: Event) -> str:
         """What happened, without when and to whom."""
@@ -95,7 +126,7 @@ class TextWriter:
             return self.fault(ev)
         if isinstance(ev, SyscallEvent):
             return self.syscall(ev)
-        return plain(_other(ev))
+        return plain(other(ev))
 
     def fault(self, ev: FaultEvent) -> str:
         """Address, access, who touched it, class, segment, frame, and the instruction."""
@@ -119,7 +150,7 @@ class TextWriter:
         symbol, code, place = found
         where = f" {plain(symbol)}" if symbol else ""
         if place is not None:
-            where += f" {plain(place.file)}:{place.line}"
+            where += f" {self.source(place)}"
         insn = instruction(code, ev.pc) if code and ev.mode != "kernel" else ""
         return f"{where}: {insn}" if insn else where
 
@@ -134,13 +165,24 @@ class TextWriter:
         return f"{call} = {RED}{end}{RESET}" if self.color else f"{call} = {end}"
 
 
-def frame(f: Frame) -> str:
-    """A function on a stack, as strace -k has it: name with offset, source line, address."""
-    where = f" {plain(f.place.file)}:{f.place.line}" if f.place is not None else ""
-    return f"{plain(f.symbol) or '?'}{where} [0x{f.pc:08x}]"
+    def source(self, place: Place) -> str:
+        """A source line, as FILE:LINE."""
+        return f"{plain(place.file)}:{place.line}"
+
+    def frame(self, f: Frame) -> str:
+        """A function on a stack, as strace -k has it: name with offset, source line, address."""
+        where = f" {self.source(f.place)}" if f.place is not None else ""
+        return f"{plain(f.symbol) or '?'}{where} [0x{f.pc:08x}]"
 
 
-def _other(ev: Event) -> str:
+def seconds(ns: int) -> str:
+    """A time with nine digits behind the point."""
+    sec, rest = divmod(abs(ns), 1_000_000_000)
+    return f"{'-' if ns < 0 else ''}{sec}.{rest:09d}"
+
+
+def other(ev: Event) -> str:
+    """What an event tells that is neither a fault nor a call."""
     match ev:
         case ProcEvent():
             child = f" pid {ev.child}" if ev.child else ""

@@ -130,7 +130,6 @@ PROCS: Final = {
 NOTES: Final = {
     "post": "A note is sent to a process (other systems call it a signal).",
     "deliver": "The process's handler gets the note.",
-    "kill": "The note ends the process: it has no handler for it.",
 }
 SCHEDS: Final = {
     "new": "There is a new process.",

@@ -15,6 +15,7 @@ from kernel.base.mem import BY2PG, PTEPERTAB, SEGMAPSIZE, SSEGMAPSIZE
 
 if TYPE_CHECKING:
     from kernel.base.chandat import Chan
+    from kernel.base.event import SegmentType
     from kernel.base.procdat import Proc
 
 
@@ -28,7 +29,7 @@ SG_SHARED: Final = 4
 SG_PHYSICAL: Final = 5
 SG_RONLY: Final = 0o40
 SG_CEXEC: Final = 0o100
-SEGNAME: Final = ("text", "data", "bss", "stack", "shared", "physical")
+SEGNAME: Final[tuple[SegmentType, ...]] = ("text", "data", "bss", "stack", "shared", "physical")
 
 # Slots of Proc.seg
 SSEG, TSEG, DSEG, BSEG, ESEG, LSEG, SEG1, SEG2, SEG3, SEG4 = range(10)

@@ -9,8 +9,35 @@ Addresses and sizes are ints in bytes; a frame is its physical address.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, Literal, TypeAlias, get_args, get_type_hints
+
+# The words that events tell by. What a trace prints of them, `p9emu trace --legend` explains.
+
+FaultClass: TypeAlias = Literal[
+    "text-load", "data-load", "cache-hit", "zero-fill", "cow-copy", "cow-reuse", "remap", "swap-in", "protection",
+    "unmapped",
+]  # fmt: skip
+Load: TypeAlias = Literal["", FaultClass]
+SegmentType: TypeAlias = Literal["text", "data", "bss", "stack", "shared", "physical"]
+FaultSegment: TypeAlias = Literal["", SegmentType, "estack"]
+Mode: TypeAlias = Literal["user", "kernel"]
+Access: TypeAlias = Literal["read", "write"]
+ProcOp: TypeAlias = Literal["fork", "exec", "exit", "broken"]
+PageOp: TypeAlias = Literal[
+    "alloc", "free", "copy", "cache", "uncache", "lookup", "reclaim", "page-out", "swap-write", "swap-end", "swap-in"
+]
+ImageOp: TypeAlias = Literal["attach", "close", "free"]
+SegmentOp: TypeAlias = Literal["new", "dup", "share", "image", "free", "grow", "shrink", "attach", "detach", "relocate"]
+EntryOp: TypeAlias = Literal["page", "swap", "none"]
+NoteOp: TypeAlias = Literal["post", "deliver"]
+TlbOp: TypeAlias = Literal["flush", "page", "switch"]
+MmuOp: TypeAlias = Literal["directory", "table", "kmap", "spare", "map", "clear", "pool"]
+MmuAccess: TypeAlias = Literal["", Access]
+SchedOp: TypeAlias = Literal["new", "ready", "run", "off", "wait", "end"]
+
+ASIDE: Final = frozenset({"began", "host", "files"})
+"""Fields that are told where they are asked for, and in no comparison: a trace without them is whole."""
 
 
 @dataclass(slots=True)
@@ -50,14 +77,16 @@ class FaultEvent(Event):
     kind: ClassVar[str] = "fault"
     addr: int
     pc: int
-    mode: str
+    mode: Mode
     fn: str
     err: int
-    access: str  # "read" or "write"
-    segment: str
-    cls: str
-    load: str
+    access: Access
+    segment: FaultSegment
+    cls: FaultClass
+    load: Load
     frame: int  # 0: none
+    began: int = field(default=-1, compare=False)  # ns at which the process left what it did, -1: not known
+    host: int = field(default=0, compare=False)  # ns of the host's time since, 0: not measured
 
 
 @dataclass(slots=True)
@@ -71,14 +100,17 @@ class SyscallEvent(Event):
     pc: int
     ret: int | None  # signed; -1 is an error
     error: str  # errstr, when ret is -1
+    began: int = field(default=-1, compare=False)  # as of a fault
+    host: int = field(default=0, compare=False)
+    files: tuple[str, ...] = field(default=(), compare=False)  # names of those it is about, if Kernel.tellfiles
 
 
 @dataclass(slots=True)
 class ProcEvent(Event):
-    """``op``: fork, exec, exit, broken. ``child`` is the other process's pid, or 0."""
+    """``child`` is the other process's pid, or 0."""
 
     kind: ClassVar[str] = "proc"
-    op: str
+    op: ProcOp
     name: str
     child: int
     status: str
@@ -86,14 +118,14 @@ class ProcEvent(Event):
 
 @dataclass(slots=True)
 class PageEvent(Event):
-    """``op``: alloc, free, copy, cache, uncache, lookup, reclaim, page-out, swap-write, swap-end, swap-in.
+    """What becomes of a frame.
 
-    The last four have the disc address of the swap slot in ``daddr``. From page-out to swap-end the page is on the
-    pager's i/o list, which holds one reference to it and one to the slot.
+    ``page-out``, ``swap-write``, ``swap-end`` and ``swap-in`` have the disc address of the swap slot in ``daddr``. From
+    page-out to swap-end the page is on the pager's i/o list, which holds one reference to it and one to the slot.
     """
 
     kind: ClassVar[str] = "page"
-    op: str
+    op: PageOp
     frame: int
     va: int
     image: int  # image number, -1: none; -2 swapimage, -3 fscache
@@ -103,10 +135,10 @@ class PageEvent(Event):
 
 @dataclass(slots=True)
 class ImageEvent(Event):
-    """``op``: attach, new, put, close, free, reclaim."""
+    """``op``: attach, close (only cached pages are left), free."""
 
     kind: ClassVar[str] = "image"
-    op: str
+    op: ImageOp
     image: int
     path: str
     ref: int
@@ -115,7 +147,7 @@ class ImageEvent(Event):
 
 @dataclass(slots=True)
 class SegmentEvent(Event):
-    """``op``: new, dup, share, image, free, grow, shrink, attach, detach, relocate.
+    """What becomes of a segment.
 
     ``dup``: every entry of segment ``old`` is one of this, too: each page and swap slot has a holder more. ``image``:
     the segment's pages come from ``image`` from now on. ``attach`` and ``detach`` tell which process has it, at which
@@ -123,8 +155,8 @@ class SegmentEvent(Event):
     """
 
     kind: ClassVar[str] = "segment"
-    op: str
-    type: str
+    op: SegmentOp
+    type: SegmentType
     base: int
     top: int
     ref: int
@@ -140,7 +172,7 @@ class EntryEvent(Event):
     """What a segment has at an address from now on. ``op``: page (in ``frame``), swap (a slot, at ``daddr``), none."""
 
     kind: ClassVar[str] = "entry"
-    op: str
+    op: EntryOp
     segment: int  # id
     va: int
     frame: int
@@ -149,10 +181,10 @@ class EntryEvent(Event):
 
 @dataclass(slots=True)
 class NoteEvent(Event):
-    """``op``: post, deliver, kill."""
+    """``op``: post, deliver (its handler is called)."""
 
     kind: ClassVar[str] = "note"
-    op: str
+    op: NoteOp
     target: int
     text: str
 
@@ -162,7 +194,7 @@ class TlbEvent(Event):
     """``op``: flush (flushmmu), page (flushpg), switch (mmuswitch)."""
 
     kind: ClassVar[str] = "tlb"
-    op: str
+    op: TlbOp
     va: int
     pdb: int
 
@@ -178,11 +210,11 @@ class MmuEvent(Event):
     """
 
     kind: ClassVar[str] = "mmu"
-    op: str
+    op: MmuOp
     pdb: int
     va: int
     frame: int
-    access: str  # map: "read" or "write", else ""
+    access: MmuAccess  # "" but for map
 
 
 @dataclass(slots=True)
@@ -193,7 +225,7 @@ class SchedEvent(Event):
     """
 
     kind: ClassVar[str] = "sched"
-    op: str
+    op: SchedOp
     target: int  # pid; 0: a process that has ended, and puts its affairs in order
     name: str
     state: str
@@ -201,3 +233,23 @@ class SchedEvent(Event):
 
 
 Sink = Callable[[Event], None]
+
+
+def took(ev: FaultEvent | SyscallEvent) -> int:
+    """Virtual ns that a fault or call took, waiting included; 0 where that is not known, or it never ends.
+
+    The clocks of two processors are not quite the same: a process that changed over may seem to end before it began.
+    """
+    if ev.began < 0 or (isinstance(ev, SyscallEvent) and ev.ret is None):
+        return 0
+    return max(ev.ns - ev.began, 0)
+
+
+def words(cls: type[Event]) -> dict[str, tuple[str, ...]]:
+    """The fields of a kind of event that hold one of certain words, and these."""
+    return {name: w for name, hint in get_type_hints(cls).items() if (w := _words(hint))}
+
+
+def _words(hint: object) -> tuple[str, ...]:
+    args = get_args(hint)
+    return args if args and all(isinstance(a, str) for a in args) else ()

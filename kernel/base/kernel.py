@@ -141,6 +141,8 @@ class Kernel:
         self.onwarn: Callable[[str], None] | None = None
         self.stucktold = False  # of a livelock
         self.sink: Sink | None = None
+        self.stopwatch: Callable[[], int] | None = None  # the host's time, ns, for a sink that wants it told
+        self.tellfiles = False  # the sink wants to know which files calls are about
         self.explore: Callable[[str], None] | None = None
         self.inject: Inject | None = None
         self.checking = False

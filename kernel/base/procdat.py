@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from kernel.base.chandat import Chan, Egrp, Fgrp, Pgrp
     from kernel.base.dat import Page, Segment
+    from kernel.base.event import FaultClass, Load
     from kernel.base.hw import Cpu, Regs
 
 
@@ -165,8 +166,8 @@ class Proc:
         self.lastupdate = 0
         self.eql: QLock | None = None
         self.regs: Regs | None = None  # user registers; the original's dbgreg
-        self.faultcls = ""  # what the fault being served came to, for the trace
-        self.faultload = ""
+        self.faultcls: FaultClass = "remap"  # what the fault being served came to, for the trace
+        self.faultload: Load = ""
         self.stuckat: tuple[int, ...] = ()  # kernel.trap.stuck: registers and address of the last tick's fault
         self.stuckfor = 0  # ticks they have been the same
         self.vain = 0  # since when newpage has waited in vain, ns; 0: it does not

@@ -39,6 +39,7 @@ from kernel.sched.ref import incref
 if TYPE_CHECKING:
     from kernel.base.chandat import Chan
     from kernel.base.dat import Segment
+    from kernel.base.event import Access, FaultSegment, Mode
     from kernel.base.kernel import Kernel
     from kernel.base.procdat import Proc
 
@@ -390,7 +391,7 @@ def checkpages(k: Kernel) -> None:
     k.print(f"{up.pid} {up.text}: checked {checked} page table entries\n")
 
 
-def tracedfault(k: Kernel, addr: int, read: bool, err: int, mode: str, fn: str) -> int:
+def tracedfault(k: Kernel, addr: int, read: bool, err: int, mode: Mode, fn: str) -> int:
     """fault(), told to the trace with what it came to."""
     up = k.up
     assert up is not None
@@ -398,7 +399,10 @@ def tracedfault(k: Kernel, addr: int, read: bool, err: int, mode: str, fn: str) 
     if k.sink is None:
         return fault(k, addr, read)
     s = seg(k, up, addr, 0)
-    name = "" if s is None else "estack" if s is up.seg[ESEG] else segname(s)
+    name: FaultSegment = "" if s is None else "estack" if s is up.seg[ESEG] else segname(s)
+    began = up.kentry if mode == "user" else k.m.cpu.now()
+    watch = k.stopwatch
+    since = watch() if watch is not None else 0
     n = fault(k, addr, read)
     if n == 0 and err & 1 and up.faultcls == "remap":
         up.faultcls = "cow-reuse"  # the page was there, read-only, and is ours alone
@@ -406,9 +410,9 @@ def tracedfault(k: Kernel, addr: int, read: bool, err: int, mode: str, fn: str) 
     if n == 0 and up.mmupdb is not None:
         frame = pteword(k, up.mmupdb.pa, addr) & ~0xFFF
     pc = up.regs.pc if up.regs is not None else 0
+    access: Access = "read" if read else "write"
+    host = watch() - since if watch is not None else 0
     k.emit(
-        FaultEvent(
-            0, 0, 0, addr, pc, mode, fn, err, "read" if read else "write", name, up.faultcls, up.faultload, frame
-        )
+        FaultEvent(0, 0, 0, addr, pc, mode, fn, err, access, name, up.faultcls, up.faultload, frame, began, host)
     )
     return n

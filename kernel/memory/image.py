@@ -12,10 +12,11 @@ from kernel.sched.taslock import lock, unlock
 
 if TYPE_CHECKING:
     from kernel.base.dat import Image
+    from kernel.base.event import ImageOp
     from kernel.base.kernel import Kernel
 
 
-def imageevent(k: Kernel, op: str, i: Image) -> None:
+def imageevent(k: Kernel, op: ImageOp, i: Image) -> None:
     """Tell the trace what happens to i."""
     path = i.c.path.s if i.c is not None and i.c.path is not None else ""
     k.emit(ImageEvent(0, 0, 0, op, i.num, path, i.ref, i.pgref))

@@ -19,6 +19,7 @@ from kernel.sched.sleep import wakeup
 
 if TYPE_CHECKING:
     from kernel.base.dat import Page
+    from kernel.base.event import MmuAccess, MmuOp
     from kernel.base.kernel import Kernel
     from kernel.base.procdat import Mach, Proc
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 NPDBPOOL = 10  # page directories a processor keeps ready
 
 
-def mmuevent(k: Kernel, op: str, pdb: int, va: int = 0, frame: int = 0, access: str = "") -> None:
+def mmuevent(k: Kernel, op: MmuOp, pdb: int, va: int = 0, frame: int = 0, access: MmuAccess = "") -> None:
     """Tell the trace what happens under the directory at pdb."""
     k.emit(MmuEvent(0, 0, 0, op, pdb, va, frame, access))
 

@@ -15,6 +15,7 @@ from kernel.sched.taslock import lock, unlock
 
 if TYPE_CHECKING:
     from kernel.base.dat import Segment
+    from kernel.base.event import PageOp
     from kernel.base.kernel import Kernel
 
 
@@ -26,7 +27,7 @@ def pagenumber(k: Kernel, p: Page) -> int:
     return (p.pa - k.palloc.base) // BY2PG
 
 
-def pageevent(k: Kernel, op: str, p: Page) -> None:
+def pageevent(k: Kernel, op: PageOp, p: Page) -> None:
     """Tell the trace what happens to p."""
     image = p.image.num if p.image is not None else -1
     k.emit(PageEvent(0, 0, 0, op, p.pa, p.va, image, p.daddr, p.ref))

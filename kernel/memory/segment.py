@@ -40,6 +40,7 @@ from kernel.sched.taslock import lock, unlock
 
 if TYPE_CHECKING:
     from kernel.base.dat import Entry, Image, Physseg
+    from kernel.base.event import SegmentOp, SegmentType
     from kernel.base.kernel import Kernel
     from kernel.base.procdat import Proc
 
@@ -47,12 +48,12 @@ if TYPE_CHECKING:
 NPHYSSEG = 10  # the original's table, with its end marker
 
 
-def segname(s: Segment) -> str:
+def segname(s: Segment) -> SegmentType:
     """The word for a segment's type, as traces print it."""
     return SEGNAME[s.type & SG_TYPE]
 
 
-def segevent(k: Kernel, op: str, s: Segment, old: int = 0, p: Proc | None = None, slot: int = -1) -> None:
+def segevent(k: Kernel, op: SegmentOp, s: Segment, old: int = 0, p: Proc | None = None, slot: int = -1) -> None:
     """Tell the trace what happens to s; p is the process that has it at slot, or had."""
     image = s.image.num if s.image is not None else -1
     pid = p.pid if p is not None else 0

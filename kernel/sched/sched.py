@@ -10,6 +10,7 @@ from kernel.base.mem import HZ
 from kernel.base.procdat import STATENAME, Moribund, Npriq, Ready, Scheding
 
 if TYPE_CHECKING:
+    from kernel.base.event import SchedOp
     from kernel.base.kernel import Kernel
     from kernel.base.procdat import Mach, Proc
 
@@ -159,7 +160,7 @@ def ready(k: Kernel, p: Proc) -> None:
         schedevent(k, "ready", p)
 
 
-def schedevent(k: Kernel, op: str, p: Proc) -> None:
+def schedevent(k: Kernel, op: SchedOp, p: Proc) -> None:
     """Tell the trace what becomes of p."""
     k.emit(SchedEvent(0, 0, 0, op, p.pid, p.text, STATENAME[p.state], p.psstate or ""))
 

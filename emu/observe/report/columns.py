@@ -14,11 +14,11 @@ import json
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import Field, fields
 from operator import attrgetter
 from typing import Any, Final
 
-from kernel.base.event import Event, FaultEvent
+from kernel.base.event import ASIDE, Event, FaultEvent
 
 NONE: Final = -(1 << 53)  # a number that is None
 COMMON: Final = ("ns", "pid", "cpu")
@@ -49,9 +49,9 @@ class Table:
 
     def __init__(self, cls: type[Event], strings: Strings) -> None:
         self.kind = cls.kind
-        own = [f for f in fields(cls) if f.name not in COMMON]
-        words = [f.name for f in own if f.type == "str"]
-        numbers = [f.name for f in own if f.type != "str"]
+        own = [f for f in fields(cls) if f.name not in COMMON and f.name not in ASIDE]
+        words = [f.name for f in own if not _number(f)]
+        numbers = [f.name for f in own if _number(f)]
         more = PLACE if cls is FaultEvent else ()
         self.columns: dict[str, array[int]] = {name: array("q") for name in (*(f.name for f in own), *more)}
         self.words = frozenset((*words, *more))
@@ -59,7 +59,7 @@ class Table:
         self._strings = strings
         self._numbers = _getter(numbers)
         self._words = _getter(words)
-        self._putnumbers = [_put(self.columns[f.name], "None" in str(f.type)) for f in own if f.type != "str"]
+        self._putnumbers = [_put(self.columns[f.name], "None" in str(f.type)) for f in own if _number(f)]
         self._putwords = [self.columns[name].append for name in (*words, *more)]
 
     def add(self, ev: Event, place: Place) -> None:
@@ -129,6 +129,10 @@ class Columns:
         yield text
         yield strings
         yield from packed
+
+
+def _number(f: Field[Any]) -> bool:
+    return str(f.type) in ("int", "int | None")
 
 
 def _getter(names: Sequence[str]) -> Callable[[Event], tuple[Any, ...]]:

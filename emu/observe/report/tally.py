@@ -8,7 +8,7 @@ from typing import Final
 from emu.observe.model.model import Model
 from emu.observe.model.records import FLAGS, ONSWAP
 from emu.observe.summary import Summary
-from kernel.base.event import BootEvent, EntryEvent, Event, NoteEvent, PageEvent, ProcEvent, SegmentEvent
+from kernel.base.event import BootEvent, EntryEvent, Event, PageEvent, ProcEvent, SegmentEvent
 from kernel.base.mem import BY2PG
 
 MARK: Final = 1 << 16  # events after which the model forgets what was before
@@ -29,7 +29,6 @@ class Tally:
         self.pids: set[int] = set()  # processes that a program ran in
         self.program: ProcEvent | None = None  # the first exec
         self.exit: ProcEvent | None = None  # of its process, if it came to that
-        self.kills = 0  # notes that kill
         self._slots: Counter[int] = Counter()  # references to slots of swap in use
 
     def __call__(self, ev: Event) -> None:
@@ -44,8 +43,6 @@ class Tally:
             self._page(ev)
         elif isinstance(ev, ProcEvent):
             self._proc(ev)
-        elif isinstance(ev, NoteEvent):
-            self.kills += ev.op == "kill"
         elif isinstance(ev, BootEvent):
             self.boot = ev
         if self.events % MARK == 0:

@@ -83,8 +83,7 @@ def _story(about: About, t: Tally) -> Iterable[str]:
         yield _ended(about, t)
     if t.pids:
         processes = count(len(t.pids), "process", "processes")
-        killed = f", {count(t.kills, 'note')} killed" if t.kills else ""
-        yield f"Programs ran in {processes}{killed}, and made {count(t.counts.calls.total(), 'system call')}."
+        yield f"Programs ran in {processes}, and made {count(t.counts.calls.total(), 'system call')}."
     classes = sorted(t.counts.byclass().items(), key=lambda item: (-item[1], item[0]))
     if classes:
         told = ", ".join(f"{n:,} {_text(cls)}" for cls, n in classes)

@@ -287,3 +287,33 @@ def test_looking_changes_nothing() -> None:
         assert m.result is not None
         assert m.result.json() == plain.json()
         assert got == list(plain.events)
+
+
+def test_events_are_chosen_by_their_fields() -> None:
+    r = run("cow", "3", events="fault:class=cow-copy,segment=bss,syscall")
+    assert r.kinds == {"fault", "syscall"}
+    assert [f.cls for f in r.faults] == ["cow-copy"] * 3
+    assert len(r.syscalls) == 4
+    every = run("cow", "3")
+    assert every.faults("class=cow-copy,segment=bss") == every.faults(cls="cow-copy", segment="bss")
+    assert every.faults.count("class=cow-copy|zero-fill,segment!=stack") == 3 + 4
+    assert "class=remap" in repr(every.faults("class=remap"))
+    with pytest.raises(ValueError, match="fault has no field 'klass'; it has"):
+        every.faults("klass=remap")
+    with pytest.raises(ValueError, match="no fault has class 'x'; there are"):
+        run("cow", "3", events="fault:class=x")
+
+
+def test_a_subscriber_gets_what_it_asked_for() -> None:
+    seen: list[Event] = []
+    with Machine() as m:
+        done = m.subscribe(seen.append, "proc:op=fork|exit")
+        m.run("cow", ["1"])
+        done()
+    assert [e.op for e in seen if isinstance(e, ProcEvent)] == ["fork", "exit", "exit"]
+
+
+def test_a_run_stands_still_at_chosen_events_alone() -> None:
+    with Machine() as m:
+        events = list(m.events("cow", ["2"], kinds="fault:class=cow-copy,segment=bss"))
+    assert [hex(e.addr) for e in events if isinstance(e, Fault)] == ["0x3004", "0x4004"]

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from emu.cli.run import Trace
+from emu.cli.run import Enough, Trace
 from emu.machine.signals import TimeLimit
+from emu.observe.filter import Filter
+from emu.observe.legend import legend
 from emu.observe.output import OutputError
 from emu.program.symbols import Found, Symbols
 from kernel.base.event import Event, SyscallEvent, TlbEvent
@@ -157,12 +159,106 @@ def test_a_failed_trace_is_silent_even_if_the_machine_swallows_its_failure() -> 
             raise OutputError("closing failed too")
 
     ev = TlbEvent(3, 2, 0, "flush", 0, 0x7000)
-    tracer = Trace(Broken(), Broken(), frozenset({"tlb"}))
+    tracer = Trace(Broken(), Broken(), Filter(frozenset({"tlb"})))
     with pytest.raises(OutputError, match="disk full"):
         tracer(ev)
     tracer(ev)
     with pytest.raises(OutputError, match="disk full"):
         tracer.finish()
+
+
+# What is asked for
+
+
+def test_fields_are_selected(machine: type[Machine], prog: str) -> None:
+    assert len(p9emu("trace", "-e", "fault:class=zero-fill,segment=bss", prog).stderr.splitlines()) == 1
+    assert p9emu("trace", "-e", "fault:class=cow-copy", prog).stderr == ""
+    assert "tlb" in p9emu("trace", "-e", "%all", "-e", "!fault:class=*", prog).stderr
+    assert len(p9emu("trace", "-p", "2", prog).stderr.splitlines()) == 2
+    assert p9emu("trace", "-p", "3", "-p", "4", prog).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-e", "fault:clas=x"], "Invalid value for '-e': fault has no field 'clas'; it has ns, pid, cpu, addr, pc,"),
+        (["-p", ""], "Invalid value for '-p': a process is a pid or a name"),
+        (["-P", "x"], "Invalid value for '-P': the guest's path 'x' does not begin with '/'"),
+        (["-n", "0"], "Invalid value for '-n'"),
+        (["-S", "time"], "-S sorts the tables of -c"),
+        (["-c", "-S", "tim"], "Invalid value for '-S': no column 'tim'; there are name, count, errors, time,"),
+        (["-c", "-S", "host"], "Invalid value for '-S': there is a column of the host's time with -TT"),
+        (["-c", "-S", "time", "--format", "json"], "-S sorts the tables of -c"),
+        (["-c", "-k"], "-c shows no single events: it goes without -k"),
+        (["-c", "-r"], "-r is for lines of text"),
+        (["--wide", "--format", "json"], "--wide is for lines of text"),
+        (["-o", "| "], "Invalid value for '-o': no command behind the '|'"),
+        (["--format", "folded", "-T"], "--format folded is a count of call stacks: it goes without"),
+        (["--format", "folded", "-e", "proc"], "Invalid value for '--format': call stacks are counted of faults"),
+    ],
+)
+def test_what_makes_no_sense_is_told_before_anything_runs(
+    machine: type[Machine], prog: str, words: list[str], message: str
+) -> None:
+    assert message in oneline(p9emu("trace", *words, prog), 2)
+    assert not machine.made
+
+
+def test_so_many_events_are_enough(machine: type[Machine], prog: str, tmp_path: Path) -> None:
+    for n in (1, 2):
+        result = p9emu("trace", "-n", str(n), prog)
+        assert (result.exit_code, len(result.stderr.splitlines())) == (0, n)
+        assert machine.made[-1].closed
+    assert len(p9emu("trace", "-n", "9", prog).stderr.splitlines()) == 2
+    path = tmp_path / "t"
+    assert p9emu("trace", "-n", "1", "-c", "--format", "json", "-o", str(path), prog).output == ""
+    assert json.loads(path.read_text())["events"] == {"fault": 1}
+
+
+def test_enough_is_enough_even_if_the_machine_goes_on(
+    machine: type[Machine], monkeypatch: pytest.MonkeyPatch, prog: str
+) -> None:
+    def deaf(self: Machine, ev: Event) -> None:
+        assert self.sink is not None
+        try:
+            self.sink(ev)
+        except Enough:
+            pass
+
+    monkeypatch.setattr(Machine, "tell", deaf)
+    assert len(p9emu("trace", "-n", "1", prog).stderr.splitlines()) == 1
+
+
+def test_relative_times(machine: type[Machine], prog: str) -> None:
+    lines = p9emu("trace", "-r", "-e", "%all", prog).stderr.splitlines()
+    assert [line[:14] for line in lines] == ["   0.000000001"] * 3
+
+
+def test_a_command_gets_the_trace(machine: type[Machine], prog: str, tmp_path: Path) -> None:
+    result = p9emu("trace", "-o", f"|cat >{tmp_path}/t", prog)
+    assert (result.exit_code, result.output) == (0, "")
+    assert (tmp_path / "t").read_text() == p9emu("trace", prog).stderr
+
+
+def test_a_command_that_fails(machine: type[Machine], prog: str) -> None:
+    line = oneline(p9emu("trace", "-o", "|cat >/dev/null; exit 3", prog), 125)
+    assert line == "the trace's command 'cat >/dev/null; exit 3' failed with status 3"
+
+
+def test_a_command_that_has_seen_enough(machine: type[Machine], monkeypatch: pytest.MonkeyPatch, prog: str) -> None:
+    def busy(self: Machine) -> Outcome:
+        while True:
+            self.tell(SyscallEvent(2, 2, 0, 17, "sleep", "0", 0x1030, 0, ""))
+
+    monkeypatch.setattr(Machine, "behave", busy)
+    line = oneline(p9emu("trace", "-o", "|head -1 >/dev/null", prog), 141)
+    assert line == "the trace's command 'head -1 >/dev/null' ended before the program did"
+
+
+def test_the_legend_needs_no_program(machine: type[Machine]) -> None:
+    result = p9emu("trace", "--legend")
+    assert (result.exit_code, result.stdout) == (0, legend())
+    assert not machine.made
 
 
 # Symbols

@@ -14,10 +14,10 @@ from emu.machine.config import Config, MachineError, Outcome
 from emu.machine.console import MemoryConsole
 from emu.machine.machine import Machine
 from emu.machine.references import References, Touched
-from kernel.base.event import Event, FaultEvent
+from kernel.base.event import Event, FaultClass, FaultEvent
 from tests.e2e.harness import aout
 
-FILLED: Final = {"zero-fill", "cow-copy", "text-load", "data-load", "swap-in"}
+FILLED: Final[tuple[FaultClass, ...]] = ("zero-fill", "cow-copy", "text-load", "data-load", "swap-in")
 EXIT: Final = bytes.fromhex("6a00 6a00 b808000000 cd40")
 Chunk = tuple[int, int, list[int]]
 
@@ -47,8 +47,9 @@ class Recorded:
     @property
     def filled(self) -> int:
         """How many frames faults have filled."""
-        faults = [ev for ev in self.events if isinstance(ev, FaultEvent)]
-        classes = Counter(ev.cls for ev in faults) + Counter(ev.load for ev in faults)
+        faults: list[FaultEvent] = [ev for ev in self.events if isinstance(ev, FaultEvent)]
+        classes: Counter[str] = Counter(ev.cls for ev in faults)
+        classes.update(ev.load for ev in faults)
         return sum(classes[cls] for cls in FILLED)
 
 

@@ -10,6 +10,7 @@ from emu.observe import filter as selection
 from emu.observe.filter import FilterError, parse
 from emu.observe.jsonl import JsonWriter
 from emu.observe.output import FileOutput, OutputError, StderrOutput
+from emu.observe.read import readfile
 from emu.observe.summary import Summary
 from emu.observe.text import TextWriter
 from emu.plain import plain
@@ -29,6 +30,7 @@ from kernel.base.event import (
     SegmentEvent,
     SyscallEvent,
     TlbEvent,
+    took,
 )
 
 USERFAULT = FaultEvent(1_500_000_042, 2, 0, 0x3000, 0x1026, "user", "", 6, "write", "bss", "zero-fill", "", 0x345000)
@@ -286,14 +288,147 @@ def test_summary_as_json_is_one_line_in_a_fixed_order() -> None:
 
 def test_summary_as_tables() -> None:
     rows = [line.replace("|", " ").split() for line in count().splitlines()]
-    assert ["faults", "none", "bss", "data", "total"] in rows
-    assert ["zero-fill", "-", "2", "-", "2"] in rows
-    assert ["total", "1", "2", "1", "4"] in rows
-    assert ["syscall", "calls", "errors"] in rows
-    assert ["open", "1", "1"] in rows
-    assert ["total", "3", "1"] in rows
-    assert ["fault", "4"] in rows
+    assert ["faults", "none", "bss", "data", "total", "%"] in rows
+    assert ["zero-fill", "-", "2", "-", "2", "50.0"] in rows
+    assert ["total", "1", "2", "1", "4", "100.0"] in rows
+    assert ["syscall", "calls", "%", "errors"] in rows
+    assert ["open", "1", "33.3", "1"] in rows
+    assert ["total", "3", "100.0", "1"] in rows
+    assert ["fault", "4", "17.4"] in rows
+    assert ["total", "23", "100.0"] in rows
     assert "\x1b" not in count()
+
+
+TIMED: list[Event] = [
+    FaultEvent(2000, 2, 0, 0x3000, 0x1026, "user", "", 6, "write", "bss", "zero-fill", "", 0x345000, 1000, 70),
+    FaultEvent(9000, 2, 0, 0x3000, 0x1026, "user", "", 6, "write", "bss", "cow-copy", "", 0x345000, 6000, 10),
+    SyscallEvent(3000, 2, 0, 50, "pread", "", 0x1030, 16, "", 2500, 5),
+    SyscallEvent(3000, 2, 0, 50, "pread", "", 0x1030, 16, "", 2500, 5),
+    SyscallEvent(4000, 2, 0, 14, "open", "", 0x1030, -1, "no", 1000, 30),
+    SyscallEvent(5000, 2, 0, 8, "exits", "", 0x1030, None, "", 1000, 5),
+]
+
+
+def table(title: str, sort: str = "", times: tuple[str, ...] = ()) -> list[list[str]]:
+    out = Lines()
+    sink = Summary(out, sort=sort, times=times)
+    for ev in TIMED:
+        sink(ev)
+    sink.finish()
+    rows = [line.replace("|", " ").split() for line in out.text.splitlines()]
+    start = next(i for i, row in enumerate(rows) if row and row[0] == title)
+    end = next(i for i in range(start, len(rows)) if rows[i] and rows[i][0] == "total")
+    return [rows[start], *rows[start + 2 : end - 1], rows[end]]
+
+
+def test_summary_tells_the_time_where_it_is_known() -> None:
+    assert table("faults") == [
+        ["faults", "bss", "total", "%", "time", "%"],
+        ["cow-copy", "1", "1", "50.0", "0.000003000", "75.0"],
+        ["zero-fill", "1", "1", "50.0", "0.000001000", "25.0"],
+        ["total", "2", "2", "100.0", "0.000004000", "100.0"],
+    ]
+    assert table("syscall", times=("began", "host")) == [
+        ["syscall", "calls", "%", "errors", "time", "%", "host", "time", "%"],
+        ["pread", "2", "50.0", "-", "0.000001000", "25.0", "0.000000010", "22.2"],
+        ["exits", "1", "25.0", "-", "0.000000000", "0.0", "0.000000005", "11.1"],
+        ["open", "1", "25.0", "1", "0.000003000", "75.0", "0.000000030", "66.7"],
+        ["total", "4", "100.0", "1", "0.000004000", "100.0", "0.000000045", "100.0"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (200, "syscall calls % errors time % host time %"),
+        (70, "syscall calls % errors time % host time"),
+        (60, "syscall calls % errors time host time"),
+        (52, "syscall calls errors time host time"),
+        (10, "syscall calls errors time host time"),
+    ],
+)
+def test_summary_on_a_narrow_terminal_goes_without_shares(width: int, shown: str) -> None:
+    out = Lines()
+    sink = Summary(out, times=("began", "host"), width=lambda: width)
+    for ev in TIMED:
+        sink(ev)
+    sink.finish()
+    lines = out.text.splitlines()
+    head = next(line for line in lines if line.startswith("syscall"))
+    assert head.replace("|", " ").split() == shown.split()
+    assert max(map(len, lines)) <= max(width, 52)
+
+
+@pytest.mark.parametrize(
+    ("sort", "faults", "calls"),
+    [
+        ("", "cow-copy zero-fill", "pread exits open"),
+        ("name", "cow-copy zero-fill", "exits open pread"),
+        ("count", "cow-copy zero-fill", "pread exits open"),
+        ("total", "cow-copy zero-fill", "pread exits open"),
+        ("errors", "cow-copy zero-fill", "open exits pread"),
+        ("time", "cow-copy zero-fill", "open pread exits"),
+        ("host", "zero-fill cow-copy", "open pread exits"),
+        ("bss", "cow-copy zero-fill", "pread exits open"),
+        ("text", "cow-copy zero-fill", "pread exits open"),
+    ],
+)
+def test_summary_is_sorted_by_a_column(sort: str, faults: str, calls: str) -> None:
+    times = ("began", "host")
+    assert [row[0] for row in table("faults", sort, times)[1:-1]] == faults.split()
+    assert [row[0] for row in table("syscall", sort, times)[1:-1]] == calls.split()
+
+
+def test_summary_as_json_tells_times_where_they_are_asked_for() -> None:
+    out = Lines()
+    for times in ((), ("began",), ("began", "host")):
+        sink = Summary(out, json=True, times=times)
+        for ev in TIMED:
+            sink(ev)
+        sink.finish()
+    none, virtual, both = map(json.loads, out.text.splitlines())
+    assert "took" not in none
+    assert virtual["took"] == {
+        "fault": {"cow-copy": 3000, "zero-fill": 1000}, "syscall": {"exits": 0, "open": 3000, "pread": 1000}
+    }  # fmt: skip
+    assert "host" not in virtual
+    assert both["host"] == {
+        "fault": {"cow-copy": 10, "zero-fill": 70}, "syscall": {"exits": 5, "open": 30, "pread": 10}
+    }  # fmt: skip
+
+
+def test_text_tells_what_faults_and_calls_took() -> None:
+    sink = TextWriter(Lines(), times=("began",))
+    ends = [line.rpartition(" <")[2].rstrip() for line in map(sink.line, TIMED)]
+    assert ends[:5] == ["0.000001000>", "0.000003000>", "0.000000500>", "0.000000500>", "0.000003000>"]
+    assert sink.line(TIMED[5]).endswith("exits() = ?\n")
+    assert "<" not in sink.line(PageEvent(13, 2, 0, "cache", 0x345000, 0x2000, -2, 32, 1))
+    assert TextWriter(Lines(), times=("began", "host")).line(TIMED[4]).endswith('"no" <0.000003000 host 0.000000030>\n')
+
+
+def test_what_is_not_known_to_have_begun_took_no_time() -> None:
+    assert TextWriter(Lines(), times=("began",)).line(CALL).endswith("= 16 <0.000000000>\n")
+    assert took(SyscallEvent(900, 2, 0, 50, "pread", "", 0x1030, 16, "", 1000)) == 0, "on another processor's clock"
+
+
+def test_text_tells_the_time_since_the_line_before() -> None:
+    sink = TextWriter(Lines(), relative=True)
+    times = [sink.line(ev)[:14] for ev in (TIMED[0], TIMED[1], TIMED[2])]
+    assert times == ["   0.000002000", "   0.000007000", "  -0.000006000"]
+
+
+def test_json_tells_when_faults_and_calls_began_where_it_is_asked_for(tmp_path: Path) -> None:
+    out = Lines()
+    for ev in [*TIMED, *EVENTS]:
+        JsonWriter(out, times=("began", "host")).__call__(ev)
+    first, *_ = out.text.splitlines()
+    assert first.endswith('"class":"zero-fill","frame":3428352,"began":1000,"host":70}')
+    (tmp_path / "t").write_text(out.text)
+    events = readfile(str(tmp_path / "t")).events
+    assert events == [*TIMED, *EVENTS]
+    assert [(e.began, e.host) for e in events[:6] if isinstance(e, FaultEvent | SyscallEvent)] == [
+        (e.began, e.host) for e in TIMED if isinstance(e, FaultEvent | SyscallEvent)
+    ]
 
 
 def test_summary_in_colour() -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from contextlib import closing
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -10,7 +10,7 @@ from emu.machine.config import Config
 from emu.machine.console import MemoryConsole
 from emu.machine.machine import Machine
 from emu.observe.top import COLUMNS, GROUPS, SORTS, Picture, Row, Top, short, text
-from kernel.base.event import FaultEvent, ProcEvent, SchedEvent
+from kernel.base.event import FaultClass, FaultEvent, ProcEvent, SchedEvent
 from kernel.base.mem import MB
 
 
@@ -75,7 +75,7 @@ def test_pages_of_a_process_while_it_runs() -> None:
 def test_rates_are_since_the_last_look_and_in_the_end_of_the_whole() -> None:
     top = Top()
 
-    def fault(ns: int, cls: str) -> None:
+    def fault(ns: int, cls: FaultClass) -> None:
         top(FaultEvent(ns, 2, 0, 0x3000, 0x1020, "user", "", 6, "write", "bss", cls, "", 0x5000))
 
     fault(1, "zero-fill")
@@ -94,7 +94,7 @@ def test_sorted_by_any_column_the_dead_last(sort: str) -> None:
     for pid, name, state in ((4, "b", "Ready"), (5, "a", "Running"), (6, "c", "Moribund")):
         top(ProcEvent(1, 2, 0, "fork", name, pid, ""))
         top(SchedEvent(1, 2, 0, "ready", pid, name, state, ""))
-        for cls in list(GROUPS) * pid:
+        for cls in cast(list[FaultClass], list(GROUPS)) * pid:
             top(FaultEvent(2, pid, 0, 0x3000, 0x1020, "user", "", 6, "write", "bss", cls, "", 0x5000))
     top(SchedEvent(3, 2, 0, "end", 6, "c", "", ""))
     got = [r.pid for r in top.look(3, sort).rows if r.pid in (4, 5, 6)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from emu.observe.folded import Folded
-from emu.observe.text import frame
+from emu.observe.text import TextWriter
 from emu.program.lines import Place
 from emu.program.stack import DEEPEST, unwind
 from emu.program.symbols import Frame
@@ -17,6 +17,7 @@ from guest import cc
 from kernel.base.event import FaultEvent, ProcEvent
 from kernel.base.mem import USTKTOP
 from tests.e2e.harness import p9emu
+from tests.emu.observe.test_observe import Lines
 from tests.emu.program.test_lines import TEXT, program
 
 SP = USTKTOP - 64
@@ -128,5 +129,6 @@ def test_folded_names_are_kept_apart() -> None:
 
 
 def test_a_frame_in_text() -> None:
+    frame = TextWriter(Lines()).frame
     assert frame(Frame(0x1030, "f+0x3", Place("a.c", 7))) == "f+0x3 a.c:7 [0x00001030]"
     assert frame(Frame(0x1030, "", None)) == "? [0x00001030]"

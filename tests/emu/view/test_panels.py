@@ -15,7 +15,7 @@ from emu.program.symbols import Found
 from emu.view import panels, words
 from emu.view.paint import Line, text
 from emu.view.session import Session
-from kernel.base.event import Event, FaultEvent, NoteEvent, PageEvent
+from kernel.base.event import Event, FaultClass, FaultEvent, NoteEvent, NoteOp, PageEvent, PageOp
 from tests.e2e.harness import run
 from tests.emu.view.faked import Source, goto, of, session
 
@@ -52,7 +52,7 @@ def test_a_copy_is_told_for_a_student(cow: list[Event]) -> None:
 
 
 def test_every_class_of_faults_is_told_differently() -> None:
-    classes = list(words.FAULTS)
+    classes = typing.cast(list[FaultClass], list(words.FAULTS))
     assert set(classes) == CLASSES
     s = session([])
     told = set()
@@ -84,8 +84,8 @@ def test_every_event_of_a_run_is_told(cow: list[Event]) -> None:
 
 def test_an_operation_that_is_not_known_is_no_failure() -> None:
     s = session([])
-    assert words.told(PageEvent(0, 0, 0, "strange", 0, 0, 0, 0, 0), s.look()) == ""
-    assert words.told(NoteEvent(0, 0, 0, "kill", 2, ""), s.look()).startswith("The note ends")
+    assert words.told(PageEvent(0, 0, 0, typing.cast(PageOp, "strange"), 0, 0, 0, 0, 0), s.look()) == ""
+    assert words.told(NoteEvent(0, 0, 0, typing.cast(NoteOp, "strange"), 2, ""), s.look()) == ""
 
 
 def test_counters_have_extremes_and_the_pagers_bounds() -> None:

@@ -15,16 +15,18 @@ from kernel.base.event import (
     ImageEvent,
     MmuEvent,
     PageEvent,
+    PageOp,
     ProcEvent,
     SchedEvent,
     SegmentEvent,
+    SegmentOp,
 )
 from tests.emu.observe.test_observe import EVENTS
 
 POOL = 0x100000
 
 
-def page(op: str, n: int, va: int = 0, image: int = -1, daddr: int = NOADDR) -> PageEvent:
+def page(op: PageOp, n: int, va: int = 0, image: int = -1, daddr: int = NOADDR) -> PageEvent:
     return PageEvent(0, 2, 0, op, POOL + (n << 12), va, image, daddr, 1)
 
 
@@ -32,7 +34,7 @@ def entry(segment: int, va: int, n: int) -> EntryEvent:
     return EntryEvent(0, 2, 0, "page", segment, va, POOL + (n << 12), NOADDR)
 
 
-def bss(op: str, id: int = 1, old: int = 0, target: int = 0, slot: int = -1) -> SegmentEvent:
+def bss(op: SegmentOp, id: int = 1, old: int = 0, target: int = 0, slot: int = -1) -> SegmentEvent:
     return SegmentEvent(0, 2, 0, op, "bss", 0x3000, 0x8000, 1, id, -1, old, target, slot)
 
 

@@ -17,7 +17,7 @@ from emu.observe.mrc.optimum import Optimum
 from emu.observe.mrc.render import plot, text
 from emu.observe.mrc.runs import Misses
 from emu.observe.mrc.shorten import Shortened
-from kernel.base.event import Event, FaultEvent, MmuEvent, PageEvent, ProcEvent
+from kernel.base.event import Event, FaultClass, FaultEvent, Load, MmuEvent, PageEvent, ProcEvent
 from kernel.base.mem import MB
 
 
@@ -61,7 +61,7 @@ def test_with_less_it_misses_no_less_than_the_optimum(words: str, memory: int) -
     assert run.swapins and not run.killed
 
 
-def fault(cls: str, load: str = "") -> FaultEvent:
+def fault(cls: FaultClass, load: Load = "") -> FaultEvent:
     return FaultEvent(0, 2, 0, 0x2000, 0x1020, "user", "", 6, "write", "bss", cls, load, 0x5000)
 
 

@@ -232,7 +232,9 @@ def test_events_that_make_no_sense(browser: Browser, tmp_path: Path, seed: int) 
     for _ in range(1500):
         cls = rng.choice(kinds)
         values: list[Any] = [
-            rng.choice(WORDS) if f.type == "str" else rng.choice(NUMBERS[:8] if rng.random() < 0.8 else NUMBERS)
+            rng.choice(NUMBERS[:8] if rng.random() < 0.8 else NUMBERS)
+            if f.type in ("int", "int | None")
+            else rng.choice(WORDS)
             for f in dataclasses.fields(cls)
         ]
         report(cls(*values))

@@ -19,7 +19,7 @@ from emu.observe.report.file import WholeFile
 from emu.observe.report.html import SCRIPTS, base64, gzip
 from emu.observe.report.report import Report
 from emu.observe.report.words import About, summary
-from kernel.base.event import Event, FaultEvent, PageEvent, ProcEvent, SyscallEvent
+from kernel.base.event import ASIDE, Event, FaultEvent, PageEvent, ProcEvent, SyscallEvent
 from tests.e2e.harness import run
 from tests.emu.observe.report.decode import decoded, events
 from tests.emu.observe.test_observe import EVENTS
@@ -37,7 +37,7 @@ def encoded(stream: list[Event]) -> list[dict[str, Any]]:
 
 def fields(ev: Event) -> dict[str, Any]:
     more = {"symbol": "f+0x1", "insn": "nop", "stack": "a\nf"} if isinstance(ev, FaultEvent) else {}
-    own = {f.name: getattr(ev, f.name) for f in dataclasses.fields(BYKIND[ev.kind])}
+    own = {f.name: getattr(ev, f.name) for f in dataclasses.fields(BYKIND[ev.kind]) if f.name not in ASIDE}
     return {"event": ev.kind, **own, **more}
 
 
