@@ -142,7 +142,7 @@ class Chan(Lock):
 class Mount:
     """One element of a union: what is mounted, and how. Source: port/portdat.h."""
 
-    head: Mhead
+    head: Mhead | None  # None since 55c3138c6, which makes mounts before it looks for the head
     to: Chan
     mflag: int
     mountid: int

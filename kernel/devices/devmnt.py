@@ -414,7 +414,8 @@ class Mntdev(Dev):
             if nc == n:
                 return nc
         n = self._rdwr(c, Tread, buf, nc, n - nc, offset + nc)
-        cupdate(k, c, buf, nc, n, offset + nc)
+        if not k.variant.fix_47bb311d3:
+            cupdate(k, c, buf, nc, n, offset + nc)
         return nc + n
 
     def write(self, c: Chan, data: Data, offset: int) -> int:
@@ -430,6 +431,7 @@ class Mntdev(Dev):
         up = current(k)
         m = mntchk(c)
         cache = c.flag & Chan.CCACHE and not c.qid.type & QTDIR
+        safe = k.variant.fix_47bb311d3  # the cache gets what the server has, and not what the user may have changed
         cnt = 0
         while True:
             nreq = min(n, m.msize - IOHDRSZ)
@@ -442,6 +444,10 @@ class Mntdev(Dev):
                 nr = min(r.reply.count, nreq)
                 if type == Tread:
                     buf.store(at, r.reply.data[:nr], "memmove")  # type: ignore[union-attr]
+                    if cache and safe:
+                        cupdate(k, c, r.reply.data, 0, nr, off)
+                elif cache and safe:
+                    cwrite(k, c, r.request.data, 0, nr, off)
                 elif cache:
                     cwrite(k, c, buf, at, nr, off)
             except Error:

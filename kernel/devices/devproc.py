@@ -41,7 +41,7 @@ from kernel.base.text import cut, kbytes, kstr
 from kernel.devices.parse import atoi
 from kernel.devices.procctl import procctlreq
 from kernel.devices.procinfo import STATSIZE, Mntwalk, arguments, descriptors, nextmount, segments, status
-from kernel.devices.procmem import kernelmem, procctlmemio, procstruct, profile
+from kernel.devices.procmem import checkpid, kernelmem, procctlmemio, procstruct, profile
 from kernel.files.channel import cclose
 from kernel.files.conv import convM2D
 from kernel.files.dev import (
@@ -198,7 +198,7 @@ class Procdev(Dev):
             if file(c.qid) == Qtext:
                 if omode != OREAD:
                     raise Error(Eperm)
-                tc = self._text(c, p)
+                tc = self._heldtext(c, p) if k.variant.fix_12fa017f3 else self._text(c, p)
                 tc.offset = 0
             else:
                 self._mayopen(c, p, omode)
@@ -269,6 +269,29 @@ class Procdev(Dev):
         unlock(k, i)
         return tc
 
+    def _heldtext(self, c: Chan, p: Proc) -> Chan:
+        """proctext() since 12fa017f3, with the process's segments locked."""
+        k = self.k
+        eqlock(k, p.seglock)
+        try:
+            checkpid(p, c.qid.vers)
+            s = p.seg[TSEG]
+            i = s.image if s is not None else None
+            if i is None:
+                raise Error(Enonexist)
+            lock(k, i)
+            tc = i.c
+            if i.notext or tc is None or not tc.flag & Chan.COPEN or tc.mode != OREAD:
+                unlock(k, i)
+                raise Error(Enonexist)
+            incref(k, tc)
+            unlock(k, i)
+        except Error:
+            qunlock(k, p.seglock)
+            raise
+        qunlock(k, p.seglock)
+        return tc
+
     def wstat(self, c: Chan, data: bytes) -> int:
         """Change the mode or the owner of a process. Source: port/devproc.c:procwstat."""
         k = self.k
@@ -328,7 +351,7 @@ class Procdev(Dev):
 
         if q == Qmem:
             if offset & MASK32 < KZERO:
-                return procctlmemio(k, p, offset & MASK32, n, None)
+                return procctlmemio(k, p, offset & MASK32, n, None, c.qid.vers)
             return kernelmem(k, offset & MASK32, n)
         if q == Qnote:
             return self._readnote(c, p, n)
@@ -455,14 +478,14 @@ class Procdev(Dev):
         try:
             if p.pid != c.qid.vers:
                 raise Error(Eprocdied)
-            n = self._write(p, q, data, offset)
+            n = self._write(p, q, data, offset, c.qid.vers)
         except Error:
             qunlock(k, p.debug)
             raise
         qunlock(k, p.debug)
         return n
 
-    def _write(self, p: Proc, q: int, data: Data, offset: int) -> int:
+    def _write(self, p: Proc, q: int, data: Data, offset: int, pid: int) -> int:
         """The same, of process p, whose debug lock is held."""
         k = self.k
         n = len(data)
@@ -476,7 +499,7 @@ class Procdev(Dev):
         elif q == Qmem:
             if p.state != Stopped:
                 raise Error(Ebadctl)
-            return len(procctlmemio(k, p, offset & MASK32, n, data[0 : min(n, BY2PG)]))
+            return len(procctlmemio(k, p, offset & MASK32, n, data[0 : min(n, BY2PG)], pid))
         elif q == Qregs:
             n = max(min(n, UREG.size - (offset & MASK32)), 0)
             if p.regs is None or p.trapno < 0:

@@ -155,6 +155,10 @@ def procstopwait(k: Kernel, p: Proc, ctl: int) -> None:
     try:
         sleep(k, up.sleep, lambda: p.state == Stopped)
     except Error:
+        if k.variant.fix_a0e001a23:
+            qlock(k, p.debug)
+            p.pdbg = None
+            raise
         p.pdbg = None
         qlock(k, p.debug)
         raise

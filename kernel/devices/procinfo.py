@@ -145,11 +145,15 @@ def mntscan(k: Kernel, mw: Mntwalk, p: Proc) -> None:
     best: Mount | None = None
     for chain in pg.mnthash:
         for f in chain:
+            if k.variant.fix_55c3138c6:
+                rlock(k, f.lock)
             t = f.mount
             while t is not None:
                 if t.mountid > last and (best is None or t.mountid < best.mountid):
                     mw.mh, mw.cm, best = f, t, t
                 t = t.next
+            if k.variant.fix_55c3138c6:
+                runlock(k, f.lock)
     if best is None:
         mw.mh = None
     runlock(k, pg.ns)

@@ -7,10 +7,10 @@ from array import array
 from typing import TYPE_CHECKING, Final
 
 from kernel.base.dat import NSEG, PG_TXTFLUSH, SG_DATA, SG_TEXT, SG_TYPE, TSEG, Page
-from kernel.base.error import ERRMAX, Ebadarg, Ebadctl, Enomem, Eperm, Eprocdied, Error, Panic
+from kernel.base.error import ERRMAX, Ebadarg, Ebadctl, Egreg, Enomem, Eperm, Eprocdied, Error, Panic
 from kernel.base.kernel import current
 from kernel.base.mem import BY2PG, KZERO, MASK32, PTEMAPMEM
-from kernel.base.procdat import MAXSYSARG, NNOTE, STATENAME
+from kernel.base.procdat import MAXSYSARG, NNOTE, STATENAME, Dead
 from kernel.base.text import kbytes
 from kernel.files.dev import iseve
 from kernel.memory.fault import fixfault, seg
@@ -18,7 +18,7 @@ from kernel.memory.image import putimage
 from kernel.memory.kmap import VA, kmap, kunmap
 from kernel.memory.page import freepte
 from kernel.memory.segment import freeprofile, newseg, putseg, segevent
-from kernel.sched.qlock import qlock, qunlock
+from kernel.sched.qlock import eqlock, qlock, qunlock
 from kernel.sched.ref import incref
 
 if TYPE_CHECKING:
@@ -30,13 +30,17 @@ if TYPE_CHECKING:
 LRESPROF: Final = 3  # bytes of text to a counter, as a shift
 
 
-def procctlmemio(k: Kernel, p: Proc, offset: int, n: int, data: bytes | None) -> bytes:
+def procctlmemio(k: Kernel, p: Proc, offset: int, n: int, data: bytes | None, pid: int = 0) -> bytes:
     """Read up to n bytes of p's memory, or write data there; no more than what is left of the page.
 
     Returns what was read or written. Text that is written becomes data of the process's own first. A page that has
     to be read from its file has the errors of that, and the note that goes with them, in the process that asks.
-    Errors: Ebadarg. Source: port/devproc.c:procctlmemio.
+    ``pid`` is the process that is meant. Errors: Ebadarg. Source: port/devproc.c:procctlmemio.
     """
+    if k.variant.fix_655ec332a:
+        return _heldmemio(k, p, offset, n, data, pid)
+    if k.variant.fix_12fa017f3:
+        checkpid(p, pid)
     while True:
         s = seg(k, p, offset, 1)
         if s is None:
@@ -78,6 +82,99 @@ def procctlmemio(k: Kernel, p: Proc, offset: int, n: int, data: bytes | None) ->
         pg.cachectl[:] = bytes([PG_TXTFLUSH]) * len(pg.cachectl)
     s.steal -= 1
     return data
+
+
+def checkpid(p: Proc, pid: int) -> None:
+    """Raise Eprocdied unless p is the process with that pid. The caller has locked p.seglock, or lets nobody in."""
+    if p.state == Dead or p.pid != pid:
+        raise Error(Eprocdied)
+
+
+def _heldmemio(k: Kernel, p: Proc, offset: int, n: int, data: bytes | None, pid: int) -> bytes:
+    """procctlmemio() since 655ec332a: the segment is counted, and the page used under its lock."""
+    n = min(n, BY2PG - offset % BY2PG)
+    while True:
+        s = _hold(k, p, offset, data is None, pid)
+        try:
+            there = fixfault(k, s, offset, data is None, False) == 0
+        except Error:
+            putseg(k, s)
+            raise
+        if there:
+            break
+        putseg(k, s)
+
+    eqlock(k, s)
+    try:
+        n = max(min(n, s.top - offset), 0)
+        pte = s.map[(offset - s.base) // PTEMAPMEM] if s.base <= offset < s.top else None
+        pg = pte.pages[(offset - s.base & PTEMAPMEM - 1) // BY2PG] if pte is not None else None
+        if not isinstance(pg, Page):
+            raise Error(Egreg)  # it is gone
+        kk = kmap(k, pg)
+        pa = VA(k, kk) + offset % BY2PG
+        if data is None:
+            data = k.mem.read(pa, n)
+        else:
+            data = data[:n]
+            k.mem.write(pa, data)
+            p.newtlb = True
+        kunmap(k, kk)
+        if s.flushme:
+            pg.cachectl[:] = bytes([PG_TXTFLUSH]) * len(pg.cachectl)
+    except Error:
+        qunlock(k, s)
+        putseg(k, s)
+        raise
+    qunlock(k, s)
+    putseg(k, s)
+    return data
+
+
+def _hold(k: Kernel, p: Proc, offset: int, read: bool, pid: int) -> Segment:
+    """The segment of p that has the address, counted and locked; data of its own, if text is to be written."""
+    s = seg(k, p, offset, 0)
+    if s is None:
+        raise Error(Ebadarg)
+    eqlock(k, p.seglock)
+    try:
+        if k.variant.fix_12fa017f3:
+            checkpid(p, pid)
+        if s not in p.seg:
+            raise Error(Egreg)  # it is gone
+        i = p.seg.index(s)
+        eqlock(k, s)
+        try:
+            if not read and s.type & SG_TYPE == SG_TEXT:
+                s = p.seg[i] = _owndata(k, s)
+                if k.sink is not None:
+                    segevent(k, "attach", s, p=p, slot=i)
+        except Error:
+            qunlock(k, s)
+            raise
+        incref(k, s)
+    except Error:
+        qunlock(k, p.seglock)
+        raise
+    qunlock(k, p.seglock)
+    return s
+
+
+def _owndata(k: Kernel, s: Segment) -> Segment:
+    """txt2data() since 655ec332a. Source: port/segment.c:txt2data."""
+    ps = newseg(k, SG_DATA, s.base, s.size)
+    assert s.image is not None
+    ps.image = s.image
+    incref(k, ps.image)
+    if k.sink is not None:
+        segevent(k, "image", ps)
+    ps.fstart = s.fstart
+    ps.flen = s.flen
+    ps.flushme = True
+    qunlock(k, s)
+    putseg(k, s)
+    qlock(k, ps)
+    return ps
 
 
 def _fetch(k: Kernel, s: Segment, addr: int, read: bool) -> bool:
@@ -164,6 +261,14 @@ def startprofile(k: Kernel, p: Proc) -> None:
     if s is None or s.type & SG_TYPE != SG_TEXT:
         raise Error(Ebadctl)
     npc = s.top - s.base >> LRESPROF
+    if k.variant.fix_d15aca053:
+        eqlock(k, s)
+        if s.profile is None and (not k.malloc() or not k.mainmem.alloc(npc * 4)):
+            qunlock(k, s)
+            raise Error(Enomem)
+        s.profile = array("I", bytes(4 * npc))
+        qunlock(k, s)
+        return
     freeprofile(k, s)
     if not k.malloc() or not k.mainmem.alloc(npc * 4):
         raise Error(Enomem)

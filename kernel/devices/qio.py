@@ -52,6 +52,8 @@ class Queue:
         self.blocks: list[Block] = []
         self.len = 0
         self.dlen = 0
+        self.rp = 0  # allocated bytes that were ever taken out, and put in
+        self.wp = 0
         self.limit = limit
         self.closed = False
         self.flow = False  # a writer waits, or is about to
@@ -87,6 +89,7 @@ def _qremove(k: Kernel, q: Queue) -> Block:
     k.mainmem.free(b.alloc + BLOCK)
     q.dlen -= len(b)
     q.len -= b.alloc
+    q.rp += b.alloc
     return b
 
 
@@ -95,6 +98,7 @@ def _qputback(k: Kernel, q: Queue, b: Block) -> None:
     k.mainmem.charge(b.alloc + BLOCK)
     q.dlen += len(b)
     q.len += b.alloc
+    q.rp -= b.alloc
 
 
 def qread(k: Kernel, q: Queue, n: int) -> bytes:
@@ -109,7 +113,9 @@ def qread(k: Kernel, q: Queue, n: int) -> bytes:
             if len(b):
                 _qputback(k, q, b)
             # flow control: let the writer go on
-            if q.flow and q.len < q.limit // 2:
+            if k.variant.fix_ad9748422:
+                _wakewriters(k, q)
+            elif q.flow and q.len < q.limit // 2:
                 q.flow = False
                 wakeup(k, q.wr)
     except Error:
@@ -119,10 +125,22 @@ def qread(k: Kernel, q: Queue, n: int) -> bytes:
     return out
 
 
+def _wakewriters(k: Kernel, q: Queue) -> None:
+    """Let writers look where they are in the queue. Source: port/qio.c:iunlock_consumer, of ad9748422."""
+    flow = q.flow
+    if q.wp - q.rp <= q.limit:
+        q.flow = False
+    if flow:
+        wakeup(k, q.wr)
+
+
 def _qflow(k: Kernel, q: Queue) -> None:
-    """Wait until the queue is below its limit. Source: port/qio.c:qflow."""
+    """Wait until the queue is below its limit; since ad9748422 until we are. Source: port/qio.c:qflow."""
+    behind = q.wp
 
     def notfull() -> bool:
+        if k.variant.fix_ad9748422:
+            return behind - q.rp <= q.limit or q.closed
         return q.len < q.limit or q.closed
 
     while not notfull():
@@ -146,6 +164,7 @@ def qbwrite(k: Kernel, q: Queue, b: Block) -> int:
     q.blocks.append(b)
     q.len += b.alloc
     q.dlen += n
+    q.wp += b.alloc
     if q.starve:
         q.starve = False
         p = wakeup(k, q.rr)
@@ -182,6 +201,7 @@ def qfree(k: Kernel, q: Queue) -> None:
     """Throw away what is queued. Source: port/qio.c:qfree, qflush."""
     k.mainmem.free(q.len + BLOCK * len(q.blocks))
     q.blocks.clear()
+    q.rp = q.wp
     q.len = 0
     q.dlen = 0
 

@@ -360,7 +360,13 @@ def _nopen(k: Kernel, e: Elemlist, nomount: bool, amode: int, omode: int) -> Non
         putmhead(k, m)
         return
     # the mount head is of use only in a union of several elements
-    if m is not None and m.mount is not None and m.mount.next is not None:
+    held = m is not None and k.variant.fix_55c3138c6
+    if m is not None and held:
+        rlock(k, m.lock)
+    union = m is not None and m.mount is not None and m.mount.next is not None
+    if m is not None and held:
+        runlock(k, m.lock)
+    if union:
         e.c.umh = m
     else:
         putmhead(k, m)
@@ -462,8 +468,12 @@ def _namec(k: Kernel, e: Elemlist, nomount: bool, amode: int, omode: int, perm: 
         if not nomount:
             e.c, m, _ = domount(k, e.c, None, None)
         # others have this channel too: the original drops the old head first, and of two binds at once both may
-        old, e.c.umh = e.c.umh, m
-        putmhead(k, old)
+        if k.variant.original_umh:
+            putmhead(k, e.c.umh)
+            e.c.umh = m
+        else:
+            old, e.c.umh = e.c.umh, m
+            putmhead(k, old)
     elif amode in (Aaccess, Aremove, Aopen):
         _nopen(k, e, nomount, amode, omode)
     elif amode == Atodir:

@@ -317,7 +317,7 @@ def mountsizes(m: Mount | None) -> int:
     return n
 
 
-def newmount(k: Kernel, mh: Mhead, to: Chan, flag: int, spec: str | None) -> Mount:
+def newmount(k: Kernel, mh: Mhead | None, to: Chan, flag: int, spec: str | None) -> Mount:
     """One more element of a union. Source: port/pgrp.c:newmount."""
     incref(k, to)
     k.mainmem.charge(mountsize(spec))
@@ -356,6 +356,8 @@ def cmount(k: Kernel, new: Chan, old: Chan, flag: int, spec: str | None) -> int:
             raise Error(Emount)
 
     k.mainmem.need(mountsizes(mh.mount) if mh is not None else 0)
+    if k.variant.fix_55c3138c6:
+        return _cmount(k, new, old, flag, spec)
     pg = namespace(k)
     wlock(k, pg.ns)
     chain = mounthash(pg, old.qid)
@@ -397,6 +399,51 @@ def cmount(k: Kernel, new: Chan, old: Chan, flag: int, spec: str | None) -> int:
     return nm.mountid
 
 
+def _cmount(k: Kernel, new: Chan, old: Chan, flag: int, spec: str | None) -> int:
+    """The rest of cmount() since 55c3138c6: a union is copied under its lock, before others are taken."""
+    order = flag & MORDER
+    nm = last = newmount(k, None, new, flag, spec)
+    mh = new.umh
+    if mh is not None:
+        rlock(k, mh.lock)
+        um = mh.mount
+        if um is not None and flag & MCREATE and (um.next is not None or not um.mflag & MCREATE):
+            runlock(k, mh.lock)
+            mountfree(k, nm)
+            raise Error(Emount)
+        while um is not None and um.next is not None:
+            um = um.next
+            last.next = newmount(k, None, um.to, MAFTER if order == MREPL else order, um.spec)
+            last = last.next
+        runlock(k, mh.lock)
+
+    pg = namespace(k)
+    wlock(k, pg.ns)
+    chain = mounthash(pg, old.qid)
+    m = _findhead(chain, old)
+    if m is None:
+        m = newmhead(k, old)
+        if order != MREPL:
+            m.mount = newmount(k, m, old, 0, None)
+        chain.append(m)
+    wlock(k, m.lock)
+    gone = m.mount
+    if gone is not None and order == MAFTER:
+        f = gone
+        while f.next is not None:
+            f = f.next
+        f.next = nm
+        gone = None
+    else:
+        if order != MREPL:
+            last.next, gone = gone, None
+        m.mount = nm
+    wunlock(k, m.lock)
+    wunlock(k, pg.ns)
+    mountfree(k, gone)
+    return nm.mountid
+
+
 def cunmount(k: Kernel, mnt: Chan, mounted: Chan | None) -> None:
     """Undo the mount of mounted upon mnt, or all mounts there. Source: port/chan.c:cunmount.
 
@@ -410,13 +457,20 @@ def cunmount(k: Kernel, mnt: Chan, mounted: Chan | None) -> None:
         wunlock(k, pg.ns)
         raise Error(Eunmount)
     wlock(k, m.lock)
+    fixed = k.variant.fix_3af236b5e  # files are closed without these locks, and from_ by the last putmhead
     if mounted is None:
         chain.remove(m)
-        wunlock(k, pg.ns)
-        mountfree(k, m.mount)
-        m.mount = None
-        cclose(k, m.from_)
-        wunlock(k, m.lock)
+        if fixed:
+            f, m.mount = m.mount, None
+            wunlock(k, m.lock)
+            wunlock(k, pg.ns)
+            mountfree(k, f)
+        else:
+            wunlock(k, pg.ns)
+            mountfree(k, m.mount)
+            m.mount = None
+            cclose(k, m.from_)
+            wunlock(k, m.lock)
         putmhead(k, m)
         return
     prev: Mount | None = None
@@ -429,13 +483,17 @@ def cunmount(k: Kernel, mnt: Chan, mounted: Chan | None) -> None:
             else:
                 prev.next = f.next
             f.next = None
-            mountfree(k, f)
+            if not fixed:
+                mountfree(k, f)
             gone = m.mount is None
             if gone:
                 chain.remove(m)
-                cclose(k, m.from_)
+                if not fixed:
+                    cclose(k, m.from_)
             wunlock(k, m.lock)
             wunlock(k, pg.ns)
+            if fixed:
+                mountfree(k, f)
             if gone:
                 putmhead(k, m)
             return
@@ -450,6 +508,8 @@ def putmhead(k: Kernel, m: Mhead | None) -> None:
     """Drop one reference to a mount head. Source: port/chan.c:putmhead."""
     if m is not None and decref(k, m) == 0:
         m.mount = None
+        if k.variant.fix_3af236b5e:
+            cclose(k, m.from_)
         k.mainmem.free(MHEAD)
 
 
@@ -471,14 +531,20 @@ def findmount(k: Kernel, type: int, dev: int, qid: Qid) -> tuple[Chan, Mhead] | 
     pg = namespace(k)
     rlock(k, pg.ns)
     for m in mounthash(pg, qid):
+        if k.variant.fix_3af236b5e and not eqchantdqid(m.from_, type, dev, qid, True):
+            continue
         rlock(k, m.lock)
         if eqchantdqid(m.from_, type, dev, qid, True):
-            runlock(k, pg.ns)
+            held = k.variant.fix_55c3138c6
+            if not held:
+                runlock(k, pg.ns)
             assert m.mount is not None
             incref(k, m)
             incref(k, m.mount.to)
             to = m.mount.to
             runlock(k, m.lock)
+            if held:
+                runlock(k, pg.ns)
             return to, m
         runlock(k, m.lock)
     runlock(k, pg.ns)

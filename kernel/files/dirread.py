@@ -141,9 +141,14 @@ def _mounted(k: Kernel, entry: bytes, d: Dir) -> bytes:
     if found is None:
         return entry
     type, nc, mh = found
+    held = k.variant.fix_55c3138c6
+    if held:
+        rlock(k, mh.lock)
     m = mh.mount
     while m is not None and not eqchantdqid(m.to, type, d.dev, d.qid, True):
         m = m.next
+    if held:
+        runlock(k, mh.lock)
     if m is None:  # the original is not part of a union
         try:
             b = dirsetname(d.name, k.devtab[nc.type].stat(nc, STATMAX), STATMAX)

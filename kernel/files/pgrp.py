@@ -40,6 +40,16 @@ def closepgrp(k: Kernel, p: Pgrp) -> None:
     """Drop one reference; the last one undoes all mounts. Source: port/pgrp.c:closepgrp."""
     if decref(k, p) != 0:
         return
+    if k.variant.fix_3af236b5e:  # nobody else has it: no lock is held while files are closed
+        for chain in p.mnthash:
+            while chain:
+                f = chain.pop(0)
+                wlock(k, f.lock)
+                m, f.mount = f.mount, None
+                wunlock(k, f.lock)
+                mountfree(k, m)
+                putmhead(k, f)
+        return
     qlock(k, p.debug)
     wlock(k, p.ns)
     p.pgrpid = 0xFFFFFFFF

@@ -287,6 +287,8 @@ def cchain(k: Kernel, buf: Data, at: int, offset: int, n: int) -> tuple[Extent, 
         try:
             _fill(k, p, 0, buf, at, l)
         except Error:
+            if k.variant.original_cupdate:
+                raise
             putpage(k, p)
             extentfree(k, e)
             while start is not None:
@@ -315,7 +317,8 @@ def cpgmove(k: Kernel, e: Extent, buf: Data, at: int, boff: int, n: int) -> bool
     try:
         _fill(k, p, boff, buf, at, n)
     except Error:
-        putpage(k, p)
+        if not k.variant.original_cupdate:
+            putpage(k, p)
         raise
     putpage(k, p)
     return True
@@ -334,7 +337,8 @@ def cupdate(k: Kernel, c: Chan, buf: Data, at: int, n: int, off: int) -> None:
     try:
         _cupdate(k, m, buf, at, n, off)
     except Error:  # the original never unlocks m again
-        qunlock(k, m)
+        if not k.variant.original_cupdate:
+            qunlock(k, m)
         raise
     qunlock(k, m)
 
@@ -401,7 +405,8 @@ def cwrite(k: Kernel, c: Chan, buf: Data, at: int, n: int, off: int) -> None:
     try:
         _cwrite(k, m, c, buf, at, n, off)
     except Error:  # the original never unlocks m again
-        qunlock(k, m)
+        if not k.variant.original_cupdate:
+            qunlock(k, m)
         raise
     qunlock(k, m)
 

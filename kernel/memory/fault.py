@@ -93,20 +93,23 @@ def fault(k: Kernel, addr: int, read: bool) -> int:
     return 0
 
 
-def faulterror(k: Kernel, s: str, c: Chan | None, freemem: bool) -> NoReturn:
+def faulterror(k: Kernel, s: str, c: Chan | None, freemem: bool, fatal: bool = True) -> NoReturn:
     """A page could not be had: a note and an error in a system call, else the end of the process.
 
-    c is what could not be read; unless freemem the memory of the process is kept for a debugger.
+    c is what could not be read; unless freemem the memory of the process is kept for a debugger. It is fatal unless the
+    page was another process's.
     Source: port/fault.c:faulterror.
     """
     up = k.up
     assert up is not None
     if c is not None and c.path is not None:
         s = f"{s} accessing {c.path.s}: {up.errstr}"[:127]
+    fixed = k.variant.fix_655ec332a
     if up.nerrlab:
-        postnote(k, up, 1, s, NDebug)
+        if fatal or not fixed:
+            postnote(k, up, 1, s, NDebug)
         raise Error(s)
-    k.hooks.pexit(k, s, freemem)
+    k.hooks.pexit(k, s, freemem or fixed)
 
 
 def fixfault(k: Kernel, s: Segment, addr: int, read: bool, doputmmu: bool) -> int:
@@ -137,7 +140,7 @@ def fixfault(k: Kernel, s: Segment, addr: int, read: bool, doputmmu: bool) -> in
     pg = pages[n]
     if t == SG_TEXT:  # demand load
         if not isinstance(pg, Page):
-            pg = pio(k, s, addr, soff, etp, n)
+            pg = pio(k, s, addr, soff, etp, n, doputmmu)
         mmuphys = pg.pa | PTERONLY | PTEVALID
         pg.modref = PG_REF
 
@@ -167,7 +170,7 @@ def fixfault(k: Kernel, s: Segment, addr: int, read: bool, doputmmu: bool) -> in
                 entryevent(k, s, addr, pg)
             up.faultcls = "zero-fill"
         elif not isinstance(pg, Page):
-            pg = pio(k, s, addr, soff, etp, n)
+            pg = pio(k, s, addr, soff, etp, n, doputmmu)
 
         # Copy on write is only possible while we are the only user of the segment.
         if read and k.copymode == 0 and s.ref == 1:
@@ -196,7 +199,7 @@ def fixfault(k: Kernel, s: Segment, addr: int, read: bool, doputmmu: bool) -> in
 
     # Were the process preempted between these two, the pager could take the page that is to be mapped; the
     # original leaves that to chance.
-    splhi, k.m.splhi = k.m.splhi, True
+    splhi, k.m.splhi = k.m.splhi, not k.variant.original_putmmu
     qunlock(k, s)
     k.m.splhi = splhi
     if doputmmu:
@@ -204,7 +207,7 @@ def fixfault(k: Kernel, s: Segment, addr: int, read: bool, doputmmu: bool) -> in
     return 0
 
 
-def pio(k: Kernel, s: Segment, addr: int, soff: int, pte: Pte, n: int) -> Page:
+def pio(k: Kernel, s: Segment, addr: int, soff: int, pte: Pte, n: int, fatal: bool = True) -> Page:
     """Read the page of entry n of pte, from the file of s or from swap; the page now in the entry.
 
     s is locked on entry and return, and unlocked while the device is read: another process may load
@@ -266,7 +269,7 @@ def pio(k: Kernel, s: Segment, addr: int, soff: int, pte: Pte, n: int) -> Page:
                     continue
                 kunmap(k, kk)
                 putpage(k, new)
-                faulterror(k, Eioload, c, False)
+                faulterror(k, Eioload, c, False, fatal)
         if ask < BY2PG:
             data = bytes(data) + bytes(BY2PG - ask)
         k.mem.write(VA(k, kk), data)
@@ -320,13 +323,13 @@ def okaddr(k: Kernel, addr: int, n: int, write: bool) -> bool:
     """Whether the current process has the n bytes at addr, writable if asked. Source: port/fault.c:okaddr."""
     up = k.up
     assert up is not None
-    if n < 0x80000000:
+    end = (addr + n) & MASK32
+    if n < 0x80000000 and (end >= addr or not k.variant.fix_b32300deb):
         while True:
             s = seg(k, up, addr, 0)
             if s is None or (write and s.type & SG_RONLY):
                 break
-            if (addr + n) & MASK32 > s.top:
-                n -= s.top - addr
+            if end > s.top:
                 addr = s.top
                 continue
             return True

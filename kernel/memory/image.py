@@ -22,18 +22,30 @@ def imageevent(k: Kernel, op: ImageOp, i: Image) -> None:
     k.emit(ImageEvent(0, 0, 0, op, i.num, path, i.ref, i.pgref))
 
 
-def putimage(k: Kernel, i: Image) -> None:
-    """Drop one reference to i.
+def unlockput(k: Kernel, i: Image) -> None:
+    """Unlock i and drop one reference to it; with the fix as one step."""
+    if k.variant.fix_61a062ee9:
+        putimage(k, i, True)
+        return
+    unlock(k, i)
+    putimage(k, i)
+
+
+def putimage(k: Kernel, i: Image, locked: bool = False) -> None:
+    """Drop one reference to i, which may be locked already, and is unlocked then.
 
     When only cached pages are left the file is closed; when nothing is left the image is free.
     Source: port/segment.c:putimage.
     """
     if i.notext:
         decref(k, i)
+        if locked:
+            unlock(k, i)
         return
 
     c = None
-    lock(k, i)
+    if not locked:
+        lock(k, i)
     r = decref(k, i)
     if r == i.pgref:
         c = i.c

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kernel.base.dat import BSEG
+from kernel.base.dat import BSEG, SG_PHYSICAL, SG_SHARED, SG_TYPE
 from kernel.base.mem import BY2PG
 from kernel.base.procdat import Dead, Proc_exitbig
 from kernel.memory.segment import mcountseg, mfreeseg
@@ -41,6 +41,8 @@ def killbig(k: Kernel, why: str) -> None:
             p.procctl = Proc_exitbig
     kp.procctl = Proc_exitbig
     for s in kp.seg:
+        if s is not None and k.variant.fix_82a797da7 and s.type & SG_TYPE in (SG_SHARED, SG_PHYSICAL):
+            continue
         if s is not None and canqlock(k, s):
             mfreeseg(k, s, s.base, (s.top - s.base) // BY2PG)
             qunlock(k, s)

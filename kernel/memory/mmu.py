@@ -225,7 +225,7 @@ def putmmu(k: Kernel, va: int, pa: int, page: Page) -> None:
     if up.mmupdb is None:
         upallocpdb(k)
     assert up.mmupdb is not None
-    if up.flushes != flushes:
+    if up.flushes != flushes and not k.variant.original_putmmu:
         return
     x = (up.mmupdb.pa >> 2) + (va >> 22)
     m = k.m
@@ -239,7 +239,7 @@ def putmmu(k: Kernel, va: int, pa: int, page: Page) -> None:
             m = k.m
             m.splhi = True
             k.mem.table(pt.pa)
-            if up.flushes != flushes:
+            if up.flushes != flushes and not k.variant.original_putmmu:
                 pt.next = up.mmufree
                 up.mmufree = pt
                 if k.sink is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kernel.base.dat import NOADDR, PGHSIZE, SG_PHYSICAL, SG_TYPE, Page, Pte
 from kernel.base.mem import PGSHIFT, PTEPERTAB
-from kernel.memory.image import putimage
+from kernel.memory.image import unlockput
 from kernel.memory.kmap import VA, kmap, kunmap
 from kernel.memory.mmu import countpagerefs
 from kernel.memory.palloc import freepages, pageevent, pagenumber, takehead, takepage
@@ -34,6 +34,9 @@ def pagereclaim(k: Kernel, i: Image, min: int) -> int:
     One page of each chain at the most, and ``min`` is tested after the count: min 0 frees one.
     Source: port/page.c:pagereclaim.
     """
+    if min == 0 and k.variant.fix_8ed25f24b:
+        return 0
+    every = k.variant.fix_61a062ee9  # one of each chain, however many that are
     lock(k, i)
     if i.pgref == 0:
         unlock(k, i)
@@ -54,6 +57,8 @@ def pagereclaim(k: Kernel, i: Image, min: int) -> int:
             p = p.next
         if p is None:
             continue
+        if k.variant.fix_e8760ba63:
+            last, p = _oldest(last, p)
 
         if last is None:
             chains[h] = p.next
@@ -73,15 +78,24 @@ def pagereclaim(k: Kernel, i: Image, min: int) -> int:
             ft.next = p
         ft = p
         n += 1
-        if n >= min:
+        if (i.pgref == 0) if every else (n >= min):
             break
-    unlock(k, i)
-    putimage(k, i)
+    unlockput(k, i)
 
     if fh is not None and ft is not None:
         k.nreclaim += n
         freepages(k, fh, ft, n)
     return n
+
+
+def _oldest(last: Page | None, p: Page) -> tuple[Page | None, Page]:
+    """The last page of a chain that nobody references, p or one behind it, and the page before that."""
+    before: Page | None = p
+    while before is not None and before.next is not None:
+        if before.next.ref == 0:
+            last, p = before, before.next
+        before = before.next
+    return last, p
 
 
 def newpage(k: Kernel, clear: bool, va: int, s: Segment | None = None) -> Page | None:
@@ -109,9 +123,20 @@ def putpage(k: Kernel, p: Page | int) -> None:
     if not isinstance(p, Page):
         putswap(k, p)
         return
+    if k.variant.original_putpage:
+        _lookfirst(k, p)
+        return
     # The original looks at the image first; meanwhile the pager may cache the page for another holder, or
     # forget it: the page would be free and cached, or lost. Between this decref and the look nothing runs.
     if decref(k, p) == 0 and p.image is None:
+        freepages(k, p, p, 1)
+
+
+def _lookfirst(k: Kernel, p: Page) -> None:
+    """The rest of the original's putpage()."""
+    if p.image is not None:
+        decref(k, p)
+    elif decref(k, p) == 0:
         freepages(k, p, p, 1)
 
 
@@ -184,8 +209,7 @@ def uncachepage(k: Kernel, p: Page) -> None:
             p.image = None
             p.daddr = NOADDR
             i.pgref -= 1
-            unlock(k, i)
-            putimage(k, i)
+            unlockput(k, i)
             return
         last = x
         x = x.next
@@ -198,6 +222,8 @@ def lookpage(k: Kernel, i: Image, daddr: int) -> Page | None:
     p = i.pghash[daddr >> PGSHIFT & PGHSIZE - 1]
     while p is not None:
         if p.daddr == daddr:
+            if k.variant.fix_e8760ba63:
+                _tofront(i, p)
             incref(k, p)
             unlock(k, i)
             if k.sink is not None:
@@ -206,6 +232,20 @@ def lookpage(k: Kernel, i: Image, daddr: int) -> Page | None:
         p = p.next
     unlock(k, i)
     return None
+
+
+def _tofront(i: Image, p: Page) -> None:
+    """Put p at the head of its chain, as the page used last. The caller holds i."""
+    h = pghash(p.daddr)
+    x = i.pghash[h]
+    if x is p:
+        return
+    while x is not None and x.next is not p:
+        x = x.next
+    assert x is not None
+    x.next = p.next
+    p.next = i.pghash[h]
+    i.pghash[h] = p
 
 
 def cachedel(k: Kernel, i: Image, daddr: int) -> None:

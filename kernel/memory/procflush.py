@@ -26,11 +26,18 @@ def procflushseg(k: Kernel, s: Segment) -> None:
 
     Source: port/proc.c:procflushseg.
     """
-    wait = []
+    wait: list[Mach] = []
+    running: dict[int, Proc] = {}  # who is to flush, by processor
     for p in k.procs.proctab:
         if p.state != Dead and s in p.seg:
             p.newtlb = True
-            wait += [m for m in k.machs if m.proc is p]
+            for m in k.machs:
+                if m.proc is p:
+                    wait.append(m)
+                    running[m.machno] = p
+    if k.variant.fix_28836f3ff:
+        flushprocs(k, running)
+        return
     flushmachs(k, wait)
 
 
@@ -42,9 +49,25 @@ def flushmachs(k: Kernel, machs: list[Mach]) -> None:
         return
     for m in k.machs:
         while k.m is not m and m.flushmmu:
-            if not k.procs.runvec:  # nobody else runs here meanwhile: go round the loop at once
-                here = k.m
-                rounds = max(here.until - here.cpu.now() - SCHEDNS, 0) // SCHEDNS
-                here.cpu.spend(rounds * SCHEDNS)
-                here.cs += rounds
-            sched(k)
+            _letothers(k)
+
+
+def flushprocs(k: Kernel, running: dict[int, Proc]) -> None:
+    """The same since 28836f3ff: wait while those processors run those processes, and have not flushed since."""
+    for n in running:
+        k.machs[n].flushmmu = True
+    while any(n != k.m.machno for n in running):
+        _letothers(k)
+        for n, p in list(running.items()):
+            m = k.machs[n]
+            if m.proc is not p or not m.flushmmu:
+                del running[n]
+
+
+def _letothers(k: Kernel) -> None:
+    if not k.procs.runvec:  # nobody else runs here meanwhile: go round the loop at once
+        here = k.m
+        rounds = max(here.until - here.cpu.now() - SCHEDNS, 0) // SCHEDNS
+        here.cpu.spend(rounds * SCHEDNS)
+        here.cs += rounds
+    sched(k)

@@ -16,6 +16,7 @@ from kernel.base.dat import (
     SG_BSS,
     SG_DATA,
     SG_PHYSICAL,
+    SG_RONLY,
     SG_SHARED,
     SG_TEXT,
     SG_TYPE,
@@ -28,7 +29,7 @@ from kernel.base.dat import (
 from kernel.base.error import Ebadarg, Einuse, Enomem, Enovmem, Error, Esoverlap, Panic
 from kernel.base.event import EntryEvent, SegmentEvent
 from kernel.base.mem import BY2PG, MASK32, PGROUND, PTEMAPMEM, PTEPERTAB, SEGMAPSIZE, SSEGMAPSIZE
-from kernel.memory.image import imageevent, putimage
+from kernel.memory.image import imageevent, unlockput
 from kernel.memory.mmu import flushmmu
 from kernel.memory.page import freepte, pagereclaim, ptecpy, putpage
 from kernel.memory.procflush import procflushseg
@@ -121,8 +122,7 @@ def putseg(k: Kernel, s: Segment | None) -> None:
             return
         if i.s is s:
             i.s = None
-        unlock(k, i)
-        putimage(k, i)
+        unlockput(k, i)
     elif decref(k, s) != 0:
         return
     if k.sink is not None:
@@ -148,6 +148,8 @@ def relocateseg(k: Kernel, s: Segment, offset: int) -> None:
             if e is None:
                 continue
             if not isinstance(e, Page):
+                if k.variant.fix_4d211fdd4:
+                    continue
                 raise Panic(f"relocateseg: entry {e:#x} is on swap")
             e.va = (e.va + offset) & MASK32
     if k.sink is not None:
@@ -211,7 +213,7 @@ def dupseg(k: Kernel, seg: list[Segment | None], segno: int, share: int) -> Segm
 
 def data2txt(k: Kernel, s: Segment) -> Segment:
     """A text segment from a data one that a debugger made of it. Source: port/devproc.c:data2txt."""
-    ps = newseg(k, SG_TEXT, s.base, s.size)
+    ps = newseg(k, SG_TEXT | (SG_RONLY if k.variant.fix_d9fec3c70 else 0), s.base, s.size)
     i = s.image
     assert i is not None
     incref(k, i)
@@ -267,8 +269,8 @@ def attachimage(k: Kernel, type: int, c: Chan, base: int, len: int) -> Image:
     if i is None:
         while (i := ia.free) is None:
             unlock(k, ia)
-            imagereclaim(k, 1000)
-            if ia.free is None:
+            n = imagereclaim(k, 1000, not k.variant.fix_61a062ee9)
+            if ia.free is None and (n == 0 or not k.variant.fix_61a062ee9):
                 freebroken(k)
                 resrcwait(k, "no image after reclaim")
             lock(k, ia)
@@ -291,8 +293,7 @@ def attachimage(k: Kernel, type: int, c: Chan, base: int, len: int) -> Image:
         try:
             i.s = newseg(k, type, base, len)
         except Error:
-            unlock(k, i)
-            putimage(k, i)
+            unlockput(k, i)
             raise
         i.s.image = i
         if k.sink is not None:
@@ -304,12 +305,16 @@ def attachimage(k: Kernel, type: int, c: Chan, base: int, len: int) -> Image:
     return i
 
 
-def imagereclaim(k: Kernel, min: int) -> int:
+def imagereclaim(k: Kernel, min: int, active: bool = True) -> int:
     """Free about min cached pages, going round the images from where the last call broke off.
 
-    While no image structure is free only inactive images give pages. Source: port/segment.c:imagereclaim.
+    While no image structure is free only inactive images give pages. With 61a062ee9 either active ones or others do, as
+    told. Source: port/segment.c:imagereclaim.
     """
     ia = k.imagealloc
+    if min == 0 and k.variant.fix_8ed25f24b:
+        return 0
+    chosen = k.variant.fix_61a062ee9
     eqlock(k, ia.ireclaim)
     n = 0
     nimage = len(ia.list)
@@ -317,7 +322,7 @@ def imagereclaim(k: Kernel, min: int) -> int:
         if ia.rotor >= nimage:
             ia.rotor = 0
         i = ia.list[ia.rotor]
-        if i.ref != 0 and (ia.free is not None or i.ref == i.pgref):
+        if i.ref != 0 and ((i.ref != i.pgref) == active if chosen else ia.free is not None or i.ref == i.pgref):
             n += pagereclaim(k, i, min - n)
             if n >= min:
                 break
@@ -369,7 +374,7 @@ def ibrk(k: Kernel, addr: int, seg: int) -> int:
     for ns in up.seg:
         if ns is None or ns is s:
             continue
-        if ns.base <= newtop < ns.top:
+        if (newtop > ns.base and s.base < ns.top) if k.variant.fix_29c7ca80c else (ns.base <= newtop < ns.top):
             qunlock(k, s)
             raise Error(Esoverlap)
 
@@ -389,6 +394,8 @@ def ibrk(k: Kernel, addr: int, seg: int) -> int:
 
 def mcountseg(k: Kernel, s: Segment) -> int:
     """How many pages of s are in memory. The caller holds s. Source: port/segment.c:mcountseg."""
+    if s.type & SG_TYPE == SG_PHYSICAL and k.variant.fix_eaf91d0f8:
+        return 0
     return sum(isinstance(e, Page) for pte in s.map if pte is not None for e in pte.pages)
 
 
@@ -398,6 +405,8 @@ def mfreeseg(k: Kernel, s: Segment, start: int, pages: int) -> None:
     Other processors flush before a page is freed. On a physical segment the frames, which are
     not the pool's, end up on the free list, as in the original; no guest can attach one.
     """
+    if s.type & SG_TYPE == SG_PHYSICAL and k.variant.fix_eaf91d0f8:
+        return
     if s.ref > 1:
         procflushseg(k, s)
 
@@ -435,6 +444,8 @@ def isoverlap(k: Kernel, p: Proc, va: int, len: int) -> Segment | None:
         if ns is None:
             continue
         if (ns.base < newtop <= ns.top) or (ns.base <= va < ns.top):
+            return ns
+        if k.variant.fix_29c7ca80c and newtop > ns.base and va < ns.top:
             return ns
     return None
 

@@ -59,7 +59,11 @@ def reclaim(k: Kernel) -> bool:
     From the first of mount cache, swap cache and images that yields. Source: port/swap.c:reclaim.
     """
     while True:
-        n = pagereclaim(k, k.fscache, 1000) or pagereclaim(k, k.swapimage, 1000) or imagereclaim(k, 1000)
+        if k.variant.fix_61a062ee9:
+            n = pagereclaim(k, k.fscache, 1000) + imagereclaim(k, 1000, False)
+            n = n or pagereclaim(k, k.swapimage, 1000) or imagereclaim(k, 1000, True)
+        else:
+            n = pagereclaim(k, k.fscache, 1000) or pagereclaim(k, k.swapimage, 1000) or imagereclaim(k, 1000)
         if not needpages(k):
             return True
         if n == 0:
@@ -87,27 +91,29 @@ def pager(k: Kernel) -> None:
                     continue
 
                 if k.swapimage.c is None or k.swapalloc.free == 0:
-                    killbig(k, "out of memory")
-                    freebroken(k)
-                    sched(k)
-                    if needpages(k):
-                        preempted(k)
+                    outofmemory(k)
                     continue
 
-                pi += 1
-                if pi >= len(tab):
-                    pi = 0
-                    k.ageclock = (k.ageclock + 1) & 0xFFFF
-                    rounds += 1
-                    if not looked or rounds > MAXROUNDS:
-                        preempted(k)  # the original loops until interrupts let others change things
-                    looked = False
-                p = tab[pi]
-
-                if p.state == Dead or p.noswap:
+                start = k.ageclock
+                while True:
+                    pi += 1
+                    if pi >= len(tab):
+                        pi = 0
+                        k.ageclock = (k.ageclock + 1) & 0xFFFF
+                        rounds += 1
+                        if not looked or rounds > MAXROUNDS:
+                            preempted(k)  # the original loops until interrupts let others change things
+                        looked = False
+                    p = tab[pi]
+                    # without its lock the process is changing its segments
+                    held = p.state != Dead and not p.noswap and canqlock(k, p.seglock)
+                    if held or not k.variant.fix_d0b1db98b:
+                        break
+                    if pi == 0 and k.ageclock == start:
+                        outofmemory(k)
+                        break
+                if not held:
                     continue
-                if not canqlock(k, p.seglock):
-                    continue  # the process is changing its segments
 
                 up.psstate = "Pageout"
                 looked |= pageproc(k, p)
@@ -119,6 +125,18 @@ def pager(k: Kernel) -> None:
                     executeio(k)
         except Error:
             pass
+
+
+def outofmemory(k: Kernel) -> None:
+    """Have a process die for its memory, and let the broken ones go; part of pager() in the original."""
+    if not k.variant.fix_76f21ca71:
+        killbig(k, "out of memory")
+        freebroken(k)
+    elif freebroken(k) == 0:
+        killbig(k, "out of memory")
+    sched(k)
+    if needpages(k):
+        preempted(k)
 
 
 def pageproc(k: Kernel, p: Proc) -> bool:
@@ -148,10 +166,11 @@ def pageout(k: Kernel, p: Proc, s: Segment) -> bool:
         return False
 
     t = s.type & SG_TYPE
+    inclusive = k.variant.fix_d0b1db98b
     for i, pte in enumerate(s.map):
         if pte is None:
             continue
-        for n in range(pte.first, pte.last):
+        for n in range(pte.first, pte.last + inclusive):
             e = pte.pages[n]
             if not isinstance(e, Page):
                 continue

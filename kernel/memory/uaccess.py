@@ -156,6 +156,13 @@ def vmemchr(k: Kernel, a: int, c: int, n: int) -> int:
     return 0
 
 
+def memchr(k: Kernel, a: int, c: int) -> int:
+    """Address of the first byte c from user address a on, whoever's memory that is."""
+    while (i := ufetch(k, a, m := BY2PG - (a & PGMASK), "memchr").find(c)) < 0:
+        a += m
+    return a + i
+
+
 def ustr(k: Kernel, addr: int, fn: str = "memchr") -> bytes:
     """The NUL-terminated string at user address addr, each of its pages checked as vmemchr does."""
     end = vmemchr(k, addr, 0, 0x7FFFFFFF)

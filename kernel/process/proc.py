@@ -14,6 +14,7 @@ from kernel.files.channel import cclose
 from kernel.files.pgrp import closeegrp, closefgrp, closepgrp, closergrp
 from kernel.memory.segment import putseg, segevent
 from kernel.sched.broken import addbroken
+from kernel.sched.note import wakedebugger
 from kernel.sched.qlock import canqlock, qlock, qunlock
 from kernel.sched.sched import SDead, schedevent, tellproc
 from kernel.sched.sleep import sleep, wakeup
@@ -94,9 +95,7 @@ def pexit(k: Kernel, exitstr: str | None, freemem: bool) -> NoReturn:
 
     # release debuggers
     qlock(k, up.debug)
-    if up.pdbg is not None:
-        wakeup(k, up.pdbg.sleep)
-        up.pdbg = None
+    wakedebugger(k, up)
     up.syscalltrace = None
     qunlock(k, up.debug)
 

@@ -54,16 +54,19 @@ def hzclock(k: Kernel, m: Mach, user: bool = False) -> None:
     m.ticks += 1
     m.nexttick += NSPERTICK
     if m.flushmmu:
-        if up is not None:
+        if up is not None and (up.newtlb or not k.variant.fix_28836f3ff):
             k.hooks.flushmmu(k)
         m.flushmmu = False
     accounttime(k, m)
+    everywhere = k.variant.fix_d15aca053
     if m.machno == 0:
         checkalarms(k)
         if m.nexttick > k.procs.nextprof:
             k.procs.nextprof = (m.nexttick // PROFNS + 1) * PROFNS
-            if user:
+            if user and not everywhere:
                 k.hooks.profclock(k)
+    if everywhere and user and up is not None and up.state == Running:
+        k.hooks.profclock(k)
     if up is not None and up.state == Running:
         hzsched(k, m, up)
 

@@ -148,6 +148,22 @@ def _notewakes(k: Kernel, p: Proc) -> None:
     k.m.splhi = s
 
 
+def wakedebugger(k: Kernel, p: Proc) -> None:
+    """Wake who waits for p to stop, and forget it. The caller has locked p.debug.
+
+    The original looks at pdbg, and looks again to use it. Who was interrupted clears it without the lock.
+    """
+    if p.pdbg is None:
+        return
+    if k.explore is not None:
+        k.explore("pdbg")
+    pdbg = p.pdbg
+    if pdbg is None:
+        raise Panic(f"fault: pdbg of {p.text} {p.pid} is nil")
+    wakeup(k, pdbg.sleep)
+    p.pdbg = None
+
+
 def procctl(k: Kernel, p: Proc) -> None:
     """Do what another process asked of p, the current one: die, or stop until it says go.
 
@@ -163,10 +179,7 @@ def procctl(k: Kernel, p: Proc) -> None:
         state, p.psstate = p.psstate, "Stopped"
         s, k.m.splhi = k.m.splhi, False
         qlock(k, p.debug)
-        if p.pdbg is not None:
-            # it finds us Stopped once we have given up the processor
-            wakeup(k, p.pdbg.sleep)
-            p.pdbg = None
+        wakedebugger(k, p)  # it finds us Stopped once we have given up the processor
         qunlock(k, p.debug)
         k.m.splhi = True
         p.state = Stopped

@@ -60,7 +60,12 @@ def runproc(k: Kernel, m: Mach) -> Proc | None:
     if k.procs.rng is not None:
         return _draw(k, m)
     p = m.readied
-    if p is not None and p.mach is None and p.state == Ready:
+    if (
+        p is not None
+        and p.mach is None
+        and p.state == Ready
+        and (p.wired is None or p.wired is m or not k.variant.fix_7cf6a3548)
+    ):
         return _take(k, m, p)
     for anywhere in (False, True):
         for pri in range(k.procs.runvec.bit_length() - 1, -1, -1):
@@ -148,7 +153,7 @@ def ready(k: Kernel, p: Proc) -> None:
     if p.state == Ready:
         k.print(f"double ready {p.text} {p.pid}\n")
         return
-    if k.up is not p:
+    if k.up is not p and (p.wired is None or p.wired is k.m or not k.variant.fix_7cf6a3548):
         k.m.readied = p  # group scheduling
     updatecpu(k, p)
     pri = reprioritize(k, p)
@@ -213,7 +218,7 @@ def rebalance(k: Kernel) -> None:
     k.procs.balancetime = m.ticks
     for pri in range(Npriq):
         while (p := k.procs.runq[pri].head) is not None:
-            if p.mp is not m or pri == p.basepri:
+            if (p.mp is not m and not k.variant.fix_bd49212b4) or pri == p.basepri:
                 break
             updatecpu(k, p)
             npri = reprioritize(k, p)

@@ -133,7 +133,7 @@ def _exec(k: Kernel, file: bytes, argv: int | list[bytes]) -> int:
         bssend = t + data + bss
         b = PGROUND(bssend)
         # 32-bit sums wrap: a header that claims more than there is address space is no program
-        if max(t, d, b, bssend, t + data) >= USTKTOP - USTKSIZE:
+        if max(t, d, b, *(() if k.variant.original_exechdr else (bssend, t + data))) >= USTKTOP - USTKSIZE:
             raise Error(Ebadexec)
 
         argp: int | list[bytes] = argv
@@ -262,7 +262,7 @@ def _commit(k: Kernel, up: Proc, tc: Chan, t: int, d: int, b: int, text: int, da
     ts.flen = EXECSIZE + text
     unlock(k, img)
 
-    s = newseg(k, SG_DATA, t, d - t >> PGSHIFT)
+    s = newseg(k, SG_DATA, t, (d - t & MASK32) >> PGSHIFT)
     up.seg[DSEG] = s
     if k.sink is not None:
         segevent(k, "attach", s, p=up, slot=DSEG)
@@ -273,7 +273,7 @@ def _commit(k: Kernel, up: Proc, tc: Chan, t: int, d: int, b: int, text: int, da
     s.fstart = ts.fstart + ts.flen
     s.flen = data
 
-    s = up.seg[BSEG] = newseg(k, SG_BSS, d, b - d >> PGSHIFT)
+    s = up.seg[BSEG] = newseg(k, SG_BSS, d, (b - d & MASK32) >> PGSHIFT)
     if k.sink is not None:
         segevent(k, "attach", s, p=up, slot=BSEG)
 

@@ -143,7 +143,8 @@ def sysrfork(k: Kernel, args: Args) -> int:
         p.kp = True
         # The original lets the parent go on writing pages that the dying child shares; if its segment is another
         # process's too, that one's copy of a page then misses what the parent writes until the next flush.
-        flushmmu(k)
+        if not k.variant.original_fork:
+            flushmmu(k)
         startproc(k, p, lambda: pexit(k, "fork aborted", True))
         ready(k, p)
         raise

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kernel.base.dat import BSEG, ESEG, NSEG, PG_TXTFLUSH, SG_DATA, SG_STACK, SG_TEXT, SG_TYPE, SSEG, Page
+from kernel.base.dat import BSEG, ESEG, NSEG, PG_TXTFLUSH, SG_DATA, SG_PHYSICAL, SG_STACK, SG_TEXT, SG_TYPE, SSEG, Page
 from kernel.base.error import Ebadarg, Enovmem, Error, Esoverlap
 from kernel.base.kernel import current
 from kernel.base.mem import BY2PG, MASK32, PGMASK, PGROUND, PTEMAPMEM, USTKTOP
 from kernel.base.text import kbytes
 from kernel.memory.fault import seg, validaddr
 from kernel.memory.mmu import flushmmu
+from kernel.memory.procflush import procflushseg
 from kernel.memory.segment import ibrk, isoverlap, mfreeseg, newseg, putseg, segevent
-from kernel.memory.uaccess import ustreq, vmemchr
+from kernel.memory.uaccess import memchr, ustreq, vmemchr
 from kernel.sched.qlock import qlock, qunlock
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def segattach(k: Kernel, p: Proc, attr: int, name: str | int, va: int, len: int)
     else:
         raise Error(Enovmem)
 
+    if k.variant.fix_e9fddbaad:
+        len = len + (va & PGMASK) & MASK32
     len = PGROUND(len)
     if len == 0:
         raise Error(Ebadarg)
@@ -91,11 +94,15 @@ def segflush(k: Kernel, addr: int, len: int) -> int:
     """
     up = k.up
     assert up is not None
+    if k.variant.fix_4d211fdd4:
+        return wholeflush(k, up, addr, len)
     while len > 0:
         s = seg(k, up, addr, 1)
         if s is None:
             raise Error(Ebadarg)
         s.flushme = True
+        if s.ref > 1 and k.variant.fix_30ab804b5:
+            procflushseg(k, s)
         while True:
             l = len
             if (addr + l) & MASK32 > s.top:
@@ -121,6 +128,32 @@ def segflush(k: Kernel, addr: int, len: int) -> int:
     return 0
 
 
+def wholeflush(k: Kernel, up: Proc, start: int, len: int) -> int:
+    """segflush() of 4d211fdd4, by whole pages. Source: port/segment.c:syssegflush."""
+    to = PGROUND(start + len & MASK32) & MASK32
+    start &= ~PGMASK
+    if to < start:
+        raise Error(Ebadarg)
+    while start < to:
+        s = seg(k, up, start, 1)
+        if s is None:
+            raise Error(Ebadarg)
+        s.flushme = True
+        if s.ref > 1 and k.variant.fix_30ab804b5:
+            procflushseg(k, s)
+        while start < min(to, s.top):
+            off = start - s.base
+            pte = s.map[off // PTEMAPMEM]
+            off &= PTEMAPMEM - 1
+            n = min(min(to, s.top) - start, PTEMAPMEM - off)
+            if pte is not None:
+                pteflush(k, pte, off // BY2PG, (off + n) // BY2PG)
+            start += n
+        qunlock(k, s)
+    flushmmu(k)
+    return 0
+
+
 def syssegbrk(k: Kernel, args: Args) -> int:
     """Move the end of the segment that holds an address. Source: port/sysproc.c:syssegbrk."""
     up = current(k)
@@ -128,6 +161,8 @@ def syssegbrk(k: Kernel, args: Args) -> int:
         if s is None or not s.base <= args[0] < s.top:
             continue
         if s.type & SG_TYPE in (SG_TEXT, SG_DATA, SG_STACK):
+            raise Error(Ebadarg)
+        if s.type & SG_TYPE == SG_PHYSICAL and k.variant.fix_eaf91d0f8:
             raise Error(Ebadarg)
         return ibrk(k, args[1], i)
     raise Error(Ebadarg)
@@ -139,7 +174,10 @@ def syssegattach(k: Kernel, args: Args) -> int:
     if va != 0 and va >= USTKTOP:
         raise Error(Ebadarg)
     validaddr(k, name, 1, False)
-    vmemchr(k, name, 0, 0x7FFFFFFF)
+    if k.variant.original_segname:
+        memchr(k, name, 0)
+    else:
+        vmemchr(k, name, 0, 0x7FFFFFFF)
     return segattach(k, current(k), attr, name, va, len)
 
 
@@ -175,11 +213,17 @@ def syssegdetach(k: Kernel, args: Args) -> int:
 def syssegfree(k: Kernel, args: Args) -> int:
     """Give up whole pages inside one segment; they read as fresh. Source: port/sysproc.c:syssegfree."""
     start = args[0]
+    fixed = k.variant.fix_fcc336b90
+    if fixed and start + args[1] > MASK32:
+        raise Error(Ebadarg)
     s = seg(k, current(k), start, 1)
     if s is None:
         raise Error(Ebadarg)
     to = (args[1] + start) & MASK32 & ~PGMASK
     start = PGROUND(start)
+    if fixed and start >= to:
+        qunlock(k, s)
+        return 0
     if to > s.top:
         qunlock(k, s)
         raise Error(Ebadarg)

@@ -121,7 +121,13 @@ def semacquire(k: Kernel, s: Segment, addr: int, ms: int | None) -> int:
     semqueue(k, s, phore)
     while True:
         phore.waiting = True
-        if canacquire(k, addr):
+        try:
+            if canacquire(k, addr):
+                break
+        except Error as e:
+            if not k.variant.fix_e38d42b4a:
+                raise
+            failed = str(e)
             break
         try:
             if ms is None:

@@ -18,12 +18,12 @@ M = 1 << 20
 GOOD = {
     "agewalk": "200 20", "alarm": "", "blocks": "16 1000", "brk": "5", "cachefs": "20", "cat": "/dev/drivers",
     "cons": "churn 5", "cow": "5", "devswap": "", "dirs": "", "echo": "x", "exec": "echo x", "forkbomb": "5",
-    "fp": "", "fs9p": "2", "fuzz": "1 20", "group": "", "hello": "", "interrupt": "", "mhead": "20", "notes": "",
-    "ns": "",
-    "pingpong": "5", "pipe": "5", "pressure": "100 2 1", "procfs": "", "pwd": "", "read": "10", "segs": "",
-    "selfmod": "", "sema": "3", "shm": "4", "shootdown": "2", "sieve": "100", "spin": "5", "stack": "5",
-    "swapfork": "200", "syscalls": "20", "text": "10", "textpressure": "20 1", "thrash": "200 1", "tinyrc": "-c true",
-    "touch": "10", "true": "", "wc": "/dev/drivers",
+    "fp": "", "fs9p": "2", "fuzz": "1 20", "group": "", "hello": "", "interrupt": "", "memrace": "shrink 5",
+    "mhead": "20", "notes": "", "ns": "", "pingpong": "5", "pipe": "5", "pressure": "100 2 1", "procfs": "",
+    "pwd": "", "read": "10", "segs": "", "selfmod": "", "sema": "3", "shm": "4", "shootdown": "2", "sieve": "100",
+    "spin": "5", "stack": "5", "stopstart": "3", "stopwait": "3", "swapfork": "200", "syscalls": "20", "text": "10",
+    "textpressure": "20 1", "thrash": "200 1", "tinyrc": "-c true", "touch": "10", "true": "", "unionbind": "5",
+    "wc": "/dev/drivers", "wired": "5",
 }  # fmt: skip
 
 # These end with a status of their own.
@@ -34,7 +34,11 @@ BAD = {
 }  # fmt: skip
 
 ARGS = {**GOOD, "false": "x", "wild": "dead0000"}
-ELSEWHERE = {"swapfull": "test_swap.py", "usertests": "test_command.py"}  # too long for here
+ELSEWHERE = {
+    "swapfull": "test_swap.py", "usertests": "test_command.py",  # too long for here
+    "edges": "test_variants.py", "killbig": "test_variants.py", "pipeflow": "test_variants.py",
+    "sparse": "test_variants.py", "tprof": "test_variants.py",  # the kernel as it is fails them
+}  # fmt: skip
 CHECKED = {
     "test_guests.py": "brk cow forkbomb pingpong pipe read segs selfmod sema shm spin stack syscalls text touch",
     "test_notes.py": "alarm fp group interrupt notes",

@@ -107,6 +107,7 @@ def test_the_command_line_of_a_configuration(monkeypatch: pytest.MonkeyPatch, tm
         Config(),
         Config(memory=4 * M + 4096, cpus=3, seed=5, swap=8 * M, sched="random", inject=(("malloc", 3, True),)),
         Config(binds=(Bind(d, "/a b"), Bind(d, "/c", True)), env=(("x", "a b"), ("y", "")), cwd="/tmp", notefp=True),
+        Config(original=("putpage", "umh"), fix=("3af236b5e",)),
         Config(root=Root(d, True), clock="real", counter="python", epoch=0),
         Config(mmu="plain", swap=4 * M, swapfile=f"{d}/swap", inject=(("malloc", 1, False), ("textread", 2, True))),
     ]

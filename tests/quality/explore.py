@@ -8,6 +8,7 @@ from collections.abc import Callable
 from kernel.base.dat import BSEG, SG_BSS, SG_RONLY, SG_TEXT, TSEG, Segment
 from kernel.base.mem import BY2PG
 from kernel.base.procdat import Proc
+from kernel.base.variant import Variant
 from kernel.memory.check import mustcheck
 from kernel.memory.fault import fault
 from kernel.memory.mmu import flushmmu
@@ -53,9 +54,13 @@ def workload(seed: int, nmach: int) -> None:
     work.runall()
 
 
-def scene(bodies: Callable[[PlainKernel], list[Callable[[], None]]], seed: int, nmach: int) -> None:
+Bodies = Callable[[PlainKernel], list[Callable[[], None]]]
+
+
+def scene(bodies: Bodies, seed: int, nmach: int, variant: Variant | None = None) -> None:
     """Run the processes of a scene to their end; nothing may be left wrong then."""
     k = PlainKernel(200, nmach=nmach, nswap=300)
+    k.variant = variant or Variant()
     k.become(k.process())
     setswapchan(k, k.file(bytes(300 * BY2PG)))
     todo = bodies(k)

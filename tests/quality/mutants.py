@@ -176,7 +176,7 @@ MUTANTS = (
     _m(
         "pagereclaim stops too early",
         "memory.page:pagereclaim",
-        [("        if n >= min:\n", "        if n + 1 >= min:\n")],
+        [("else (n >= min)", "else (n + 1 >= min)")],
         V,
     ),
     _m("newpage does not clear", "memory.page:newpage", [("        k.mem.zero(VA(k, kk))\n", "")], V, W),
@@ -258,7 +258,7 @@ MUTANTS = (
         "page mapped that was lost meanwhile",
         "memory.mmu:putmmu",
         [
-            ("        if up.flushes != flushes:\n", "        if False:\n"),
+            ("        if up.flushes != flushes and not k.variant.original_putmmu:\n", "        if False:\n"),
         ],
         W,
     ),
@@ -316,7 +316,7 @@ MUTANTS = (
     _m(
         "pageout visits the last entry",
         "memory.swap:pageout",
-        [("range(pte.first, pte.last)", "range(pte.first, pte.last + 1)")],
+        [("pte.last + inclusive", "pte.last + 1")],
         V,
     ),
     _m("pageout forgets the old cache", "memory.swap:pagepte", [("    uncachepage(k, outp)\n", "")], V, W),
@@ -359,7 +359,10 @@ MUTANTS = (
         [
             ("        lock(k, i)\n", ""),
             ("            unlock(k, i)\n            return\n", "            return\n"),
-            ("        unlock(k, i)\n        putimage", "        putimage"),
+            (
+                "        unlockput(k, i)\n",
+                "        from kernel.memory.image import putimage\n\n        putimage(k, i)\n",
+            ),
         ],
         E,
     ),

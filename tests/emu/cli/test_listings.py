@@ -158,3 +158,17 @@ def test_version_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("importlib.metadata.version", version)
     assert p9emu("--version").stdout == "p9emu (not installed)\n"
+
+
+def test_variants() -> None:
+    lines = p9emu("variants").stdout.splitlines()
+    assert any(line.startswith("--fix 3af236b5e  2015-08-09 R   chan.c, pgrp.c: cunmount closes") for line in lines)
+    assert any(line.startswith("--original putpage    erratum 23 R   page.c: ") for line in lines)
+    obj = json.loads(p9emu("variants", "--format", "json").stdout)
+    assert [r["name"] for r in obj["fixes"]] == [line.split()[1] for line in lines if line.startswith("--fix ")]
+    assert obj["originals"][0].keys() == {"name", "when", "file", "kind", "what"}
+
+
+@pytest.mark.parametrize(("option", "known"), [("--fix", "3af236b5e"), ("--original", "putpage")])
+def test_a_variant_that_is_none_is_wrong_usage(option: str, known: str) -> None:
+    assert known in oneline(p9emu("run", option, "nosuch", "hello"), 2)
