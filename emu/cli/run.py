@@ -213,6 +213,8 @@ def configure(options: Options) -> "Config":
         tree=tree,
         interrupts=options.interrupts,
         mmu=options.mmu,
+        pagecache=options.pagecache,
+        pageout=options.pageout,
     )
 
 

@@ -34,6 +34,9 @@ def pageevent(k: Kernel, op: str, p: Page) -> None:
 
 def pagechainhead(k: Kernel, p: Page) -> None:
     """Put p at the head of the free list. The caller holds palloc. Source: port/page.c:pagechainhead."""
+    if k.parent is not None:
+        k.parent.pagechainhead(k, p)
+        return
     p.next = k.palloc.head
     k.palloc.head = p
     k.palloc.freecount += 1
@@ -45,6 +48,8 @@ def takehead(k: Kernel) -> Page | None:
     The frames behind the linked pages were never handed out; such a Page is made here, so that
     neither boot time nor host memory grows with the memory emulated.
     """
+    if k.parent is not None:
+        return k.parent.takehead(k)
     pa = k.palloc
     p = pa.head
     if p is not None:

@@ -308,6 +308,8 @@ def imagereclaim(k: Kernel, min: int) -> int:
 
     While no image structure is free only inactive images give pages. Source: port/segment.c:imagereclaim.
     """
+    if k.parent is not None:
+        return k.parent.imagereclaim(k)
     ia = k.imagealloc
     eqlock(k, ia.ireclaim)
     n = 0
@@ -388,6 +390,8 @@ def ibrk(k: Kernel, addr: int, seg: int) -> int:
 
 def mcountseg(k: Kernel, s: Segment) -> int:
     """How many pages of s are in memory. The caller holds s. Source: port/segment.c:mcountseg."""
+    if k.parent is not None:
+        return k.parent.mcountseg(k, s)
     return sum(isinstance(e, Page) for pte in s.map if pte is not None for e in pte.pages)
 
 
@@ -397,6 +401,9 @@ def mfreeseg(k: Kernel, s: Segment, start: int, pages: int) -> None:
     Other processors flush before a page is freed. On a physical segment the frames, which are
     not the pool's, end up on the free list, as in the original; no guest can attach one.
     """
+    if k.parent is not None:
+        k.parent.mfreeseg(k, s, start, pages)
+        return
     if s.ref > 1:
         procflushseg(k, s)
 
