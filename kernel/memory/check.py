@@ -81,6 +81,8 @@ class Check:
     def __init__(self, k: Kernel) -> None:
         self.k = k
         self.memo = k.checkmemo
+        if not self.memo.swmap:
+            self.memo.swmap = bytearray(len(k.swapalloc.swmap))
         self.busy = blocked(k)  # someone may hold references on its kernel stack
         self.wrong: list[str] = []
         self.lists: list[tuple[str, list[Page]]] = []  # a page is on one of them, and there once
@@ -235,8 +237,6 @@ class Check:
     def count(self, before: list[Entry] | None, now: list[Entry] | None) -> None:
         """The entries of one page table of a segment have changed."""
         memo = self.memo
-        if len(memo.swmap) != len(self.k.swapalloc.swmap):
-            memo.swmap = bytearray(len(self.k.swapalloc.swmap))
         for entries, n in ((before, -1), (now, 1)):
             for e in entries or ():
                 if isinstance(e, Page):

@@ -54,6 +54,7 @@ def pager(k: Kernel) -> None:
                 pi += 1
                 if pi >= len(tab):
                     pi = 0
+                    k.ageclock = (k.ageclock + 1) & 0xFFFF  # for policies of the commit's
                     k.policy.round(k)
                     rounds += 1
                     if not looked or rounds > MAXROUNDS:
