@@ -106,7 +106,7 @@ def holds(operation: Operation, lock: Lock) -> list[int]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of processors side by side: statements from one operation to the next, share of time spent waiting."""
+    """What became of processors side by side: statements from one operation to the next, share of time waited."""
 
     each: float
     waiting: float

@@ -127,7 +127,7 @@ SCENES: Final[dict[str, Scene]] = {
 
 
 def contention(cpus: Sequence[int] = CPUS, row: int = ROW) -> Table:
-    """How processors get in each other's way: statements from one operation to the next, share of time spent waiting."""
+    """How processors get in each other's way: statements from one operation to the next, share of time waited."""
     lines = [["several processors", "page cache", *(f"{n}: each, waiting" for n in cpus)]]
     for name, scene in SCENES.items():
         for pagecache in BOTH:
@@ -216,7 +216,7 @@ def sizes() -> Table:
 
 LOADS: Final = (
     ("thrash 400 4", 4), ("thrash 450 4", 4), ("thrash 600 4", 4), ("agewalk 600 100", 4), ("agewalk 600 200", 4),
-    ("swapfork 450", 4), ("pressure 250 3 2", 4),
+    ("swapfork 450", 4), ("pressure 500 2 2", 4),
 )  # fmt: skip
 
 

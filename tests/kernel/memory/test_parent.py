@@ -27,9 +27,9 @@ from kernel.memory.page import (
     uncachepage,
 )
 from kernel.memory.palloc import pagenumber
-from kernel.memory.parent import segment
-from kernel.memory.parent.page import own, pageunchain
+from kernel.memory.parent.page import own, pagechainhead, pageunchain
 from kernel.memory.parent.swap import pageproc
+from kernel.memory.procflush import procflushseg as flushes
 from kernel.memory.segment import attachimage, imagereclaim, mcountseg, mfreeseg, putseg
 from kernel.memory.swap import executeio, pageout, setswapchan
 from kernel.memory.swapmap import newswap, putswap
@@ -188,7 +188,7 @@ def test_the_free_list_is_changed_under_its_lock_alone(k: PlainKernel) -> None:
     putpage(k, p)
     with pytest.raises(Panic, match="pageunchain"):
         pageunchain(k, own(p))
-    for chain in (k.parent.pagechainhead, segment.pagechainhead) if k.parent is not None else ():
+    for chain in (k.parent.pagechainhead, pagechainhead) if k.parent is not None else ():
         with pytest.raises(Panic, match="pagechainhead"):
             chain(k, p)
 
@@ -355,7 +355,7 @@ def test_mfreeseg_flushes_others_when_no_page_is_left_in_the_segment_and_none_is
     def procflushseg(k: PlainKernel, s: Segment) -> None:
         seen.append(([p.ref for p in pages if isinstance(p, Page)], k.swapalloc.free - slots))
 
-    with linked({segment.procflushseg: procflushseg}):
+    with linked({flushes: procflushseg}):
         mfreeseg(k, s, BASE + BY2PG, 6)
     assert seen == [([1, 1, 1, 1], 0)]  # the slot has a reference left
     assert [p.ref for p in pages if isinstance(p, Page)] == [1, 0, 0, 0]

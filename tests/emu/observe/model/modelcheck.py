@@ -138,7 +138,8 @@ class _Comparison:
         caches = look.cached(m)
         for i in [*files.values(), k.swapimage, k.fscache]:
             if not i.key:
-                self.same(f"cache of image {i.num}", {d: sorted(f) for d, f in caches.get(i.num, {}).items()}, cache(k, i))
+                pages = {d: sorted(f) for d, f in caches.get(i.num, {}).items()}
+                self.same(f"cache of image {i.num}", pages, cache(k, i))
         if self.busy:
             return
         self.same("images", sorted(m.images.now), sorted(files))
