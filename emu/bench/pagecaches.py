@@ -257,12 +257,27 @@ def policies(loads: Sequence[tuple[str, int]] = LOADS) -> Table:
     return Table("policies", lines, 1)
 
 
+WHOLE: Final = ("thrash 450 4", "agewalk 600 100", "swapfork 450", "pressure 500 2 2", "textpressure")
+
+
+def guests(loads: Sequence[str] = WHOLE) -> Table:
+    """Whole programs with little memory, in the machine's time."""
+    lines = [["-m 4M", "page cache", "virtual ms", "faults", "pages out", "swap-ins", "cached pages reused"]]
+    for argv in loads:
+        for pagecache in BOTH:
+            with closing(Machine(Config(memory=4 * MB, swap=16 * MB, pagecache=pagecache))) as machine:
+                stats = machine.run(argv.split()[0], argv.split()[1:]).stats
+            cells = stats.faults, stats.page_outs, stats.swap_ins, stats.reclaimed_pages
+            lines.append([argv, pagecache, f"{stats.virtual_ns / 1e6:,.1f}", *(f"{n:,}" for n in cells)])
+    return Table("guests", lines, 2)
+
+
 def main(fmt: str) -> None:
     """Print all of them."""
     saved = HostConsole.write
     HostConsole.write = lambda self, fd, data: None  # type: ignore[method-assign]
     try:
-        tables = [lookups(), held(), contention(), reclaiming(), sizes(), policies()]
+        tables = [lookups(), held(), contention(), reclaiming(), sizes(), guests(), policies()]
     finally:
         HostConsole.write = saved  # type: ignore[method-assign]
     if fmt == "json":

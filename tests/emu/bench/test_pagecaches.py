@@ -137,8 +137,14 @@ def test_no_policy_beats_the_optimum_and_some_beat_others() -> None:
     assert walk["optimum"] == "-"
 
 
+def test_programs_are_run_with_both() -> None:
+    made = rows(pagecaches.guests(["thrash 400 1"]))
+    assert sorted(name for _, name in made) == ["commit", "parent"]
+    assert all(int(cells[3].replace(",", "")) > 100 for cells in made.values())
+
+
 def test_renderings(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("lookups", "held", "contention", "reclaiming", "policies"):
+    for name in ("lookups", "held", "contention", "reclaiming", "guests", "policies"):
         table = Table(name, [["a", "b"], [name, "1"]], 1)
         monkeypatch.setattr(pagecaches, name, lambda table=table: table)
     pagecaches.main("json")
