@@ -107,11 +107,11 @@ def putpage(k: Kernel, p: Page | int) -> None:
     runs short. Any other page goes to the head of the free list at ref 0. Panics if the
     reference was not ours to drop. Source: port/page.c:putpage.
     """
-    if k.parent is not None:
-        k.parent.putpage(k, p)
-        return
-    if not isinstance(p, Page):
-        putswap(k, p)
+    if type(p) is not Page:
+        if not isinstance(p, Page):
+            putswap(k, p)
+        elif k.parent is not None:
+            k.parent.putpage(k, p)
         return
     # The original looks at the image first; meanwhile the pager may cache the page for another holder, or
     # forget it: the page would be free and cached, or lost. Between this decref and the look nothing runs.
@@ -250,12 +250,12 @@ def ptecpy(k: Kernel, old: Pte) -> Pte:
     for n in range(old.first, old.last + 1):
         e = src[n]
         if e is not None:
-            if not isinstance(e, Page):
+            if type(e) is Page:
+                incref(k, e)
+            elif not isinstance(e, Page):
                 dupswap(k, e)
             elif k.parent is not None:
                 k.parent.duppage(k, e)
-            else:
-                incref(k, e)
             new.last = n
             dst[n] = e
     return new

@@ -48,13 +48,14 @@ def takehead(k: Kernel) -> Page | None:
     The frames behind the linked pages were never handed out; such a Page is made here, so that
     neither boot time nor host memory grows with the memory emulated.
     """
-    if k.parent is not None:
-        return k.parent.takehead(k)
     pa = k.palloc
     p = pa.head
-    if p is not None:
+    if type(p) is Page:
         pa.head = p.next
         p.next = None
+    elif p is not None:
+        assert k.parent is not None
+        return k.parent.takehead(k)
     elif pa.fresh:
         pa.fresh -= 1
         p = pa.pages[pa.fresh] = Page(pa.base + pa.fresh * BY2PG, pa.nmach)

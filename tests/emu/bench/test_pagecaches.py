@@ -95,7 +95,7 @@ def test_processors_wait_for_the_parents_allocator_and_not_for_other_images() ->
     made = rows(pagecaches.contention((1, 4), 30))
     own = "look up pages, each processor its own image's"
     one, four = made[own, "commit"]
-    assert float(four.split(",")[0]) * 4 == float(one.split(",")[0])
+    assert float(four.split(",")[0]) * 4 == pytest.approx(float(one.split(",")[0]), rel=0.02)
     assert four.endswith(" 0%")
     one, four = made[own, "parent"]
     assert float(four.split(",")[0]) * 4 > float(one.split(",")[0])

@@ -195,7 +195,7 @@ def test_the_free_list_is_changed_under_its_lock_alone(k: PlainKernel) -> None:
 
 def test_a_page_of_a_device_is_not_the_pools(k: PlainKernel) -> None:
     with pytest.raises(Panic, match="is not the pool's"):
-        putpage(k, Page(0xC0000000, 1))
+        cachepage(k, Page(0xC0000000, 1), k.fscache)
 
 
 def test_a_page_to_be_written_has_a_reference(k: PlainKernel) -> None:
