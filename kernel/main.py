@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 from kernel.base.dat import Conf
@@ -12,6 +13,8 @@ from kernel.devices.mountio import muxclose
 from kernel.files.channel import cclose, ccloseq
 from kernel.files.pgrp import forceclosefgrp
 from kernel.memory.mmu import flushmmu, mmurelease, mmuswitch
+from kernel.memory.parent import link as parent
+from kernel.memory.policy import POLICIES
 from kernel.memory.swap import kickpager
 from kernel.process.proc import pexit
 from kernel.trap import profclock, syscall, trap
@@ -38,8 +41,16 @@ def confinit(memory: int, nmach: int) -> Conf:
     return conf
 
 
-def link(k: Kernel) -> None:
-    """Fill in the calls that go up."""
+def link(k: Kernel, pagecache: str = "", pageout: str = "", seed: int = 0) -> None:
+    """Fill in the calls that go up, and what can be chosen once: the page cache and the page-out policy.
+
+    ``pagecache`` is "parent" for that of the commit's parent. ``pageout`` is one of
+    :data:`kernel.memory.policy.POLICIES`; "" is the page cache's own. A policy that draws lots does so by seed.
+    """
+    if pagecache == "parent":
+        parent.link(k)
+    k.policy = POLICIES[pageout or ("average" if k.parent is not None else "clock16")](random.Random(seed))
+    k.onfault = k.policy.fault if k.policy.faults else None
     h = k.hooks
     h.mmuswitch, h.mmurelease, h.flushmmu, h.checkchanged = mmuswitch, mmurelease, flushmmu, checkchanged
     h.trap, h.syscall, h.profclock = trap, syscall, profclock
@@ -49,8 +60,13 @@ def link(k: Kernel) -> None:
     h.pexit, h.pprint = pexit, pprint
 
 
-def newkernel(conf: Conf, mem: Memory, base: int | None = None) -> Kernel:
-    """A kernel on that memory, without processors; the pool of user pages begins at physical address base."""
+def newkernel(
+    conf: Conf, mem: Memory, base: int | None = None, pagecache: str = "", pageout: str = "", seed: int = 0
+) -> Kernel:
+    """A kernel on that memory, without processors; the pool of user pages begins at physical address base.
+
+    The rest is as for link().
+    """
     k = Kernel(conf, mem, base)
-    link(k)
+    link(k, pagecache, pageout, seed)
     return k

@@ -86,6 +86,8 @@ def lockname(k: Kernel, p: Proc, l: object) -> str:
         ("palloc", k.palloc), ("swapalloc", k.swapalloc), ("imagealloc", k.imagealloc), ("mntalloc", k.mntalloc),
         ("alarms", k.procs.alarms), ("clunkq", k.files.clunkq),
     ]  # fmt: skip
+    if k.parent is not None:
+        owners.append(("the page cache", k.parent))
     owners += [(describe(q), q) for q in everyproc(k) if q.state != Dead]
     for f in frames(p):
         owners += [(describe(v), v) for v in f.f_locals.values() if type(v).__module__.startswith("kernel.")]

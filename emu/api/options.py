@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 from emu.machine.config import Bind, Config, Root, Tree
-from emu.machine.limits import INJECTABLE, MAXCPUS, MAXMEM, MAXSWAP, MAXTIME, MINMEM
+from emu.machine.limits import INJECTABLE, MAXCPUS, MAXMEM, MAXSWAP, MAXTIME, MINMEM, PAGEOUT
 from kernel.base.variant import fixnames, originalnames
 
 UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -18,6 +18,8 @@ CHOICES: Final = {
     "sched": ("fifo", "random"),
     "mmu": ("nested", "plain"),
     "clock": ("virtual", "real"),
+    "pagecache": ("commit", "parent"),
+    "pageout": (None, *PAGEOUT),
     "counter": ("auto", "native", "inline", "hook", "python"),
 }
 PAGE: Final = 4096
@@ -132,7 +134,7 @@ def _check(c: Config) -> None:
         raise ValueError(f"epoch: {c.epoch} is not a number of seconds since 1970, up to 2106")
     for name, choices in CHOICES.items():
         if getattr(c, name) not in choices:
-            raise ValueError(f"{name}: {getattr(c, name)!r} is none of {', '.join(choices)}")
+            raise ValueError(f"{name}: {getattr(c, name)!r} is none of {', '.join(map(str, choices))}")
     if c.swapfile is not None and not c.swap:
         raise ValueError("swapfile: needs a size, swap")
     if c.mmu == "plain" and (c.cpus > 1 or c.clock == "real"):

@@ -14,6 +14,7 @@ from kernel.base.dat import ESEG, SG_RONLY, Page, Segment
 from kernel.base.mem import BY2PG, PTEPERTAB
 from kernel.base.procdat import STATENAME, Dead
 from kernel.memory.mmu import mmupages
+from kernel.memory.page import cachedpages
 from kernel.memory.segment import segname
 from kernel.memory.swapmap import onswap, swapaddr
 from kernel.sched.newproc import procbypid
@@ -263,7 +264,7 @@ def frames(k: Kernel) -> tuple[FrameView, ...]:
         if page.pa in mmu:
             return "mmu"
         if page.pa in free:
-            return "free"
+            return "free" if page.image is None else "cache"  # with the parent's page cache it is both
         if page.pa in owners:
             return "user"
         return "cache" if page.image is not None else "kernel"
@@ -285,7 +286,7 @@ def frames(k: Kernel) -> tuple[FrameView, ...]:
 def images(k: Kernel) -> tuple[ImageView, ...]:
     """Those in use."""
     return tuple(
-        ImageView(i.num, chanpath(i.c) if i.c is not None else "", i.ref, i.pgref, tuple(_cached(i)))
+        ImageView(i.num, chanpath(i.c) if i.c is not None else "", i.ref, i.pgref, _cached(k, i))
         for i in k.imagealloc.list
         if i.ref or i.pgref
     )
@@ -346,6 +347,10 @@ def _resident(p: Proc) -> Iterator[tuple[int, Page]]:
                     yield s.base + (x * PTEPERTAB + y) * BY2PG, e
 
 
+def _cached(k: Kernel, i: Image) -> tuple[int, ...]:
+    return tuple(p.pa for p in cachedpages(k, i))
+
+
 def _page(p: Proc, va: int) -> Page:
     for s in p.seg:
         if s is not None and s.base <= va < s.top:
@@ -369,11 +374,3 @@ def _walk(k: Kernel, p: Proc, va: int) -> Walk:
         return Walk(va, p.mmupdb.pa, pde, None, 0)
     table = pde & 0xFFFFF000
     return Walk(va, p.mmupdb.pa, pde, table, words[(table >> 2) + (va >> 12 & 0x3FF)])
-
-
-def _cached(i: Image) -> Iterator[int]:
-    for head in i.pghash:
-        page = head
-        while page is not None:
-            yield page.pa
-            page = page.next

@@ -142,10 +142,10 @@ def _json(report: Report) -> str:
 
 
 def _text(report: Report) -> str:
-    return "\n".join(_aligned(t) for t in tables(report))
+    return "\n".join(aligned(t) for t in tables(report))
 
 
-def _aligned(table: Table) -> str:
+def aligned(table: Table) -> str:
     """Columns of equal width, the words to the left."""
     widths = [max(map(len, column)) for column in zip(*table.lines, strict=True)]
     out = ""
@@ -157,10 +157,10 @@ def _aligned(table: Table) -> str:
 
 def _markdown(report: Report) -> str:
     """Each table under a comment with its name, by which tests/benchdocs.py finds it."""
-    return "\n".join(f"<!-- {t.name} -->\n{_pipes(t)}" for t in tables(report))
+    return "\n".join(f"<!-- {t.name} -->\n{pipes(t)}" for t in tables(report))
 
 
-def _pipes(table: Table) -> str:
+def pipes(table: Table) -> str:
     head, *lines = table.lines
     rule = ["---" if i < table.left else "---:" for i in range(len(head))]
     return "".join(f"| {' | '.join(line)} |\n" for line in (head, rule, *lines))

@@ -664,7 +664,8 @@ def changes(directory: str, tree: str | None, fmt: str) -> None:
 @click.option("--curves", is_flag=True, help="Also how costs grow, from place to place.")
 @click.option("--plot", type=click.Path(file_okay=False), metavar="DIR", help="Draw the curves, as SVG files in DIR.")
 @click.option("--go", is_flag=True, help="Also tests of Go's standard library.")
-def bench(quick: bool, full: bool, fmt: str, curves: bool, plot: str | None, go: bool) -> None:
+@click.option("--pagecache", is_flag=True, help="Only the page caches and page-out policies beside each other.")
+def bench(quick: bool, full: bool, fmt: str, curves: bool, plot: str | None, go: bool, pagecache: bool) -> None:
     """Measure the emulator on this computer, beside a bare Unicorn and, if installed, Qiling and qemu-i386.
 
     Takes two or three minutes; a bar on a terminal shows how far it is.
@@ -673,10 +674,18 @@ def bench(quick: bool, full: bool, fmt: str, curves: bool, plot: str | None, go:
     Example:
       p9emu bench --quick
       p9emu bench --plot pictures
+      p9emu bench --pagecache
 
     \b
     Exit status: 1 if --plot finds no matplotlib, or --go or --full no go command.
     """
+    if pagecache:
+        from emu.bench.pagecaches import main as caches
+
+        if quick or full or curves or plot is not None or go:
+            raise click.UsageError("--pagecache is measured alone")
+        caches(fmt)
+        return
     from emu.bench.suite import main as command
 
     if quick and full:

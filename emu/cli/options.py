@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from emu.cli.types import bind, env, epoch, fix, guestdir, injection, original, rootdir, seconds, size, swapsize, user
-from emu.machine.limits import MAXCPUS
+from emu.machine.limits import MAXCPUS, PAGEOUT
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -160,6 +160,18 @@ def machine_options(
             default="nested",
             show_default=True,
             help="How Unicorn pages: nested is fast; plain, for one processor, does without SVM.",
+        ),
+        click.option(
+            "--pagecache",
+            type=click.Choice(["commit", "parent"]),
+            default="commit",
+            show_default=True,
+            help="parent is the page cache before the commit: one hash of all pages, cached pages on the free list.",
+        ),
+        click.option(
+            "--pageout",
+            type=click.Choice(PAGEOUT),
+            help="Which pages go when memory is short.  [default: clock16; with --pagecache parent, average]",
         ),
         click.option("--stats", is_flag=True, help="Print figures about the run on standard error at its end."),
         click.option(

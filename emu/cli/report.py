@@ -108,6 +108,10 @@ def _machine(options: Options) -> list[tuple[str, str]]:
         ("paging", options.mmu),
         ("blocks counted", options.counter),
     ]
+    if options.pagecache != "commit":
+        rows.append(("page cache", options.pagecache))
+    if options.pageout is not None:
+        rows.append(("page-out policy", options.pageout))
     if options.inject:
         plan = ", ".join(f"{kind}:{n}{'+' if every else ''}" for kind, n, every in options.inject)
         rows.append(("made to fail", plan))

@@ -277,6 +277,8 @@ def configure(options: Options) -> "Config":
         tree=tree,
         interrupts=options.interrupts,
         mmu=options.mmu,
+        pagecache=options.pagecache,
+        pageout=options.pageout,
     )
 
 

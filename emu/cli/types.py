@@ -56,6 +56,8 @@ class Options:
     fix: tuple[str, ...]
     notefp: bool
     mmu: Literal["nested", "plain"]
+    pagecache: str = "commit"
+    pageout: str | None = None
     clock: str | None = "virtual"
     epoch: int | None = None
     root: tuple[str, bool, bool] | None = None  # host, whether writable, whether copied on write

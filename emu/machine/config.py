@@ -75,6 +75,8 @@ class Config:
     argv0: str | None = None  # what the program is called by; None: as a shell would call it
     root: Root | None = None  # a host directory as the root of the name space
     tree: Tree | None = None  # which is a Plan 9 tree
+    pagecache: str = "commit"  # or "parent": the one that the commit replaced
+    pageout: str | None = None  # a page-out policy, by its name; None: the page cache's own
     interrupts: bool = False  # every Ctrl-C is a note; else the second one ends the machine
 
 

@@ -74,7 +74,14 @@ class Machine:
         conf.notefp = config.notefp
         # The kernel's window maps 4 MB at a time; what -m leaves of the last 4 MB nobody uses.
         self.memory = Memory(ROUND(config.memory, 4 * MB))
-        self.kernel = k = newkernel(conf, self.memory, config.memory - conf.upages * BY2PG)
+        self.kernel = k = newkernel(
+            conf,
+            self.memory,
+            config.memory - conf.upages * BY2PG,
+            pagecache=config.pagecache,
+            pageout=config.pageout or "",
+            seed=config.seed,
+        )
         k.variant = variant(config.original, config.fix)
         if config.clock == "real":
             clock = clock or Hostclock()

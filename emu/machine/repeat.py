@@ -52,6 +52,6 @@ def commandline(config: "Config", program: str, args: Sequence[str]) -> str:
             words += ["--cwd", v]
         elif f.name == "swapfile":
             words += ["--swap-file", v]
-        elif f.name in ("cpus", "seed", "sched", "mmu", "clock", "counter", "epoch"):
+        elif f.name in ("cpus", "seed", "sched", "mmu", "clock", "counter", "pagecache", "pageout", "epoch"):
             words += [f"--{f.name}", str(v)]
     return os.fsencode(shlex.join([*words, program, *args])).decode(errors="backslashreplace")

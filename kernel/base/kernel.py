@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from kernel.base.hw import Console, Memory
     from kernel.base.inject import Inject
     from kernel.base.mntdat import Mnt
+    from kernel.base.pageoutdat import Key, Policy
+    from kernel.base.parentdat import Parent
     from kernel.base.procdat import Mach, Proc
 
 EPOCH = 1_402_963_200  # virtual time starts on 17 June 2014, the day of the commit
@@ -116,6 +118,9 @@ class Kernel:
         self.iolist: list[Page] = []
         self.ionext = 0  # those before it in iolist are done with
         self.ageclock = 0
+        self.parent: Parent | None = None  # the page cache of the commit's parent, where that is used
+        self.policy: Policy  # which pages are paged out
+        self.onfault: Callable[[Key], None] | None = None  # the policy's fault(), if it wants to hear of them
         self.pagerstarted = Started()
         self.physseg = [
             Physseg(SG_SHARED, "shared", 0, SEGMAXSIZE),

@@ -99,7 +99,9 @@ def conschan(k: Kernel, which: int) -> Chan:
 
 def swaptext(k: Kernel) -> bytes:
     """What /dev/swap says. Cached pages of files' and the swap image's count as free."""
-    user = k.palloc.user - k.palloc.freecount - k.fscache.pgref - k.swapimage.pgref
+    user = k.palloc.user - k.palloc.freecount
+    if k.parent is None:
+        user -= k.fscache.pgref + k.swapimage.pgref
     cursize, maxsize = k.files.kmalloc
     drawcur, drawmax = k.files.kdraw
     return (

@@ -177,7 +177,9 @@ def fixfault(k: Kernel, s: Segment, addr: int, read: bool, doputmmu: bool) -> in
             mmuphys = pg.pa | PTERONLY | PTEVALID
             pg.modref |= PG_REF
         else:
-            if pg.image is k.swapimage and pg.ref + swapcount(k, pg.daddr) == 1:
+            if k.parent is not None:
+                k.parent.alone(k, pg)
+            elif pg.image is k.swapimage and pg.ref + swapcount(k, pg.daddr) == 1:
                 uncachepage(k, pg)
             if pg.ref > 1 or pg.image is not None:
                 old = pg
@@ -197,6 +199,8 @@ def fixfault(k: Kernel, s: Segment, addr: int, read: bool, doputmmu: bool) -> in
     else:
         raise Panic("fault")
 
+    if k.onfault is not None:
+        k.onfault((s.id, soff // BY2PG))
     # Were the process preempted between these two, the pager could take the page that is to be mapped; the
     # original leaves that to chance.
     splhi, k.m.splhi = k.m.splhi, not k.variant.original_putmmu
@@ -280,8 +284,9 @@ def pio(k: Kernel, s: Segment, addr: int, soff: int, pte: Pte, n: int, fatal: bo
             up.faultcls = "text-load" if s.type & SG_TYPE == SG_TEXT else "data-load"
             # race: another process may have got here first while s was unlocked
             if now is None:
-                # look at the cache again after i/o, lest a page be cached twice
-                now = pages[n] = lookpage(k, image, daddr)
+                # look at the cache again after i/o, lest a page be cached twice; the parent did not
+                if k.parent is None:
+                    now = pages[n] = lookpage(k, image, daddr)
                 if now is None:
                     incref(k, new)
                     new.daddr = daddr

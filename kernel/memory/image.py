@@ -37,6 +37,9 @@ def putimage(k: Kernel, i: Image, locked: bool = False) -> None:
     When only cached pages are left the file is closed; when nothing is left the image is free.
     Source: port/segment.c:putimage.
     """
+    if k.parent is not None:
+        k.parent.putimage(k, i)
+        return
     if i.notext:
         decref(k, i)
         if locked:

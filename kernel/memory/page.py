@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 
 from kernel.base.dat import NOADDR, PGHSIZE, SG_PHYSICAL, SG_TYPE, Page, Pte
 from kernel.base.mem import PGSHIFT, PTEPERTAB
+<<<<<<< HEAD
 from kernel.memory.image import unlockput
+=======
+from kernel.base.parentdat import ParentPage
+from kernel.memory.image import putimage
+>>>>>>> pagecache
 from kernel.memory.kmap import VA, kmap, kunmap
 from kernel.memory.mmu import countpagerefs
 from kernel.memory.palloc import freepages, pageevent, pagenumber, takehead, takepage
@@ -120,8 +125,11 @@ def putpage(k: Kernel, p: Page | int) -> None:
     runs short. Any other page goes to the head of the free list at ref 0. Panics if the
     reference was not ours to drop. Source: port/page.c:putpage.
     """
-    if not isinstance(p, Page):
-        putswap(k, p)
+    if type(p) is not Page:
+        if not isinstance(p, Page):
+            putswap(k, p)
+        elif k.parent is not None:
+            k.parent.putpage(k, p)
         return
     if k.variant.original_putpage:
         _lookfirst(k, p)
@@ -173,6 +181,9 @@ def copypage(k: Kernel, f: Page, t: Page) -> None:
 
 def cachepage(k: Kernel, p: Page, i: Image) -> None:
     """Enter p into i's page cache under p.daddr. Source: port/page.c:cachepage."""
+    if k.parent is not None:
+        k.parent.cachepage(k, p, i)
+        return
     lock(k, i)
     p.image = i
     h = pghash(p.daddr)
@@ -187,6 +198,9 @@ def cachepage(k: Kernel, p: Page, i: Image) -> None:
 
 def uncachepage(k: Kernel, p: Page) -> None:
     """Take p out of its image's page cache; nothing if it is in none. Source: port/page.c:uncachepage."""
+    if k.parent is not None:
+        k.parent.uncachepage(k, p)
+        return
     i = p.image
     if i is None:
         return
@@ -218,6 +232,8 @@ def uncachepage(k: Kernel, p: Page) -> None:
 
 def lookpage(k: Kernel, i: Image, daddr: int) -> Page | None:
     """The cached page of i at daddr with one more reference, or None. Source: port/page.c:lookpage."""
+    if k.parent is not None:
+        return k.parent.lookpage(k, i, daddr)
     lock(k, i)
     p = i.pghash[daddr >> PGSHIFT & PGHSIZE - 1]
     while p is not None:
@@ -250,9 +266,24 @@ def _tofront(i: Image, p: Page) -> None:
 
 def cachedel(k: Kernel, i: Image, daddr: int) -> None:
     """Forget every page of i cached under daddr. Source: port/page.c:cachedel."""
+    if k.parent is not None:
+        k.parent.cachedel(k, i, daddr)
+        return
     while (p := lookpage(k, i, daddr)) is not None:
         uncachepage(k, p)
         putpage(k, p)
+
+
+def cachedpages(k: Kernel, i: Image) -> list[Page]:
+    """The pages cached for i, chain by chain."""
+    pages = []
+    for head in i.pghash if k.parent is None else k.parent.hash:
+        p: Page | None = head
+        while p is not None:
+            if p.image is i:
+                pages.append(p)
+            p = p.hash if isinstance(p, ParentPage) else p.next
+    return pages
 
 
 def ptecpy(k: Kernel, old: Pte) -> Pte:
@@ -263,10 +294,12 @@ def ptecpy(k: Kernel, old: Pte) -> Pte:
     for n in range(old.first, old.last + 1):
         e = src[n]
         if e is not None:
-            if isinstance(e, Page):
+            if type(e) is Page:
                 incref(k, e)
-            else:
+            elif not isinstance(e, Page):
                 dupswap(k, e)
+            elif k.parent is not None:
+                k.parent.duppage(k, e)
             new.last = n
             dst[n] = e
     return new

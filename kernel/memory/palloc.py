@@ -35,6 +35,9 @@ def pageevent(k: Kernel, op: PageOp, p: Page) -> None:
 
 def pagechainhead(k: Kernel, p: Page) -> None:
     """Put p at the head of the free list. The caller holds palloc. Source: port/page.c:pagechainhead."""
+    if k.parent is not None:
+        k.parent.pagechainhead(k, p)
+        return
     p.next = k.palloc.head
     k.palloc.head = p
     k.palloc.freecount += 1
@@ -48,9 +51,12 @@ def takehead(k: Kernel) -> Page | None:
     """
     pa = k.palloc
     p = pa.head
-    if p is not None:
+    if type(p) is Page:
         pa.head = p.next
         p.next = None
+    elif p is not None:
+        assert k.parent is not None
+        return k.parent.takehead(k)
     elif pa.fresh:
         pa.fresh -= 1
         p = pa.pages[pa.fresh] = Page(pa.base + pa.fresh * BY2PG, pa.nmach)

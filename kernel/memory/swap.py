@@ -19,7 +19,7 @@ from kernel.base.dat import (
     Page,
 )
 from kernel.base.error import Einuse, Eio, Error, Panic
-from kernel.base.mem import BY2PG, PTEMAPMEM
+from kernel.base.mem import BY2PG, PTEMAPMEM, PTEPERTAB
 from kernel.base.procdat import Dead
 from kernel.memory.killbig import killbig
 from kernel.memory.kmap import VA, kmap, kunmap
@@ -50,7 +50,7 @@ def kickpager(k: Kernel) -> None:
     if k.pagerstarted.ref or incref(k, k.pagerstarted) != 1:
         wakeup(k, k.swapalloc.r)
     else:
-        kproc(k, "pager", lambda: pager(k))
+        kproc(k, "pager", lambda: pager(k) if k.parent is None else k.parent.pager(k))
 
 
 def reclaim(k: Kernel) -> bool:
@@ -94,6 +94,7 @@ def pager(k: Kernel) -> None:
                     outofmemory(k)
                     continue
 
+<<<<<<< HEAD
                 start = k.ageclock
                 while True:
                     pi += 1
@@ -113,6 +114,20 @@ def pager(k: Kernel) -> None:
                         outofmemory(k)
                         break
                 if not held:
+=======
+                pi += 1
+                if pi >= len(tab):
+                    pi = 0
+                    k.ageclock = (k.ageclock + 1) & 0xFFFF
+                    k.policy.round(k)
+                    rounds += 1
+                    if not looked or rounds > MAXROUNDS:
+                        preempted(k)  # the original loops until interrupts let others change things
+                    looked = False
+                p = tab[pi]
+
+                if p.state == Dead or p.noswap:
+>>>>>>> pagecache
                     continue
 
                 up.psstate = "Pageout"
@@ -152,8 +167,8 @@ def pageproc(k: Kernel, p: Proc) -> bool:
 def pageout(k: Kernel, p: Proc, s: Segment) -> bool:
     """Page out the old pages of s, a segment of p, unless someone holds or runs it; False if so.
 
-    A page referenced since the last visit is stamped instead; a page goes when it is 16 clocks old. The
-    last used entry of each page table is never looked at. Source: port/swap.c:pageout.
+    Which are old says the policy: the kernel's own is :class:`kernel.memory.policy.Clock16`. The last used entry of
+    each page table is never looked at. Source: port/swap.c:pageout.
     """
     if not canqlock(k, s):  # we cannot afford to wait: we would deadlock
         return False
@@ -166,7 +181,11 @@ def pageout(k: Kernel, p: Proc, s: Segment) -> bool:
         return False
 
     t = s.type & SG_TYPE
+<<<<<<< HEAD
     inclusive = k.variant.fix_d0b1db98b
+=======
+    old = k.policy.old
+>>>>>>> pagecache
     for i, pte in enumerate(s.map):
         if pte is None:
             continue
@@ -174,12 +193,9 @@ def pageout(k: Kernel, p: Proc, s: Segment) -> bool:
             e = pte.pages[n]
             if not isinstance(e, Page):
                 continue
-            if e.modref & PG_REF:
-                e.modref &= ~PG_REF
-                e.refage = k.ageclock
-                continue
-            age = (k.ageclock - e.refage) & 0xFFFF
-            if age < 16 or age >= 0x8000:  # a signed 16-bit difference
+            referenced = e.modref & PG_REF != 0
+            e.modref &= ~PG_REF
+            if not old(k, e, (s.id, i * PTEPERTAB + n), referenced):
                 continue
             pagepte(k, t, pte, n)
             if k.sink is not None and pte.pages[n] is not e:
@@ -209,6 +225,9 @@ def pagepte(k: Kernel, type: int, pte: Pte, n: int) -> None:
 
     Source: port/swap.c:pagepte.
     """
+    if k.parent is not None:
+        k.parent.pagepte(k, type, pte, n)
+        return
     outp = pte.pages[n]
     assert isinstance(outp, Page)
     if type == SG_TEXT:
@@ -248,9 +267,12 @@ def pagersummary(k: Kernel) -> str:
 def executeio(k: Kernel) -> None:
     """Write the pages of the i/o list to their slots and drop them. A failed write panics.
 
-    A page whose slot nobody but us holds any more is not written. Source: port/swap.c:executeio.
+    A page whose slot nobody but us holds any more is not written. The parent writes in the order of the slots.
+    Source: port/swap.c:executeio.
     """
     c = k.swapimage.c
+    if k.parent is not None:
+        k.iolist.sort(key=lambda p: p.daddr)
     i = 0
     while i < len(k.iolist):
         if len(k.iolist) > k.conf.nswppo:

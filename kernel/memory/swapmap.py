@@ -21,7 +21,7 @@ def onswap(e: Entry) -> bool:
 
 def pagedout(e: Entry) -> bool:
     """Whether a segment's entry has no page in memory. Source: port/portdat.h."""
-    return type(e) is not Page
+    return not isinstance(e, Page)
 
 
 def swapaddr(e: int) -> int:
@@ -58,8 +58,8 @@ def newswap(k: Kernel) -> int:
 def putswap(k: Kernel, p: int) -> None:
     """Drop one reference to the slot of a swap entry. Panics if it has none.
 
-    A count that reached 255 stays there: such slots share xref and are freed together.
-    Source: port/swap.c:putswap.
+    A count that reached 255 stays there: such slots share xref and are freed together. The parent's next search
+    begins at the lowest slot that was freed. Source: port/swap.c:putswap.
     """
     sa = k.swapalloc
     lock(k, sa)
@@ -75,10 +75,14 @@ def putswap(k: Kernel, p: int) -> None:
             for j in range(sa.top):
                 if sa.swmap[j] == 255:
                     sa.swmap[j] = 0
+                    if k.parent is not None:
+                        sa.last = min(sa.last, j)
                     sa.free += 1
     else:
         sa.swmap[i] = n - 1
         if n == 1:
+            if k.parent is not None:
+                sa.last = min(sa.last, i)
             sa.free += 1
     unlock(k, sa)
 

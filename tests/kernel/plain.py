@@ -233,11 +233,13 @@ class PlainKernel(Kernel):
         nswap: int = 32,
         nswppo: int = 16,
         copymode: int = 0,
+        pagecache: str = "",
+        pageout: str = "",
     ) -> None:
         conf = Conf(nmach, memory // BY2PG, npages, nproc, nimage, nswap, nswppo, copymode)
         self.plain = PlainMemory(memory)
         super().__init__(conf, self.plain)
-        link(self)
+        link(self, pagecache, pageout)
         self.cpus = [PlainCpu() for _ in range(nmach)]
         for n, cpu in enumerate(self.cpus):
             m = Mach(n, cpu, machpdb(self, n))

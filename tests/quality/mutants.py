@@ -312,7 +312,7 @@ MUTANTS = (
         V,
     ),
     # Swap
-    _m("wrong pageout age", "memory.swap:pageout", [("if age < 16 ", "if age < 15 ")], V),
+    _m("wrong pageout age", "memory.policy:Clock16.old", [("return 16 <= age", "return 15 <= age")], V),
     _m(
         "pageout visits the last entry",
         "memory.swap:pageout",

@@ -57,6 +57,8 @@ class Config:
     swapfile: str | None = None
     sched: str = "fifo"
     mmu: str = "nested"
+    pagecache: str = "commit"
+    pageout: str | None = None
     inject: tuple[tuple[str, int, bool], ...] = ()
     original: tuple[str, ...] = ()
     fix: tuple[str, ...] = ()

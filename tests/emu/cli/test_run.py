@@ -24,7 +24,7 @@ def test_run_with_every_option(machine: type[Machine], prog: str, tmp_path: Path
     colon.mkdir()
     words = f"run -m 512K -m 8M --cpus 4 --bind {tmp_path}:/n/h --bind {colon}:/n/c:rw --env A=1 --env B=x=y "
     words += f"--bind {colon}:/n/w:cow --env C= --cwd /n/h --seed 7 --timeout 1.5 --check --counter python "
-    words += f"--color never -v --clock real --root {tmp_path}:rw"
+    words += f"--color never -v --clock real --root {tmp_path}:rw --pagecache parent --pageout lru"
     result = p9emu(*words.replace("-m 512K ", "").split(), prog)
     assert (result.exit_code, result.output) == (0, "")
     assert machine.made[0].config == Config(
@@ -40,6 +40,8 @@ def test_run_with_every_option(machine: type[Machine], prog: str, tmp_path: Path
         counter="python",
         clock="real",
         root=Root(str(tmp_path), True),
+        pagecache="parent",
+        pageout="lru",
     )
 
 

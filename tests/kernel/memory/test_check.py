@@ -283,6 +283,16 @@ def test_page_on_the_iolist_is_held(kernel: PlainKernel) -> None:
     assert check(kernel) == []
 
 
+def test_what_is_being_written_is_counted_where_nothing_else_was_ever_on_swap() -> None:
+    k = PlainKernel()
+    k.become(k.process())
+    p = k.page()
+    p.daddr = newswap(k)
+    cachepage(k, p, k.swapimage)
+    k.iolist.append(p)
+    wrong(k, "has count 2, 1 holders")
+
+
 def test_swap_entry_is_held(kernel: PlainKernel) -> None:
     assert kernel.up is not None
     s = kernel.up.seg[BSEG]

@@ -44,7 +44,17 @@ from kernel.base.procdat import Dead, Proc
 from kernel.memory.check import check
 from kernel.memory.fault import fault, okaddr, seg
 from kernel.memory.mmu import flushmmu, mmurelease
-from kernel.memory.page import auxpage, cachedel, cachepage, copypage, lookpage, pagereclaim, putpage, uncachepage
+from kernel.memory.page import (
+    auxpage,
+    cachedel,
+    cachedpages,
+    cachepage,
+    copypage,
+    lookpage,
+    pagereclaim,
+    putpage,
+    uncachepage,
+)
 from kernel.memory.palloc import pagenumber
 from kernel.memory.segment import (
     attachimage,
@@ -59,7 +69,7 @@ from kernel.memory.segment import (
 )
 from kernel.memory.swap import executeio, pageout, pageproc, reclaim, setswapchan
 from kernel.sched.qlock import qlock, qunlock
-from kernel.sched.taslock import unlock
+from kernel.sched.taslock import lock, unlock
 from kernel.syscalls.sysseg import segattach, segflush
 from tests.kernel.plain import PlainKernel, entry
 
@@ -73,11 +83,14 @@ slots = st.sampled_from([TSEG, DSEG, BSEG, SSEG, SEG1])
 class Kernel(RuleBasedStateMachine):
     """Processes, pages and images under random operations."""
 
+    pagecache = ""
     held = Bundle("held")  # pages the machine itself has a reference to
 
     @initialize(copymode=st.sampled_from([0, 0, 1]), nswap=st.sampled_from([4, 60]), nimage=st.sampled_from([2, 6]))
     def boot(self, copymode: int, nswap: int, nimage: int) -> None:
-        self.k = PlainKernel(200, nswap=nswap, nimage=nimage, nproc=6, copymode=copymode)
+        self.k = PlainKernel(
+            200, nswap=nswap, nimage=nimage, nproc=6, copymode=copymode, pagecache=self.pagecache, pageout="clock16"
+        )
         self.k.nopager()
         setswapchan(self.k, self.k.file(bytes(nswap * BY2PG)))
         self.files = [self.k.file(data) for data in FILES]
@@ -159,12 +172,24 @@ class Kernel(RuleBasedStateMachine):
     @rule(chain=page_no)
     def cachedel(self, chain: int) -> None:
         daddr = chain * BY2PG // 2 * 512 + chain * BY2PG
+        cached = self.cached(daddr)
         cachedel(self.k, self.k.fscache, daddr)
+        if self.pagecache == "parent":
+            assert self.cached(daddr) == max(cached - 1, 0)
+            return
         assert lookpage(self.k, self.k.fscache, daddr) is None
+
+    def cached(self, daddr: int) -> int:
+        """How many pages the mount cache has for an address."""
+        return sum(p.daddr == daddr for p in cachedpages(self.k, self.k.fscache))
 
     @rule(min=page_no, which=st.integers(0, 3))
     def reclaim(self, min: int, which: int) -> None:
         free = self.k.palloc.freecount
+        if self.pagecache == "parent":
+            imagereclaim(self.k, min)  # all it does is to have the cache forget
+            assert self.k.palloc.freecount == free
+            return
         if which == 0:
             n = pagereclaim(self.k, self.k.fscache, min)
         elif which == 1:
@@ -206,7 +231,9 @@ class Kernel(RuleBasedStateMachine):
         self.procs.remove(up)
         up.state = Dead
         self.k.m.splhi = True
+        lock(self.k, self.k.palloc)
         mmurelease(self.k, up)
+        unlock(self.k, self.k.palloc)
         up.mach = self.k.m.proc = None
         self.k.procs.freeprocs.append(up)
         self.k.become(self.procs[0])
@@ -352,7 +379,9 @@ class Kernel(RuleBasedStateMachine):
         s = self.up().seg[slot]
         if s is not None:
             tables = [t for t in s.map if t is not None]
-            assert mcountseg(self.k, s) == sum(type(e) is Page for t in tables for e in t.pages)
+            swapped = self.pagecache == "parent"  # are counted, too
+            entries = [e for t in tables for e in t.pages if e is not None]
+            assert mcountseg(self.k, s) == sum(isinstance(e, Page) or swapped for e in entries)
 
     # Paging out
 
@@ -396,6 +425,19 @@ class Kernel(RuleBasedStateMachine):
             n = mcountseg(self.k, s)
             pageout(self.k, self.up(), s)
             assert mcountseg(self.k, s) == n
+
+
+class ParentKernel(Kernel):
+    """The same with the page cache that the commit replaced."""
+
+    pagecache = "parent"
+
+
+def test_no_sequence_of_operations_breaks_an_invariant_of_the_parents_page_cache() -> None:
+    run_state_machine_as_test(
+        ParentKernel,
+        settings=settings(max_examples=50, stateful_step_count=60, derandomize=True, deadline=None, database=None),
+    )
 
 
 def test_no_sequence_of_operations_breaks_an_invariant() -> None:

@@ -1,0 +1,1 @@
+"""The page cache of the commit's parent, beside the commit's."""
