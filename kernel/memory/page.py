@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING
 
 from kernel.base.dat import NOADDR, PGHSIZE, SG_PHYSICAL, SG_TYPE, Page, Pte
 from kernel.base.mem import PGSHIFT, PTEPERTAB
-<<<<<<< HEAD
-from kernel.memory.image import unlockput
-=======
 from kernel.base.parentdat import ParentPage
-from kernel.memory.image import putimage
->>>>>>> pagecache
+from kernel.memory.image import unlockput
 from kernel.memory.kmap import VA, kmap, kunmap
 from kernel.memory.mmu import countpagerefs
 from kernel.memory.palloc import freepages, pageevent, pagenumber, takehead, takepage

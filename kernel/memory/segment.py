@@ -396,13 +396,10 @@ def ibrk(k: Kernel, addr: int, seg: int) -> int:
 
 def mcountseg(k: Kernel, s: Segment) -> int:
     """How many pages of s are in memory. The caller holds s. Source: port/segment.c:mcountseg."""
-<<<<<<< HEAD
-    if s.type & SG_TYPE == SG_PHYSICAL and k.variant.fix_eaf91d0f8:
-        return 0
-=======
     if k.parent is not None:
         return k.parent.mcountseg(k, s)
->>>>>>> pagecache
+    if s.type & SG_TYPE == SG_PHYSICAL and k.variant.fix_eaf91d0f8:
+        return 0
     return sum(isinstance(e, Page) for pte in s.map if pte is not None for e in pte.pages)
 
 
@@ -412,12 +409,10 @@ def mfreeseg(k: Kernel, s: Segment, start: int, pages: int) -> None:
     Other processors flush before a page is freed. On a physical segment the frames, which are
     not the pool's, end up on the free list, as in the original; no guest can attach one.
     """
-<<<<<<< HEAD
-    if s.type & SG_TYPE == SG_PHYSICAL and k.variant.fix_eaf91d0f8:
-=======
     if k.parent is not None:
         k.parent.mfreeseg(k, s, start, pages)
->>>>>>> pagecache
+        return
+    if s.type & SG_TYPE == SG_PHYSICAL and k.variant.fix_eaf91d0f8:
         return
     if s.ref > 1:
         procflushseg(k, s)

@@ -94,13 +94,13 @@ def pager(k: Kernel) -> None:
                     outofmemory(k)
                     continue
 
-<<<<<<< HEAD
                 start = k.ageclock
                 while True:
                     pi += 1
                     if pi >= len(tab):
                         pi = 0
                         k.ageclock = (k.ageclock + 1) & 0xFFFF
+                        k.policy.round(k)
                         rounds += 1
                         if not looked or rounds > MAXROUNDS:
                             preempted(k)  # the original loops until interrupts let others change things
@@ -114,20 +114,6 @@ def pager(k: Kernel) -> None:
                         outofmemory(k)
                         break
                 if not held:
-=======
-                pi += 1
-                if pi >= len(tab):
-                    pi = 0
-                    k.ageclock = (k.ageclock + 1) & 0xFFFF
-                    k.policy.round(k)
-                    rounds += 1
-                    if not looked or rounds > MAXROUNDS:
-                        preempted(k)  # the original loops until interrupts let others change things
-                    looked = False
-                p = tab[pi]
-
-                if p.state == Dead or p.noswap:
->>>>>>> pagecache
                     continue
 
                 up.psstate = "Pageout"
@@ -181,11 +167,8 @@ def pageout(k: Kernel, p: Proc, s: Segment) -> bool:
         return False
 
     t = s.type & SG_TYPE
-<<<<<<< HEAD
     inclusive = k.variant.fix_d0b1db98b
-=======
     old = k.policy.old
->>>>>>> pagecache
     for i, pte in enumerate(s.map):
         if pte is None:
             continue
