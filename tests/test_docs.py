@@ -55,7 +55,7 @@ EXEMPT = {
     "make quick": "is a part of make test",
     "make guests": "writes into guest/bin; tests/guest rebuilds the programs and compares",
     "p9emu judge docs/chains.patch": "takes a minute or two; a part of it is run below it",
-    "p9emu bench --pagecache": "takes half a minute; tests/emu/bench/test_pagecaches.py measures each of its tables",
+    "p9emu bench --pagecache": "takes a minute; tests/emu/bench/test_pagecaches.py measures each of its tables",
     "p9emu bench": "its figures are this host's; bench --quick is run",
     "make bench-docs": "takes half an hour, and writes docs/performance.md",
     "python3 -m venv p9": "belongs to the installation, which needs the network",

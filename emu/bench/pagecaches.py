@@ -19,8 +19,14 @@ from emu.machine.config import Config
 from emu.machine.console import HostConsole
 from emu.machine.limits import PAGEOUT
 from emu.machine.machine import Machine
+from emu.machine.references import References
+from emu.observe.mrc.curve import frames
+from emu.observe.mrc.optimum import Optimum
+from emu.observe.mrc.runs import Misses
+from emu.observe.mrc.shorten import Shortened
 from kernel.base.chandat import Chan
 from kernel.base.dat import SG_RONLY, SG_TEXT, Image, Lock, Page
+from kernel.base.event import Event
 from kernel.base.kernel import Kernel
 from kernel.base.mem import BY2PG, MB, UTZERO
 from kernel.base.parentdat import ParentPage
@@ -220,23 +226,21 @@ LOADS: Final = (
 )  # fmt: skip
 
 
-def optimum(pages: int, rounds: int, frames: int) -> int:
-    """The fewest pages that must be read back, each of so many used in turn, so many rounds after the first.
+def optimum(argv: str, memory: int) -> int:
+    """The fewest pages that must be read back: Belady's, as p9emu mrc has it, less the first touch of each page."""
+    string, misses = Shortened(), Misses()
+    references = References(lambda pid, ns, pages: string.add(pages), string.gone)
 
-    What is used last goes first: Belady's rule, which knows the future. With pages used in turn that is the page that
-    was used a moment ago, so what is in memory stays there for a round but one place.
-    """
-    here: set[int] = set()
-    missed = 0
-    for now in range(pages * (rounds + 1)):
-        page = now % pages
-        if page in here:
-            continue
-        missed += now >= pages
-        if len(here) == frames:
-            here.remove(max(here, key=lambda p: (p - page) % pages))
-        here.add(page)
-    return missed
+    def sink(ev: Event) -> None:
+        references(ev)
+        misses(ev)
+
+    with closing(Machine(Config(memory=512 * MB), sink)) as machine:
+        references.watch(machine)
+        machine.run(argv.split()[0], argv.split()[1:])
+        references.finish()
+        string.end()
+    return Optimum(string.string).misses(frames(memory, 1, misses.tables)) - string.pages
 
 
 def policies(loads: Sequence[tuple[str, int]] = LOADS) -> Table:
@@ -244,16 +248,11 @@ def policies(loads: Sequence[tuple[str, int]] = LOADS) -> Table:
     lines = [["swap-ins (all faults)", "-m", *PAGEOUT, "optimum"]]
     for argv, memory in loads:
         cells = []
-        best = "-"  # the order in which the others use their pages is not known here
         for pageout in PAGEOUT:
             with closing(Machine(Config(memory=memory * MB, swap=16 * MB, pageout=pageout))) as machine:
                 stats = machine.run(argv.split()[0], argv.split()[1:]).stats
                 cells.append(f"{stats.swap_ins:,} ({stats.faults:,})")
-                if argv.startswith("thrash"):
-                    _, pages, rounds = argv.split()
-                    frames = machine.kernel.palloc.user - machine.kernel.swapalloc.highwater
-                    best = f"{optimum(int(pages), int(rounds), frames):,}"
-        lines.append([argv, f"{memory}M", *cells, best])
+        lines.append([argv, f"{memory}M", *cells, f"{optimum(argv, memory * MB):,}"])
     return Table("policies", lines, 1)
 
 
