@@ -88,15 +88,14 @@ class Trace:
     def __init__(self, renderer: Renderer, out: Output, wanted: "Filter", limit: int = 0) -> None:
         self.renderer = renderer
         self.out = out
-        self.kinds = wanted.kinds
+        self.kinds = wanted.seen
         self.test = wanted.test
         self.left = limit or -1
         self.error: OutputError | None = None
         self.seen = False
 
     def __call__(self, ev: "Event") -> None:
-        test = self.test
-        if (ev.kind in self.kinds if test is None else test(ev)) and self.error is None and self.left:
+        if ev.kind in self.kinds and (self.test is None or self.test(ev)) and self.left and self.error is None:
             self.seen = True
             self.left -= 1
             try:
@@ -154,6 +153,7 @@ def trace(
 
         def prepare(machine: "Machine") -> None:
             progress.prepare(machine)
+            machine.kernel.kinds = tracer.kinds
             if rendering.times > 1:
                 machine.kernel.stopwatch = time.perf_counter_ns
             if wanted.files:

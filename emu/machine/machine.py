@@ -55,7 +55,6 @@ SLICE = 500_000  # ns one of several processors runs ahead of the others
 
 class Machine:
     """One emulated computer. ``sink`` gets every kernel event; it may raise to end the run.
-    Kinds that are not in its ``kinds``, if it has such a set, it may not be given.
 
     ``clock`` is what time it follows with Config.clock "real", the host's if not given. Without a ``console`` the
     host's standard streams and its signals are the guest's; ``warn`` takes the emulator's own lines.
@@ -105,7 +104,6 @@ class Machine:
             cpu.putcr3(m.pdb)
         k.m = k.machs[0]
         k.sink = sink
-        k.kinds = getattr(sink, "kinds", k.kinds)
         k.checking = config.check
         k.rng.seed(config.seed)
         if config.seed and clock is None:
