@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from emu.cli.types import Options
 from emu.failure import BROKEN, PIPE, TIMEOUT, USAGE, Failure
 from emu.machine.limits import MAXMEM, MAXSWAP
-from emu.observe.output import FileOutput, Output, OutputError, StderrOutput
+from emu.observe.output import FILEBUF, FileOutput, Output, OutputError, StderrOutput
 from emu.plain import plain
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Renderer(Protocol):
 
 @dataclass(frozen=True)
 class Rendering:
-    """How events are shown: as text, json or folded; counts alone, sorted by a column; with call stacks.
+    """How events are shown: as text, json, folded or perfetto; counts alone, sorted by a column; with call stacks.
 
     ``times``: what faults and calls took, in virtual time (1) and in the host's too (2). ``relative``: since the event
     before. ``wide``: whole lines, on a terminal too. ``limit``: the run ends after so many events, 0: when it ends.
@@ -206,6 +206,10 @@ def _renderer(out: Output, cpus: int, color: bool, symbols: "Symbols", how: Rend
         from emu.observe.folded import Folded
 
         return Folded(out, symbols.stack)
+    if how.format == "perfetto":
+        from emu.observe.perfetto import PerfettoWriter
+
+        return PerfettoWriter(binary(out), symbols)
     if (width := _width(out, how)) is not None:
         from emu.observe.fit import FittedWriter
 
@@ -213,6 +217,15 @@ def _renderer(out: Output, cpus: int, color: bool, symbols: "Symbols", how: Rend
     from emu.observe.text import TextWriter
 
     return TextWriter(out, cpus, color, symbols, stack, how.relative, how.timefields)
+
+
+def binary(out: Output) -> FileOutput:
+    """The output, for bytes. Raises Failure if that is a terminal."""
+    assert isinstance(out, FileOutput)
+    if os.isatty(out.fd):
+        raise Failure(f"{out.path} is a terminal, and this format is no text", USAGE)
+    out.kept = FILEBUF  # a command, too, gets it in large pieces
+    return out
 
 
 def _width(out: Output, how: Rendering) -> Callable[[], int] | None:
