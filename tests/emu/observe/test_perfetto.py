@@ -186,18 +186,21 @@ def test_a_copy_of_a_page_of_the_file_has_no_fork_to_blame() -> None:
     assert not any(s.flows for s in trace.slices)
 
 
-def test_what_a_process_does_and_who_runs() -> None:
-    trace, _, _ = run("forkbomb", "6", cpus=2)
+def test_who_runs() -> None:
+    trace, _, _ = run("shootdown", "2", cpus=2)
     cpus = [trace.named(f"processor {n}") for n in (0, 1)]
     busy = [[s for s in trace.slices if s.track == cpu] for cpu in cpus]
     assert all(busy)
     for row in busy:
         assert all(a.end <= b.begin for a, b in pairwise(row)), "one at a time"
-    state = [u for u, d in trace.tracks.items() if d.name == "state"]
-    waits = [s for s in trace.slices if s.track in state and s.name == "Wakeme"]
-    assert any(s.args.get("at") == "Await" for s in waits)
     threads = {d.thread.tid: d.thread.thread_name for d in trace.tracks.values() if d.HasField("thread")}
-    assert threads[2] == "forkbomb"
+    assert threads[2] == "shootdown"
+
+
+def test_what_a_process_waits_for() -> None:
+    trace, _, _ = run("pipe", "5")
+    waits = [s for s in trace.slices if trace.tracks[s.track].name == "state" and s.name == "Wakeme"]
+    assert any(s.args.get("at") == "Pread" for s in waits)
 
 
 def test_faults_in_a_call_are_within_it() -> None:
