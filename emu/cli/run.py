@@ -146,7 +146,7 @@ def trace(
         raise Failure(f"{output}: is the program itself", BROKEN)
     symbols = Symbols()
     try:
-        out = _output(output)
+        out = opened(output)
         color = use_color(options.color, sys.stderr if output is None else None)
         tracer = Trace(_renderer(out, options.cpus, color, symbols, rendering), out, wanted, rendering.limit)
         progress = Progress(shown=type(out) is FileOutput and not os.isatty(out.fd) and not options.verbose)
@@ -182,7 +182,8 @@ def unwritten(e: OutputError) -> Failure:
     return Failure("", PIPE) if e.gone else Failure(str(e), e.status)
 
 
-def _output(where: str | None) -> Output:
+def opened(where: str | None) -> Output:
+    """Standard error, a file, or after a "|" a command of the shell. Raises OutputError."""
     if where is None:
         return StderrOutput()
     if not where.startswith("|"):
