@@ -106,6 +106,17 @@ class Trace:
             if not self.left:
                 raise Enough
 
+    def sink(self) -> "Sink":
+        """What is to get the events: itself, or if all of a kind go to a file as JSON, what is quicker."""
+        if type(self.out) is FileOutput and self.test is None and self.left < 0:
+            from emu.observe.jsonl import JsonWriter
+
+            quick = self.renderer.quick(self.out, self.kinds) if isinstance(self.renderer, JsonWriter) else None
+            if quick is not None:
+                self.seen = True  # finish() writes what was kept
+                return quick
+        return self
+
     def finish(self, failed: bool = False) -> None:
         """Write what is left; then tell of a failure, now or before, by OutputError.
 
@@ -161,7 +172,7 @@ def trace(
 
         try:
             with progress:
-                outcome = execute(options, program, args, progress.watching(tracer), symbols, prepare)
+                outcome = execute(options, program, args, progress.watching(tracer.sink()), symbols, prepare)
         except OutputError:
             raise
         except Enough:
