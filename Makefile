@@ -21,7 +21,7 @@ P9EMU_STRICT ?= 1
 
 .PHONY: demo test quick lint guests bench bench-docs pictures go-test go-soak go-std soak fuzz clean
 
-$(BIN)/p9emu: pyproject.toml setup.py $(wildcard emu/machine/*.c emu/machine/*.h)
+$(BIN)/p9emu: pyproject.toml setup.py $(wildcard emu/*/*.c emu/*/*.h)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	$(BIN)/python -m compileall -q emu kernel guest

@@ -11,11 +11,11 @@ from setuptools import Extension, setup
 STRICT = os.environ.get("P9EMU_STRICT", "0") not in ("", "0")
 
 
-def extension(name: str) -> Extension:
+def extension(name: str, room: str = "machine") -> Extension:
     """One file of C. -O2: the jump that _blockcount.c and _cmpxchg8b.c speak of."""
     return Extension(
-        f"emu.machine.{name}",
-        [f"emu/machine/{name}.c"],
+        f"emu.{room}.{name}",
+        [f"emu/{room}/{name}.c"],
         depends=["emu/machine/_module.h"],
         optional=not STRICT,
         extra_compile_args=["-O2", *(["-Wall", "-Wextra", "-Werror"] if STRICT else [])],
@@ -24,4 +24,4 @@ def extension(name: str) -> Extension:
 
 NAMES = ("_blockcount", "_cmpxchg8b", "_faultflags", "_lock", "_traphook", "_mmu", "_references")
 
-setup(ext_modules=[extension(name) for name in NAMES])
+setup(ext_modules=[*(extension(name) for name in NAMES), extension("_jsonl", "observe")])

@@ -109,11 +109,13 @@ class Machine:
         for kind in wanted.kinds:
             self._table.setdefault(kind, []).append(called)
         self._machine.kernel.sink = self._sink
+        self._listen()
 
         def unsubscribe() -> None:
             for kind in wanted.kinds:
                 if called in self._table[kind]:
                     self._table[kind].remove(called)
+            self._listen()
             if not any(self._table.values()):
                 self._machine.kernel.sink = None
 
@@ -281,6 +283,10 @@ class Machine:
             ev = self._fault(ev)
         for subscriber in tuple(subscribers):
             subscriber(ev)
+
+    def _listen(self) -> None:
+        """Tell the kernel which kinds somebody wants."""
+        self._machine.kernel.kinds = frozenset(kind for kind, subscribers in self._table.items() if subscribers)
 
     def _fault(self, ev: FaultEvent) -> Fault:
         found = self._symbols(ev.pid, ev.pc) or Found("", b"")

@@ -55,6 +55,9 @@ def _legend(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     ctx.exit()
 
 
+REFERENCES = ("csv", "oracleGeneral")
+NOEVENTS = "--format {} tells references to pages, no events: it goes without -c, -e, -k, -n, -p, -P, -T and --swap"
+
 GUEST_ARGS = {"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]}
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -147,10 +150,11 @@ def run(program: str, args: tuple[str, ...], **common: Any) -> int:
 @click.option(
     "--format",
     "fmt",
-    type=click.Choice(["text", "json", "folded"]),
+    type=click.Choice(["text", "json", "folded", "perfetto", "csv", "oracleGeneral"]),
     default="text",
     show_default=True,
-    help="Lines for a person, one JSON object per line, or faults counted by call stack, for flame graphs.",
+    help="Lines for a person, one JSON object per line, faults counted by call stack, for flame graphs, what "
+    "ui.perfetto.dev opens, or instead of events each reference to a page, for cache simulators.",
 )
 @click.option("-k", "--stack", is_flag=True, help="Show the call stack of each fault and system call.")
 @click.option("--wide", is_flag=True, help="Whole lines, on a terminal too, where they are made to fit otherwise.")
@@ -195,11 +199,23 @@ def trace(
       p9emu trace -e fault:class=cow-copy,segment=bss -T cow 4
       p9emu trace -P /lib/words -o '|grep open' cat /lib/words
       p9emu trace --format folded -o stacks.txt hello
+      p9emu trace --format perfetto -o cow.pftrace cow 20
+      p9emu trace --format csv -o sieve.csv sieve 10000
     """
+    if fmt == "perfetto" and not exprs:
+        exprs = ("%all",)  # of which it makes its tracks and counters
     wanted = _wanted(exprs, processes, paths, folded=fmt == "folded")
     _consistent(fmt, summary, stack, sort, relative, times, wide, limit)
+    if fmt in ("perfetto", "oracleGeneral") and output is None:
+        raise click.UsageError(f"--format {fmt} is no text: it needs -o FILE")
     if output is not None and output.startswith("|") and not output[1:].strip():
         raise click.BadParameter("no command behind the '|'", param_hint="'-o'")
+    if fmt in REFERENCES:
+        if exprs or processes or paths or common["swap"]:
+            raise click.UsageError(NOEVENTS.format(fmt))
+        from emu.cli.references import references
+
+        return references(Options(**common), program, args, output, fmt)
     from emu.cli.run import Rendering
     from emu.cli.run import trace as command
 
@@ -213,6 +229,10 @@ def _consistent(
     """Refuse options of which one would do nothing."""
     if fmt == "folded" and (summary or stack or times or limit):
         raise click.UsageError("--format folded is a count of call stacks: it goes without -c, -k, -n and -T")
+    if fmt in REFERENCES and (summary or stack or times or limit):
+        raise click.UsageError(NOEVENTS.format(fmt))
+    if fmt == "perfetto" and (summary or stack or times):
+        raise click.UsageError("--format perfetto has times of its own, and no summary: it goes without -c, -k and -T")
     if (relative and (summary or fmt != "text")) or (wide and fmt != "text"):
         raise click.UsageError(f"{'-r' if relative else '--wide'} is for lines of text")
     if summary and stack:

@@ -59,7 +59,7 @@ def fromtrace(trace: str, output: str) -> None:
     try:
         with open(trace, encoding="utf-8", errors="replace", newline="\n") as f:
             reader = Reader(f)
-            sink = Report(reader.lookup)
+            sink = Report(reader.lookup, reader.stack)
             progress = Progress()
             take = progress.watching(sink)
             with progress:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from emu.cli.types import Options
 from emu.failure import BROKEN, PIPE, TIMEOUT, USAGE, Failure
 from emu.machine.limits import MAXMEM, MAXSWAP
-from emu.observe.output import FileOutput, Output, OutputError, StderrOutput
+from emu.observe.output import FILEBUF, FileOutput, Output, OutputError, StderrOutput
 from emu.plain import plain
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Renderer(Protocol):
 
 @dataclass(frozen=True)
 class Rendering:
-    """How events are shown: as text, json or folded; counts alone, sorted by a column; with call stacks.
+    """How events are shown: as text, json, folded or perfetto; counts alone, sorted by a column; with call stacks.
 
     ``times``: what faults and calls took, in virtual time (1) and in the host's too (2). ``relative``: since the event
     before. ``wide``: whole lines, on a terminal too. ``limit``: the run ends after so many events, 0: when it ends.
@@ -88,15 +88,14 @@ class Trace:
     def __init__(self, renderer: Renderer, out: Output, wanted: "Filter", limit: int = 0) -> None:
         self.renderer = renderer
         self.out = out
-        self.kinds = wanted.kinds
+        self.kinds = wanted.seen
         self.test = wanted.test
         self.left = limit or -1
         self.error: OutputError | None = None
         self.seen = False
 
     def __call__(self, ev: "Event") -> None:
-        test = self.test
-        if (ev.kind in self.kinds if test is None else test(ev)) and self.error is None and self.left:
+        if ev.kind in self.kinds and (self.test is None or self.test(ev)) and self.left and self.error is None:
             self.seen = True
             self.left -= 1
             try:
@@ -106,6 +105,17 @@ class Trace:
                 raise
             if not self.left:
                 raise Enough
+
+    def sink(self) -> "Sink":
+        """What is to get the events: itself, or if all of a kind go to a file as JSON, what is quicker."""
+        if type(self.out) is FileOutput and self.test is None and self.left < 0:
+            from emu.observe.jsonl import JsonWriter
+
+            quick = self.renderer.quick(self.out, self.kinds) if isinstance(self.renderer, JsonWriter) else None
+            if quick is not None:
+                self.seen = True  # finish() writes what was kept
+                return quick
+        return self
 
     def finish(self, failed: bool = False) -> None:
         """Write what is left; then tell of a failure, now or before, by OutputError.
@@ -147,13 +157,14 @@ def trace(
         raise Failure(f"{output}: is the program itself", BROKEN)
     symbols = Symbols()
     try:
-        out = _output(output)
+        out = opened(output)
         color = use_color(options.color, sys.stderr if output is None else None)
         tracer = Trace(_renderer(out, options.cpus, color, symbols, rendering), out, wanted, rendering.limit)
         progress = Progress(shown=type(out) is FileOutput and not os.isatty(out.fd) and not options.verbose)
 
         def prepare(machine: "Machine") -> None:
             progress.prepare(machine)
+            machine.kernel.kinds = tracer.kinds
             if rendering.times > 1:
                 machine.kernel.stopwatch = time.perf_counter_ns
             if wanted.files:
@@ -161,7 +172,7 @@ def trace(
 
         try:
             with progress:
-                outcome = execute(options, program, args, progress.watching(tracer), symbols, prepare)
+                outcome = execute(options, program, args, progress.watching(tracer.sink()), symbols, prepare)
         except OutputError:
             raise
         except Enough:
@@ -182,7 +193,8 @@ def unwritten(e: OutputError) -> Failure:
     return Failure("", PIPE) if e.gone else Failure(str(e), e.status)
 
 
-def _output(where: str | None) -> Output:
+def opened(where: str | None) -> Output:
+    """Standard error, a file, or after a "|" a command of the shell. Raises OutputError."""
     if where is None:
         return StderrOutput()
     if not where.startswith("|"):
@@ -206,6 +218,10 @@ def _renderer(out: Output, cpus: int, color: bool, symbols: "Symbols", how: Rend
         from emu.observe.folded import Folded
 
         return Folded(out, symbols.stack)
+    if how.format == "perfetto":
+        from emu.observe.perfetto import PerfettoWriter
+
+        return PerfettoWriter(binary(out), symbols)
     if (width := _width(out, how)) is not None:
         from emu.observe.fit import FittedWriter
 
@@ -213,6 +229,15 @@ def _renderer(out: Output, cpus: int, color: bool, symbols: "Symbols", how: Rend
     from emu.observe.text import TextWriter
 
     return TextWriter(out, cpus, color, symbols, stack, how.relative, how.timefields)
+
+
+def binary(out: Output) -> FileOutput:
+    """The output, for bytes. Raises Failure if that is a terminal."""
+    assert isinstance(out, FileOutput)
+    if os.isatty(out.fd):
+        raise Failure(f"{out.path} is a terminal, and this format is no text", USAGE)
+    out.kept = FILEBUF  # a command, too, gets it in large pieces
+    return out
 
 
 def _width(out: Output, how: Rendering) -> Callable[[], int] | None:

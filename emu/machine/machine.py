@@ -24,6 +24,7 @@ from emu.machine.disk import FileDisk
 from emu.machine.memory import Memory
 from emu.machine.repeat import commandline
 from emu.machine.signals import LONGEST, Signals
+from kernel.base.dat import TSEG
 from kernel.base.error import Panic, Wrong
 from kernel.base.inject import Inject
 from kernel.base.kernel import NSPERSEC
@@ -45,6 +46,7 @@ from kernel.waits import procdump
 if TYPE_CHECKING:
     from emu.machine.console import Console
     from emu.machine.cpu import Service
+    from kernel.base.chandat import Chan
     from kernel.base.event import Sink
     from kernel.base.hw import Regs
 
@@ -127,6 +129,7 @@ class Machine:
         self.first: boot.First | None = None
         self.program: tuple[str, str | None] = ("", None)  # name in the guest and host path of what runs
         self.onturn: Callable[[], None] | None = None  # called each time that the loop comes round
+        self._paths: dict[int, tuple[Chan, str | None]] = {}  # by number of an image: its file, and the host path
 
     def _cpu(self, n: int, clock: Clock | None) -> Cpu:
         if clock is None:
@@ -334,9 +337,17 @@ class Machine:
         return up.regs.pc, up.regs.sp
 
     def image(self, pid: int) -> str | None:
-        """Host path of the a.out that process pid runs, if it is known."""
-        p = procbypid(self.kernel, pid)
-        return boot.hostpath(self, p) if p is not None else None
+        """Host path of the a.out that process pid runs, if it is known; where it was when that was first asked."""
+        up = self.kernel.up
+        p = up if up is not None and up.pid == pid else procbypid(self.kernel, pid)
+        s = p.seg[TSEG] if p is not None else None
+        image = s.image if s is not None else None
+        if p is None or image is None or image.c is None:
+            return None
+        known = self._paths.get(image.num)
+        if known is None or known[0] is not image.c:
+            known = self._paths[image.num] = image.c, boot.hostpath(self, p)
+        return known[1]
 
     def close(self) -> None:
         """Give everything back. The machine is of no use afterwards."""

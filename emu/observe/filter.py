@@ -60,6 +60,11 @@ class Filter:
     whole: bool = False
     files: bool = False
 
+    @property
+    def seen(self) -> frozenset[str]:
+        """The kinds that it has to be asked about."""
+        return frozenset(KINDS) if self.whole else self.kinds
+
     def __call__(self, ev: Event) -> bool:
         """Whether an event is wanted."""
         if self.test is None:

@@ -31,6 +31,14 @@ class Output(Protocol):
     def close(self) -> None: ...
 
 
+class BinaryOutput(Protocol):
+    """The same for bytes; it takes either text or bytes."""
+
+    def writebytes(self, data: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class StderrOutput:
     """Standard error, shown at once, in order with what the guest itself writes there."""
 
@@ -65,6 +73,7 @@ class FileOutput:
         """Open path, unless it is open as fd; raises OutputError if that is not possible."""
         self.path = path
         self.buf: list[str] = []
+        self.bytes: list[bytes] = []
         self.size = 0
         self.fd = fd
         if fd >= 0:
@@ -80,6 +89,15 @@ class FileOutput:
             return
         self.buf.append(text)
         self.size += len(text)
+        if self.size >= self.kept:
+            self._flush()
+
+    def writebytes(self, data: bytes) -> None:
+        """Take bytes, likewise, instead of text."""
+        if self.fd < 0:
+            return
+        self.bytes.append(data)
+        self.size += len(data)
         if self.size >= self.kept:
             self._flush()
 
@@ -99,8 +117,9 @@ class FileOutput:
         return _failed(plain(self.path), e)
 
     def _flush(self) -> None:
-        data = memoryview("".join(self.buf).encode("utf-8", "backslashreplace"))
+        data = memoryview(b"".join(self.bytes) or "".join(self.buf).encode("utf-8", "backslashreplace"))
         self.buf.clear()
+        self.bytes.clear()
         self.size = 0
         try:
             while data:

@@ -234,6 +234,8 @@ class SchedEvent(Event):
 
 Sink = Callable[[Event], None]
 
+KINDS: Final = frozenset(cls.kind for cls in Event.__subclasses__())
+
 
 def took(ev: FaultEvent | SyscallEvent) -> int:
     """Virtual ns that a fault or call took, waiting included; 0 where that is not known, or it never ends.

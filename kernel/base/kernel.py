@@ -27,6 +27,7 @@ from kernel.base.dat import (
     Swapalloc,
 )
 from kernel.base.error import Panic
+from kernel.base.event import KINDS
 from kernel.base.mem import BY2PG, MB, s64
 from kernel.base.mntdat import Mntalloc
 from kernel.base.proctab import Procs
@@ -148,6 +149,7 @@ class Kernel:
         self.sink: Sink | None = None
         self.stopwatch: Callable[[], int] | None = None  # the host's time, ns, for a sink that wants it told
         self.tellfiles = False  # the sink wants to know which files calls are about
+        self.kinds = KINDS  # of events that the sink wants; of the others most are not made
         self.explore: Callable[[str], None] | None = None
         self.inject: Inject | None = None
         self.checking = False

@@ -404,7 +404,7 @@ def tracedfault(k: Kernel, addr: int, read: bool, err: int, mode: Mode, fn: str)
     up = k.up
     assert up is not None
     k.nfault += 1
-    if k.sink is None:
+    if k.sink is None or "fault" not in k.kinds:
         return fault(k, addr, read)
     s = seg(k, up, addr, 0)
     name: FaultSegment = "" if s is None else "estack" if s is up.seg[ESEG] else segname(s)

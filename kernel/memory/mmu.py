@@ -29,7 +29,8 @@ NPDBPOOL = 10  # page directories a processor keeps ready
 
 def mmuevent(k: Kernel, op: MmuOp, pdb: int, va: int = 0, frame: int = 0, access: MmuAccess = "") -> None:
     """Tell the trace what happens under the directory at pdb."""
-    k.emit(MmuEvent(0, 0, 0, op, pdb, va, frame, access))
+    if "mmu" in k.kinds:
+        k.emit(MmuEvent(0, 0, 0, op, pdb, va, frame, access))
 
 
 # Flushing and switching
@@ -46,7 +47,7 @@ def flushmmu(k: Kernel) -> None:
     up.newtlb = True
     mmuswitch(k, up)
     k.m.splhi = s
-    if k.sink is not None:
+    if k.sink is not None and "tlb" in k.kinds:
         k.emit(TlbEvent(0, 0, 0, "flush", 0, k.m.cpu.getcr3()))
 
 
@@ -137,7 +138,7 @@ def mmuswitch(k: Kernel, proc: Proc) -> None:
         m.cpu.putcr3(proc.mmupdb.pa)
     else:
         m.cpu.putcr3(m.pdb)
-    if k.sink is not None and not proc.kp:
+    if k.sink is not None and not proc.kp and "tlb" in k.kinds:
         k.emit(TlbEvent(0, 0, 0, "switch", 0, m.cpu.getcr3()))
 
 

@@ -29,8 +29,9 @@ def pagenumber(k: Kernel, p: Page) -> int:
 
 def pageevent(k: Kernel, op: PageOp, p: Page) -> None:
     """Tell the trace what happens to p."""
-    image = p.image.num if p.image is not None else -1
-    k.emit(PageEvent(0, 0, 0, op, p.pa, p.va, image, p.daddr, p.ref))
+    if "page" in k.kinds:
+        image = p.image.num if p.image is not None else -1
+        k.emit(PageEvent(0, 0, 0, op, p.pa, p.va, image, p.daddr, p.ref))
 
 
 def pagechainhead(k: Kernel, p: Page) -> None:

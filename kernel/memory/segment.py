@@ -63,6 +63,8 @@ def segevent(k: Kernel, op: SegmentOp, s: Segment, old: int = 0, p: Proc | None 
 
 def entryevent(k: Kernel, s: Segment, va: int, e: Entry) -> None:
     """Tell the trace that s has e at va now."""
+    if "entry" not in k.kinds:
+        return
     if isinstance(e, Page):
         k.emit(EntryEvent(0, 0, 0, "page", s.id, va, e.pa, NOADDR))
     elif e is not None:

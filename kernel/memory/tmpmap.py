@@ -21,7 +21,7 @@ def flushpg(k: Kernel, va: int) -> None:
     if va >= USTKTOP:
         return  # KMAP and TMPADDR are used through the tables here: no TLB ever holds them
     k.m.cpu.invlpg(va)
-    if k.sink is not None:
+    if k.sink is not None and "tlb" in k.kinds:
         k.emit(TlbEvent(0, 0, 0, "page", va, k.m.cpu.getcr3()))
 
 

@@ -167,7 +167,8 @@ def ready(k: Kernel, p: Proc) -> None:
 
 def schedevent(k: Kernel, op: SchedOp, p: Proc) -> None:
     """Tell the trace what becomes of p."""
-    k.emit(SchedEvent(0, 0, 0, op, p.pid, p.text, STATENAME[p.state], p.psstate or ""))
+    if "sched" in k.kinds:
+        k.emit(SchedEvent(0, 0, 0, op, p.pid, p.text, STATENAME[p.state], p.psstate or ""))
 
 
 def tellproc(k: Kernel, p: Proc, etype: int) -> None:

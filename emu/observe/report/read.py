@@ -10,7 +10,8 @@ from typing import IO, Any, Final
 from emu.observe.jsonl import VERSION
 from emu.observe.read import LIMIT, makers
 from emu.program.lines import Place
-from emu.program.symbols import Found
+from emu.program.stack import DEEPEST
+from emu.program.symbols import Found, Frame
 from kernel.base.event import Event
 
 LONGEST: Final = 1 << 20  # characters of a line; no event is that long
@@ -28,6 +29,7 @@ class Reader:
         self.unknown: Counter[str] = Counter()  # kinds of events that are not known
         self.lacking: Counter[str] = Counter()  # fields that were not there
         self.place: Place | None = None  # the source line of the event that was read last, if it has one
+        self.frames: list[Frame] = []  # its call stack, if it has one
         self._makes = makers()
 
     def __iter__(self) -> Iterator[Event]:
@@ -53,7 +55,11 @@ class Reader:
 
     def lookup(self, pid: int, pc: int) -> Found:
         """What a trace knows of a fault's pc: a text.Lookup, asked as the events come."""
-        return Found("", b"", self.place)
+        return Found(self.frames[0].symbol if self.frames else "", b"", self.place)
+
+    def stack(self, pid: int) -> list[Frame]:
+        """The call stack of the event that was read last, where the trace was made with -k: a text.Stack."""
+        return self.frames
 
     def troubles(self) -> list[str]:
         """What was wrong, a sentence each; nothing if all was well."""
@@ -84,9 +90,24 @@ class Reader:
         if make is None:
             self.unknown[kind] += 1
             return None
-        file, line = obj.get("file"), obj.get("line")
-        self.place = Place(file, _number(line)) if isinstance(file, str) and line is not None else None
+        self.place = _place(obj)
+        self.frames = _frames(obj.get("stack"))
         return make(obj, self.lacking)
+
+
+def _place(obj: dict[str, Any]) -> Place | None:
+    file, line = obj.get("file"), obj.get("line")
+    return Place(file, _number(line)) if isinstance(file, str) and line is not None else None
+
+
+def _frames(stack: Any) -> list[Frame]:
+    """The functions of a call stack, the innermost first; none where that is not what -k writes."""
+    frames = []
+    for f in stack[:DEEPEST] if isinstance(stack, list) else ():
+        if not isinstance(f, dict) or not isinstance(symbol := f.get("symbol"), str):
+            return []
+        frames.append(Frame(_number(f.get("pc")), symbol, _place(f)))
+    return frames
 
 
 def _number(value: Any) -> int:

@@ -20,7 +20,8 @@ VERSION: Final = 1  # of what the scripts read
 class Report:
     """Keeps events as columns. ``lookup`` tells a fault's symbol and code, ``stack`` who called whom.
 
-    Without ``stack``, as from a trace, the flame graph has programs, and in them the functions that faulted.
+    Where it tells nothing, as in a trace without stacks, the flame graph has programs, and in them the functions that
+    faulted.
     """
 
     def __init__(self, lookup: Lookup | None = None, stack: Stack | None = None) -> None:

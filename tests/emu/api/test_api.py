@@ -14,6 +14,7 @@ from emu import Bind, Config, ExitError, Fault, LimitError, LoadError, Machine, 
 from emu.api.log import Count
 from emu.api.options import configuration
 from kernel.base.event import Event, ProcEvent, SyscallEvent
+from kernel.base.kernel import Kernel
 from tests.e2e.harness import p9emu
 from tests.standin import plan9
 
@@ -317,3 +318,21 @@ def test_a_run_stands_still_at_chosen_events_alone() -> None:
     with Machine() as m:
         events = list(m.events("cow", ["2"], kinds="fault:class=cow-copy,segment=bss"))
     assert [hex(e.addr) for e in events if isinstance(e, Fault)] == ["0x3004", "0x4004"]
+
+
+def test_events_that_nobody_wants_are_not_even_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And making them or not changes nothing in the run."""
+    made: set[str] = set()
+    emit = Kernel.emit
+
+    def counting(k: Kernel, ev: Event) -> None:
+        made.add(ev.kind)
+        emit(k, ev)
+
+    monkeypatch.setattr(Kernel, "emit", counting)
+    wanted = frozenset({"note", "boot"})
+    result = run("thrash", "600", "1", memory="4M", swap="8M", events=wanted)
+    assert not made & {"fault", "syscall", "page", "entry", "mmu", "tlb", "sched"}
+    every = run("thrash", "600", "1", memory="4M", swap="8M", events="%all")
+    assert every.stats.virtual_ns == result.stats.virtual_ns
+    assert [e for e in every.events if e.kind in wanted] == list(result.events)

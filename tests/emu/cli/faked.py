@@ -110,6 +110,7 @@ class Machine:
     def __init__(self, config: Config, sink: Sink | None = None, console: object = None) -> None:
         self.config = config
         self.sink = sink
+        self.kernel = types.SimpleNamespace()  # which is told what is wanted
         self.closed = False
         Machine.made.append(self)
 

@@ -9,6 +9,9 @@ import pytest
 
 from emu.observe.jsonl import JsonWriter
 from emu.observe.report.read import Reader
+from emu.observe.report.report import Report
+from emu.program.lines import Place
+from emu.program.symbols import Found, Frame
 from kernel.base.event import Event
 from tests.emu.observe.test_observe import EVENTS, Lines
 
@@ -47,6 +50,37 @@ def test_a_source_line_is_known_where_it_was_written() -> None:
     JsonWriter(out)(EVENTS[1])
     reader = Reader(io.StringIO(out.text))
     assert [reader.lookup(0, 0).place for _ in reader] == [("/sys/src/x.c", 7), None]
+
+
+STACK = [Frame(0x1026, "f+0x6", Place("/sys/src/x.c", 7)), Frame(0x1040, "main+0x10", None), Frame(0x7000, "", None)]
+
+
+def test_call_stacks_are_read_where_they_were_written() -> None:
+    out = Lines()
+    JsonWriter(out, stack=lambda pid: STACK)(EVENTS[0])
+    JsonWriter(out)(EVENTS[0])
+    reader = Reader(io.StringIO(out.text))
+    assert [(reader.stack(0), reader.lookup(0, 0).symbol) for _ in reader] == [(STACK, "f+0x6"), ([], "")]
+
+
+def test_a_report_from_a_trace_with_stacks_has_the_functions_of_a_live_one() -> None:
+    out = Lines()
+    JsonWriter(out, lambda pid, pc: STACK[0].place, lambda pid: STACK)(EVENTS[0])
+    reader = Reader(io.StringIO(out.text))
+    live = Report(lambda pid, pc: Found("f+0x6", b"", STACK[0].place), lambda pid: STACK)
+    again = Report(reader.lookup, reader.stack)
+    live(EVENTS[0])
+    for ev in reader:
+        again(ev)
+    assert [*again.columns.encode({})] == [*live.columns.encode({})]
+
+
+@pytest.mark.parametrize("stack", ["5", "[5]", '[{"pc":1}]', '[{"pc":1,"symbol":7}]', "{}", "null"])
+def test_a_stack_that_is_none_is_passed_over(stack: str) -> None:
+    (line,) = lines(EVENTS[:1])
+    reader = Reader(io.StringIO(f'{line.rstrip()[:-1]},"stack":{stack}}}\n'))
+    assert list(reader) == EVENTS[:1]
+    assert reader.stack(0) == []
 
 
 @pytest.mark.parametrize(
