@@ -175,11 +175,9 @@ class Variant:
 
 
 def _rows(prefix: str) -> dict[str, Row]:
-    return {
-        name: Row(name, *f.metadata["row"])
-        for f in fields(Variant)
-        if f.name.startswith(prefix) and (name := f.name.removeprefix(prefix))
-    }
+    named = [f for f in fields(Variant) if f.name.startswith(prefix)]
+    rows = [Row(f.name.removeprefix(prefix), *f.metadata["row"]) for f in named]
+    return {row.name: row for row in sorted(rows, key=lambda row: row.when)}
 
 
 def fixes() -> dict[str, Row]:

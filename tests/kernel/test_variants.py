@@ -45,7 +45,7 @@ def test_names_are_words_of_a_list_or_all() -> None:
     assert fixnames("") == originalnames("") == ()
     assert fixnames("all") == tuple(fixes()) != ()
     assert originalnames("all") == tuple(originals()) != ()
-    assert fixnames("fcc336b90,3af236b5e36951ba637d,fcc336b") == ("3af236b5e", "fcc336b90")
+    assert fixnames("fcc336b90,3af236b5e36951ba637d,fcc336b") == ("fcc336b90", "3af236b5e")
     assert originalnames("23") == originalnames("putpage") == ("putpage",)
 
 
