@@ -172,6 +172,15 @@ class Variant:
     original_exechdr: bool = _switch(
         "erratum 32", "sysproc.c", "S", "exec finds out that the sums of a header wrap when the old memory is gone"
     )
+    original_twice: bool = _switch(
+        "erratum 33", "sysproc.c, segment.c", "F", "what exec and segattach look at again is not checked again: a panic"
+    )
+    original_execstack: bool = _switch(
+        "erratum 34", "sysproc.c", "L", "an exec that fails keeps its new stack, which the next exec loses"
+    )
+    original_errstr: bool = _switch(
+        "erratum 35", "proc.c", "L", "a new process has in its error buffers what the last in its slot left there"
+    )
 
 
 def _rows(prefix: str) -> dict[str, Row]:

@@ -59,8 +59,11 @@ def newproc(k: Kernel, atboot: bool = False) -> Proc:
 def _renew(k: Kernel, p: Proc) -> None:
     """Make a dead process as new, but for its locks, which a debugger may hold, and its place among alarms."""
     keep = p.debug, p.seglock, p.qwaitr, p.exl, p.rlock, p.waitr, p.sleep, p.palarm
+    errors = p.syserrbuf, p.errbuf
     p.__init__(p.index)  # type: ignore[misc]
     p.debug, p.seglock, p.qwaitr, p.exl, p.rlock, p.waitr, p.sleep, p.palarm = keep
+    if k.variant.original_errstr:
+        p.syserrbuf, p.errbuf = errors
 
 
 def pidalloc(k: Kernel) -> int:

@@ -19,7 +19,7 @@ from kernel.files.fd import fdclose
 from kernel.memory.fault import validaddr
 from kernel.memory.mmu import flushmmu
 from kernel.memory.segment import attachimage, isoverlap, newseg, putseg, relocateseg, segevent
-from kernel.memory.uaccess import ufetch, umove, usetword, ustore, uword, vmemchr
+from kernel.memory.uaccess import memchr, ufetch, umove, usetword, ustore, uword, vmemchr
 from kernel.process.proc import pexit
 from kernel.sched.qlock import qlock, qunlock
 from kernel.sched.ref import incref
@@ -163,7 +163,8 @@ def _exec(k: Kernel, file: bytes, argv: int | list[bytes]) -> int:
             kept = _fillstack(k, tstk, ssize, nbytes, nargs, progarg, argp)
             _commit(k, up, tc, t, d, b, text, data, tstk)
         except Error:
-            if up.seg[SSEG] is not None:  # the original keeps it, and loses it with the next exec
+            # the original keeps it, and loses it with the next exec
+            if up.seg[SSEG] is not None and not k.variant.original_execstack:
                 s, up.seg[ESEG] = up.seg[ESEG], None
                 if k.sink is not None and s is not None:
                     segevent(k, "detach", s, p=up, slot=ESEG)
@@ -223,8 +224,11 @@ def _fillstack(
         at += BY2WD
         assert isinstance(argp, int)
         arg = uword(k, argp + BY2WD * i & MASK32, "sysexec")
-        n = _arglen(k, arg)
-        validaddr(k, charp, n, True)
+        if k.variant.original_twice:
+            n = memchr(k, arg, 0) - arg + 1
+        else:
+            n = _arglen(k, arg)
+            validaddr(k, charp, n, True)
         umove(k, charp, arg, n)
         charp += n
     return keepargs(ufetch(k, start, min(charp - start, 128)))

@@ -372,3 +372,14 @@ def test_32_a_header_whose_sums_wrap_ends_the_process(sizes: tuple[int, int, int
     rig.spawn(body)
     rig.settle()
     assert failed == ([] if names else ["exec header invalid"])
+
+
+@pytest.mark.parametrize("names", [(), ("errstr",)])
+def test_35_a_new_process_has_the_errors_of_the_last_one(kernel: PlainKernel, names: tuple[str, ...]) -> None:
+    kernel.variant = variant(names)
+    first = kernel.spawn(lambda: None)
+    first.syserrstr = "secret"
+    kernel.run()
+    second = kernel.process()
+    assert second is first
+    assert second.syserrstr == ("secret" if names else "")

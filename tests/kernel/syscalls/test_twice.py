@@ -9,11 +9,13 @@ import pytest
 
 from kernel.base.chandat import MREPL, OWRITE, QTDIR
 from kernel.base.dat import BSEG, ESEG, SG_STACK, SSEG
-from kernel.base.error import Error
+from kernel.base.error import Error, Panic
 from kernel.base.mem import BY2PG, KZERO, MB, USTKSIZE, USTKTOP
+from kernel.base.variant import variant
 from kernel.files.conv import Dir, packdir
 from kernel.files.fcall import Twstat
-from kernel.memory.segment import newseg
+from kernel.memory.mmu import flushmmu
+from kernel.memory.segment import newseg, putseg
 from kernel.memory.uaccess import ufetch, usetword, ustore, uword
 from kernel.syscalls import sysexec as execution
 from kernel.syscalls import sysfile, sysseg
@@ -112,6 +114,58 @@ def test_a_pointer_that_is_bad_by_then_is_a_bad_address(
             free.append(rig.k.palloc.freecount)  # the first time takes a page table
             rig.up.note.clear()
         assert free[0] == free[1]
+
+
+@pytest.mark.parametrize("pointer", [KZERO + MB, UBASE - BY2PG])
+def test_33_a_pointer_that_is_bad_by_then_is_a_panic(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, pointer: int
+) -> None:
+    rig.k.variant = variant(("twice",))
+
+    def body() -> None:
+        program(rig, b"x", b"y")
+        between(monkeypatch, execution, "newseg", lambda: usetword(rig.k, ARGV + 4, pointer))
+        rig.call(sysexec, "/tmp/prog", ARGV)
+
+    with pytest.raises(Panic, match="fault: "):
+        rig.run(body)
+
+
+def test_33_a_name_that_is_gone_by_then_is_a_panic(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.k.variant = variant(("twice",))
+
+    def gone() -> None:
+        s, rig.up.seg[BSEG] = rig.up.seg[BSEG], None
+        putseg(rig.k, s)
+        flushmmu(rig.k)
+
+    def body() -> None:
+        rig.up.seg[SSEG] = newseg(rig.k, SG_STACK, USTKTOP - MB, MB // BY2PG)
+        ustore(rig.k, TEXT, b"shared\0")
+        between(monkeypatch, sysseg, "isoverlap", gone)
+        rig.call(syssegattach, 0, TEXT, 0, BY2PG)
+
+    with pytest.raises(Panic, match=f"fault: {TEXT:#x}"):
+        rig.run(body)
+
+
+def test_34_an_exec_that_fails_keeps_its_stack(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.k.variant = variant(("execstack",))
+
+    @rig.run
+    def _() -> None:
+        program(rig, b"x", b"y")
+        left = []
+        for _ in range(2):
+            usetword(rig.k, ARGV + 4, TEXT + 64)
+            between(monkeypatch, execution, "newseg", lambda: usetword(rig.k, ARGV + 4, UBASE - BY2PG))
+            with pytest.raises(Error, match="bad arg in system call"):
+                rig.call(sysexec, "/tmp/prog", ARGV)
+            left.append(rig.up.seg[ESEG])
+            rig.up.note.clear()
+        first, second = left
+        assert first is not None and second is not None and first is not second
+        assert first.ref == 1  # and nobody has it
 
 
 def test_a_string_too_long_for_the_memory_above_is_one_too(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
