@@ -3,7 +3,7 @@
 A fenced block marked ``console`` holds commands, lines that begin with ``$ ``, and what they print: standard output
 and standard error together. A line ``...`` stands for any lines; a command with nothing below it may print what it
 likes. ``# status N`` at a command's end is its exit status, 0 if it is not told. The commands of a block run one
-after the other in a directory that has links to docs/, guest/ and tests/, and copies of the labs that they name. Where
+after the other in a directory that has links to docs/, guest/ and tests/, and in labs.md the labs themselves. Where
 the document has shown files before, blocks of a language whose first line is a comment with a file's name, it has
 these instead of links.
 
@@ -276,9 +276,8 @@ def rewrite(block: Block, outputs: dict[int, list[str]]) -> None:
 def test_commands_do_what_is_shown(block: Block, tools: Path, tmp_path: Path) -> None:
     for name in () if block.files else ("docs", "guest", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
-    for lab in (ROOT / "docs" / "labs").iterdir():
-        if any(lab.name in shown.command for shown in block.commands):
-            shutil.copytree(lab, tmp_path / lab.name)
+    if block.doc.name == "labs.md":
+        shutil.copytree(ROOT / "docs" / "labs", tmp_path, dirs_exist_ok=True)
     for name, text in block.files.items():
         (tmp_path / name).write_text(text)
     plan9(tmp_path / "plan9")

@@ -40,6 +40,16 @@ ANSWERS: Final[Mapping[str, tuple[str, list[tuple[str, str]]]]] = {
         ],
     ),
     "lab4": ("answer.py", [('"64M"', '"8704K"')]),
+    "lab5": (
+        "answer.py",
+        [
+            (
+                "        return list(self.queue)[:want]\n",
+                "        older = list(self.queue)[: max(want, len(self.queue) * 7 // 10)]\n"
+                "        return self.rng.sample(older, min(want, len(older)))\n",
+            )
+        ],
+    ),
 }
 
 
@@ -52,8 +62,8 @@ def check(lab: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.guest
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_lab_is_done_when_its_answer_is_right(name: str, tmp_path: Path) -> None:
-    lab = tmp_path / name
-    shutil.copytree(LABS / name, lab)
+    shutil.copytree(LABS, tmp_path / "labs")
+    lab = tmp_path / "labs" / name
     before = check(lab)
     assert before.returncode == 1, before.stdout + before.stderr
     file, changes = ANSWERS[name]
