@@ -8,6 +8,24 @@ import click
 from emu.cli.types import bind, env, epoch, fix, guestdir, injection, original, rootdir, seconds, size, swapsize, user
 from emu.machine.limits import MAXCPUS, PAGEOUT
 
+STATUS = """
+\b
+Exit status of run, trace, report, top, mrc and shell:
+  0        the guest's exit string is empty
+  1..255   the exit string is that number
+  1        any other exit string, told as "p9emu: PROGRAM PID: STRING"
+  2        wrong usage
+  124      time limit
+  125      the emulator itself failed, or could not write its output
+  126      the program cannot be loaded
+  127      the program was not found
+  130      interrupted
+  141      the reader of the output is gone
+  128+N    ended by the host's signal N (HUP, QUIT, TERM)
+"""
+GUEST_ARGS = {"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]}
+HELP = {"help_option_names": ["-h", "--help"]}
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 

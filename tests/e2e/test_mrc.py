@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from emu.cli import commands
+from emu.cli import lookcommands
 from emu.observe.top import SORTS
 from tests.e2e.harness import ROOT, p9emu
 
@@ -123,6 +123,6 @@ def test_without_matplotlib_it_is_said_before_anything_runs(tmp_path: Path) -> N
 
 
 def test_columns_that_top_sorts_by() -> None:
-    sort = next(p for p in commands.top.params if p.name == "sort")
+    sort = next(p for p in lookcommands.top.params if p.name == "sort")
     assert isinstance(sort.type, click.Choice)
     assert tuple(sort.type.choices) == SORTS
