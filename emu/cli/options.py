@@ -5,7 +5,21 @@ from typing import Any, TypeVar
 
 import click
 
-from emu.cli.types import bind, env, epoch, fix, guestdir, injection, original, rootdir, seconds, size, swapsize, user
+from emu.cli.types import (
+    bind,
+    env,
+    epoch,
+    fix,
+    guestdir,
+    injection,
+    original,
+    rootdir,
+    sched,
+    seconds,
+    size,
+    swapsize,
+    user,
+)
 from emu.machine.limits import MAXCPUS, PAGEOUT
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -105,10 +119,12 @@ def machine_options(
         ),
         click.option(
             "--sched",
-            type=click.Choice(["fifo", "random"]),
+            type=sched,
             default="fifo",
             show_default=True,
-            help="random switches at every lock and blocking point by --seed, to find races.",
+            metavar="fifo|random|replay:FILE",
+            help="random switches at every lock and blocking point by --seed, to find races; replay does again what "
+            "p9emu explore wrote to FILE.",
         ),
         click.option(
             "--fault-inject",
