@@ -149,6 +149,11 @@ class Explore:
         pid, code, point = self._here
         return At(pid, f"{code.co_name}:{point}", self._times[self._here])
 
+    @property
+    def nprocs(self) -> int:
+        """How many processes have come to a point."""
+        return len(self._counts)
+
     def maysched(self, up: Proc) -> bool:
         """Whether the current process could be made to give up its processor, as by an interrupt."""
         return up.nlocks == 0 and up.state == Running and not self.k.m.splhi
