@@ -151,7 +151,7 @@ class DelayPlan:
         return f"{n} schedules were tried of those with up to {self.bound} delays, not all"
 
 
-def useful_of(strategy: Strategy, explore: Explore, machine: Machine) -> list[int]:
+def useful_of(strategy: Strategy, explore: Explore, machine: Machine, error: BaseException | None) -> list[int]:
     """In the copy, at the end: where one more hold could change anything."""
     assert isinstance(strategy, Delays)
     return strategy.useful

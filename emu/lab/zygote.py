@@ -41,7 +41,7 @@ class Task:
     strategy: Callable[[], Strategy]
     name: str = ""
     decisions: bool = False  # keep them, whether it fails or not
-    after: Callable[[Strategy, Explore, Machine], Any] | None = None  # what else to keep
+    after: Callable[[Strategy, Explore, Machine, BaseException | None], Any] | None = None  # what else to keep
     before: Callable[[Explore, Machine], None] | None = None
 
 
@@ -236,7 +236,7 @@ class Zygote:
         left = getattr(strategy, "left", ()), getattr(strategy, "void", ())
         result.left = len(left[0]) + len(left[1])
         if task.after is not None:
-            result.kept = task.after(strategy, explore, machine)
+            result.kept = task.after(strategy, explore, machine, self._error)
         if apart(self.config):
             machine.close()
         return result
