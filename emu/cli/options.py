@@ -26,11 +26,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def machine_options(
-    memory: str = "64M", notefp: bool = False, clock: str | None = "virtual", root: bool = True
+    memory: str = "64M", notefp: bool = False, clock: str | None = "virtual", root: bool = True, once: bool = True
 ) -> Callable[[Function], Function]:
     """Decorate a command with them; it receives the fields of types.Options as keywords.
 
-    ``memory``, ``notefp`` and ``clock`` are what holds unless told; without ``root`` there is no --root.
+    ``memory``, ``notefp`` and ``clock`` are what holds unless told; without ``root`` there is no --root. What is for one
+    run alone is left out unless ``once``.
     """
     options = [
         click.option(
@@ -205,7 +206,21 @@ def machine_options(
         ),
     ]
 
+    if not once:
+        options = [o for o in options if not _once(o)]
     return _decorator(*options)
+
+
+ONCE = ("--sched", "--clock", "--swap-file", "--stats", "--changes")
+
+
+def _once(option: Callable[[Any], Any]) -> bool:
+    """Whether an option is for one run alone, and not for many in a row."""
+
+    def probe() -> None: ...
+
+    option(probe)
+    return any(opt in ONCE for p in getattr(probe, "__click_params__") for opt in p.opts)
 
 
 def _root() -> Callable[[Function], Function]:

@@ -185,6 +185,6 @@ class Campaign:
         few = minimize.minimize(found.result.decisions, fails, lambda: time.monotonic() >= until)
         again = self.again(found, few, decisions=True)
         if again.failure is not None and again.failure.key == found.failure.key:
-            again.seed = found.result.seed
+            again.number = found.result.number
             found.result = again
         return True

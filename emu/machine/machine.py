@@ -223,7 +223,7 @@ class Machine:
                 self.kernel.up = None
                 self._checkend()
         except Panic as e:
-            repeat = commandline(self.config, program, args) if isinstance(e, Wrong) else ""
+            repeat = commandline(self.config, program, args, check=isinstance(e, Wrong))
             raise MachineError(f"panic: {e}", procdump(self.kernel), repeat) from e
         except RecursionError as e:
             # a file server mounted through itself, over and over: the original's stack is 4 kB
