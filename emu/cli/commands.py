@@ -554,12 +554,12 @@ def mrc(
     help="random: a switch now and then. pct: priorities that change at a few points. delay: every schedule with so "
     "many processes held at a point.",
 )
-@click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Schedules to try, from --seed on.  [default: 1000]")
+@click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Schedules, from --seed on.  [default: 1000]")
 @click.option("--for", "seconds", type=seconds, metavar="SECONDS", help="Stop after so much of the host's time.")
-@click.option("-j", "--jobs", type=click.IntRange(1, 256), default=1, show_default=True, metavar="N", help="At a time.")
+@click.option("-j", "--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Schedules at a time.")
 @click.option("--all", "every", is_flag=True, help="Go on after the first failure.")
-@click.option("--depth", type=click.IntRange(1, 20), default=3, show_default=True, help="pct: steps in order, a bug has.")
-@click.option("--bound", type=click.IntRange(1, 20), default=1, show_default=True, help="delay: processes held at most.")
+@click.option("--depth", type=click.IntRange(1, 20), default=3, show_default=True, help="pct: steps of a bug.")
+@click.option("--bound", type=click.IntRange(1, 20), default=1, show_default=True, help="delay: holds at most.")
 @click.option(
     "--expect",
     type=click.IntRange(0, 255),

@@ -193,7 +193,8 @@ class _Text(_Show):
         told = self.look(campaign, found, path)
         r = told.found.result
         times = f", {found.count} times" if found.count > 1 else ""
-        lines = [plain(str(found.failure)), f"  first in schedule {found.result.number}, {found.strategy}, seed {r.seed}{times}"]
+        lines = [plain(str(found.failure))]
+        lines.append(f"  first in schedule {r.number}, {found.strategy}, seed {r.seed}{times}")
         if told.known:
             lines.append(f"  {told.known}")
         if not told.repeats:
@@ -258,4 +259,3 @@ class _Json(_Show):
 
     def _line(self, event: str, **fields: Any) -> None:
         _put([dumps({"v": VERSION, "event": event, **fields})])
-

@@ -30,8 +30,8 @@ def machine_options(
 ) -> Callable[[Function], Function]:
     """Decorate a command with them; it receives the fields of types.Options as keywords.
 
-    ``memory``, ``notefp`` and ``clock`` are what holds unless told; without ``root`` there is no --root. What is for one
-    run alone is left out unless ``once``.
+    ``memory``, ``notefp`` and ``clock`` are what holds unless told; without ``root`` there is no --root. What is for
+    one run alone is left out unless ``once``.
     """
     options = [
         click.option(
@@ -220,7 +220,8 @@ def _once(option: Callable[[Any], Any]) -> bool:
     def probe() -> None: ...
 
     option(probe)
-    return any(opt in ONCE for p in getattr(probe, "__click_params__") for opt in p.opts)
+    params: list[click.Parameter] = vars(probe)["__click_params__"]
+    return any(opt in ONCE for p in params for opt in p.opts)
 
 
 def _root() -> Callable[[Function], Function]:

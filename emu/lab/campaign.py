@@ -95,7 +95,9 @@ class Campaign:
         w, tally, zygote = self.wanted, self.tally, self.zygote
         zygote.limits = Limits(timeout=w.timeout)
         delays = w.strategy == DELAY
-        first = Task(0, w.seed, partial(Delays, (), 0) if delays else plain, "fifo", True, useful_of if delays else None)
+        first = Task(
+            0, w.seed, partial(Delays, (), 0) if delays else plain, "fifo", True, useful_of if delays else None
+        )
         base = zygote.one(first)
         if base.failure is None and w.expect is not None and base.status != w.expect:
             base.failure = Failure("exit", base.exits or f"status {base.status}")

@@ -22,7 +22,7 @@ LOOP: Final = HELPERS | {"kernel.sched.sched", "kernel.sched.dispatch"}
 
 @dataclass(frozen=True)
 class Failure:
-    """``kind`` is one of the words above, ``what`` its text, ``place`` the kernel's function, ``dump`` its processes."""
+    """``kind`` is one of the words above, ``what`` its text, ``place`` a function of the kernel, ``dump`` processes."""
 
     kind: str
     what: str

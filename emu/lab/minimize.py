@@ -16,7 +16,9 @@ Fails = Callable[[Sequence[Decision]], bool]
 SINGLES: Final = 200  # decisions that are tried alone, the last first
 
 
-def ddmin(items: Sequence[T], fails: Callable[[Sequence[T]], bool], over: Callable[[], bool] = lambda: False) -> list[T]:
+def ddmin(
+    items: Sequence[T], fails: Callable[[Sequence[T]], bool], over: Callable[[], bool] = lambda: False
+) -> list[T]:
     """A part of items that fails, none of which can be left out alone; items themselves do fail.
 
     When it is over, what there is by then.

@@ -121,7 +121,7 @@ class DelayPlan:
                 return None
             self._level += 1
             grown, self._grown = sorted(self._grown), []
-            self._todo = (points + (n,) for points, useful in grown for n in spread(useful))
+            self._todo = ((*points, n) for points, useful in grown for n in spread(useful))
             return self.next()
         self._number += 1
         more = self._level < self.bound

@@ -213,18 +213,21 @@ def relevant(names: dict[int, str], steps: Sequence[Step], culprits: Sequence[in
     chosen: list[Step] = []
     for i, s in enumerate(steps):
         lock = len(locks.get(s.thing, ())) > 1 and not s.counted and not s.text.startswith("can")
-        if s.kind in (STAND, BREAK) or (i + 1) in stands or (s.call in calls and (s.thing in core or lock)):
-            chosen.append(s)
-        elif s.call in calls and s.kind == CALL:
+        told = s.call in calls and (s.kind == CALL or s.thing in core or lock)
+        if told or s.kind in (STAND, BREAK) or (i + 1) in stands:
             chosen.append(s)
     who = {s.pid for s in chosen}
     chosen = _merged(chosen) + [s for s in steps if s.kind == STATE and s.pid in who]
-    cut = len(chosen) - MOSTROWS
+    total = len(chosen)
+    cut = total - MOSTROWS
     if cut > 0:
         near = [i for i, s in enumerate(chosen) if any(t.kind == STAND for t in chosen[max(0, i - 1) : i + 3])]
         head = [i for i in near if i < len(chosen) - MOSTROWS // 2][: MOSTROWS // 2]
         tail = range(len(chosen) - MOSTROWS + len(head), len(chosen))
-        chosen = [chosen[i] for i in (*head, *tail)]
+        shown = {chosen[i].call for i in (*head, *tail)}
+        begun = [i for i in range(tail[0]) if chosen[i].kind == CALL and chosen[i].call in shown]
+        chosen = [chosen[i] for i in sorted({*head, *begun, *tail})]
+        cut = total - len(chosen)
     return Story(chosen, {pid: names.get(pid, "") for pid in sorted(who)}, max(cut, 0))
 
 

@@ -1,4 +1,4 @@
-"""A machine that is booted once, up to its program's first instruction, and goes on in copies: a fork for each schedule.
+"""A machine that is booted up to its program's first instruction, and goes on in copies: a fork for each schedule.
 
 A copy costs the host a few milliseconds. Unicorn has no threads and keeps all it has in memory of its own, so a fork
 of the host's process is a copy of the machine. What is on the host is not copied: where the guest may write there, in

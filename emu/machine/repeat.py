@@ -19,7 +19,13 @@ def _mode(shown: "Bind | Root") -> str:
 
 
 def commandline(
-    config: "Config", program: str, args: Sequence[str], *, check: bool = True, leave: Sequence[str] = (), sched: str = ""
+    config: "Config",
+    program: str,
+    args: Sequence[str],
+    *,
+    check: bool = True,
+    leave: Sequence[str] = (),
+    sched: str = "",
 ) -> str:
     """``p9emu run --check`` with the options that make that configuration, but for limits and what only is told.
 

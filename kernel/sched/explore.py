@@ -103,6 +103,7 @@ class Explore:
         self._times: dict[tuple[Any, ...], int] = {}
         self._counts: dict[int, int] = {}  # points of each process
         self._last = 0  # whose point was the last one
+        self._pids: dict[Proc, int] = {}
 
     def __call__(self, point: str) -> None:
         """A switch point of the current process."""
@@ -132,7 +133,7 @@ class Explore:
 
     def _count(self, up: Proc, point: str) -> FrameType:
         """Note where up is; the frame that has the point."""
-        pid = up.pid
+        pid = self.pid(up)
         f = sys._getframe(2)
         while f.f_globals["__name__"] in HELPERS and f.f_back is not None:
             f = f.f_back
@@ -153,6 +154,13 @@ class Explore:
     def nprocs(self) -> int:
         """How many processes have come to a point."""
         return len(self._counts)
+
+    def pid(self, p: Proc) -> int:
+        """p's pid, or the one that it had before it began to end."""
+        if p.pid:
+            self._pids[p] = p.pid
+            return p.pid
+        return self._pids.get(p, 0)
 
     def maysched(self, up: Proc) -> bool:
         """Whether the current process could be made to give up its processor, as by an interrupt."""
@@ -242,7 +250,7 @@ class Explore:
         if len(ready) > 1:
             at = self._asked(m.machno, PICK)
             if p is not first:
-                self.decisions.append(Decision(at, PICK, p.pid))
+                self.decisions.append(Decision(at, PICK, self.pid(p)))
         return p
 
     def turn(self, some: list[Mach], front: int) -> Mach:

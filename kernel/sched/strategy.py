@@ -61,40 +61,41 @@ class Pct(Strategy):
         self.lowest = 0.0
         self.again: dict[int, tuple[int, int]] = {}  # of each processor: whom it took last, how many times in a row
 
-    def of(self, p: Proc) -> float:
+    def of(self, x: Explore, p: Proc) -> float:
         """p's priority: above depth, unless it fell."""
-        pri = self.priority.get(p.pid)
+        pid = x.pid(p)
+        pri = self.priority.get(pid)
         if pri is None:
-            pri = self.priority[p.pid] = self.depth + self.rng.random()
+            pri = self.priority[pid] = self.depth + self.rng.random()
         return pri
 
-    def fall(self, p: Proc) -> None:
+    def fall(self, x: Explore, p: Proc) -> None:
         """Below all."""
         self.lowest -= 1
-        self.priority[p.pid] = self.lowest
+        self.priority[x.pid(p)] = self.lowest
 
     def point(self, x: Explore, p: Proc) -> str:
         """Leave off for whoever has a higher priority."""
-        mine = self.of(p)
+        mine = self.of(x, p)
         if x.npoints in self.changes:
-            mine = self.priority[p.pid] = self.changes[x.npoints]
+            mine = self.priority[x.pid(p)] = self.changes[x.npoints]
         procs = x.k.procs
-        if procs.nrdy and x.maysched(p) and any(self.of(q) > mine for q in x.ready()):
+        if procs.nrdy and x.maysched(p) and any(self.of(x, q) > mine for q in x.ready()):
             return SCHED
-        if any(m.proc is not None and self.of(m.proc) > mine for m in x.k.machs):
+        if any(m.proc is not None and self.of(x, m.proc) > mine for m in x.k.machs):
             return PAUSE
         return STAY
 
     def pick(self, x: Explore, m: Mach, ready: list[Proc], first: Proc) -> Proc:
         """The highest; but one that gives up the processor time and again waits for another."""
-        best = max(ready, key=self.of)
+        best = max(ready, key=lambda p: self.of(x, p))
         pid, n = self.again.get(m.machno, (0, 0))
-        n = n + 1 if best.pid == pid else 1
+        n = n + 1 if x.pid(best) == pid else 1
         if n > STUBBORN and len(ready) > 1:
-            self.fall(best)
-            best = max(ready, key=self.of)
+            self.fall(x, best)
+            best = max(ready, key=lambda p: self.of(x, p))
             n = 1
-        self.again[m.machno] = best.pid, n
+        self.again[m.machno] = x.pid(best), n
         return best
 
     def turn(self, x: Explore, some: list[Mach], first: Mach) -> Mach:
@@ -103,13 +104,13 @@ class Pct(Strategy):
 
         def best(m: Mach) -> tuple[float, int]:
             p = m.proc
-            return (self.of(p) if p is not None else max(map(self.of, ready), default=0.0)), -m.machno
+            return (self.of(x, p) if p is not None else max((self.of(x, q) for q in ready), default=0.0)), -m.machno
 
         return max(some, key=best)
 
     def spin(self, x: Explore, p: Proc) -> None:
         """Who has the lock must get on."""
-        self.fall(p)
+        self.fall(x, p)
 
 
 class Delays(Strategy):
@@ -154,7 +155,7 @@ class Replay(Strategy):
         d = self.left.pop(x.next(m.machno, PICK), None) if len(ready) > 1 else None
         if d is None:
             return first
-        p = next((p for p in ready if p.pid == d.to), None)
+        p = next((p for p in ready if x.pid(p) == d.to), None)
         if p is None:
             self.void.append(d)
         return p or first
