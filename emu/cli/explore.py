@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 FOUND: Final = 1
 MANY: Final = 12  # decisions that are shown
+REFRESH: Final = 0.1  # s between two looks of the bar
 
 
 @dataclass(frozen=True)
@@ -111,14 +112,21 @@ def _progress(wanted: Wanted) -> Iterator[Listener]:
 
     columns = BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     total = wanted.seeds if wanted.seeds is not None else None
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    # no thread of its own: the process is about to fork
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as progress:
+        shown = 0.0
         bar = progress.add_task("boots", total=wanted.seconds or total)
 
         def listener(tally: Tally, result: Result) -> None:
+            nonlocal shown
+            if tally.seconds - shown < REFRESH:
+                return
+            shown = tally.seconds
             text = f"{tally.schedules} schedules, {tally.rate:.0f}/s, {len(tally.orders)} orders"
             text += f", {len(tally.found)} failure{'s' * (len(tally.found) != 1)}"
             done = tally.seconds if wanted.seconds else tally.schedules
             progress.update(bar, completed=done, description=text)
+            progress.refresh()
 
         yield listener
 

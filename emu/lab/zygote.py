@@ -193,6 +193,7 @@ class Zygote:
             if self._prctl is not None:
                 self._prctl(PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             os.close(r)
+            gc.disable()
             data = pack(self._run(task))
             while data:
                 data = data[os.write(w, data) :]

@@ -118,9 +118,19 @@ class Explore:
             return
         self.spins = 0
         self.npoints += 1
-        frame = self._count(up, point)
+        f = sys._getframe(1)
+        while f.f_globals["__name__"] in HELPERS and f.f_back is not None:
+            f = f.f_back
+        pid = up.pid or self.pid(up)
+        self._here = here = (pid, f.f_code, point)
+        self._times[here] = self._times.get(here, 0) + 1
+        n = self._counts[pid] = self._counts.get(pid, 0) + 1
+        if pid != self._last:
+            self._pids[up] = pid
+            self.order = hash((self.order, self._last, self._counts.get(self._last, 0), pid, n))
+            self._last = pid
         if self.watch is not None:
-            self.watch(self.at(), frame)
+            self.watch(self.at(), f)
         do = self.strategy.point(self, up)
         if do == HOLD:
             self._hold(up)
@@ -130,20 +140,6 @@ class Explore:
                 pause(k)
             else:
                 sched(k)
-
-    def _count(self, up: Proc, point: str) -> FrameType:
-        """Note where up is; the frame that has the point."""
-        pid = self.pid(up)
-        f = sys._getframe(2)
-        while f.f_globals["__name__"] in HELPERS and f.f_back is not None:
-            f = f.f_back
-        self._here = here = (pid, f.f_code, point)
-        self._times[here] = self._times.get(here, 0) + 1
-        n = self._counts[pid] = self._counts.get(pid, 0) + 1
-        if pid != self._last:
-            self.order = hash((self.order, self._last, self._counts.get(self._last, 0), pid, n))
-            self._last = pid
-        return f
 
     def at(self) -> At:
         """The point that the current process is at."""
