@@ -20,10 +20,10 @@ KNOWN: Final = (
     Known("2", "newpage: no progress", "the pager is content, and newpage waits for it"),
     Known("9", "newpage: no progress", "the pager finds nothing to page out while swap is free"),
     Known("4", "relocateseg", "relocateseg takes a swap entry for a page"),
-    Known("6", "executeio: page outp I/O error", "a smaller swap device leaves swapalloc.last where it was"),
     Known("14a", "decref$", "putpage of a cached page that nobody has"),
     Known("27", "no environment", "descriptors are closed after the environment is given up"),
     Known("29", "executeio: page outp I/O error", "a page that cannot be written to swap"),
+    Known("6", "executeio: page outp I/O error", "a smaller swap device leaves swapalloc.last where it was"),
     Known("38", "cclose <Chan", "cunmount closes Mhead.from under a walk; mended in 9front's 3af236b5e"),
 )
 
