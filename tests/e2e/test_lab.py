@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -47,8 +48,7 @@ def test_38_is_found_made_small_and_told(tmp_path: Path) -> None:
 
 
 def test_json_has_all_of_it(tmp_path: Path) -> None:
-    args = "explore --format json --seeds 20 --all --minimize-for 0 mhead 30".split()
-    r = p9emu(*args, cwd=tmp_path)
+    r = p9emu(*"explore --format json --seeds 20 --all --minimize-for 0 mhead 30".split(" "), cwd=tmp_path)
     assert r.returncode == 1, r.stderr
     lines = [json.loads(line) for line in r.stdout.splitlines()]
     assert [o["event"] for o in lines] == ["schedule"] * 21 + ["failure", "end"]
@@ -96,7 +96,7 @@ def test_what_cannot_be_explored_is_one_line(args: list[str], status: int, text:
     assert text in r.stderr.decode()
 
 
-def recorded(config: Config, argv: str, strategy: partial[Strategy], seed: int) -> Result:
+def recorded(config: Config, argv: str, strategy: Callable[[], Strategy], seed: int) -> Result:
     program, *args = argv.split()
     zygote = Zygote(config, program, args)
     try:
@@ -134,7 +134,8 @@ def test_what_finds_no_place_is_one_line(tmp_path: Path) -> None:
     told = p9emu("run", "--sched", f"replay:{path}", "true")
     assert told.returncode == 0
     line = told.stderr.decode()
-    assert re.match(rf"p9emu: replay: \d+ of {len(r.decisions)} decisions found no place in this run; the first: ", line)
+    n = len(r.decisions)
+    assert re.match(rf"p9emu: replay: \d+ of {n} decisions found no place in this run; the first: ", line)
     assert line.count("\n") == 1
     path.write_text("x")
     told = p9emu("run", "--sched", f"replay:{path}", "true")

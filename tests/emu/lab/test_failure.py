@@ -66,8 +66,8 @@ def test_kinds() -> None:
 def test_a_deadlock_is_who_waits_for_what() -> None:
     def dump(a: int, b: int, addr: str) -> str:
         return (
-            f"  {a}:     sema pc 0x00001000  Sleep (Wakeme) ut 0 st 1 nl 0 nd 0 pri 10 waits for the semaphore at {addr}\n"
-            f"  {b}:     init pc 0x00001000  Wait (Wakeme) ut 0 st 1 nl 0 nd 0 pri 10 waits for the end of one of 1 children"
+            f"  {a}:     sema pc 0x00001000  Sleep (Wakeme) ut 0 st 1 pri 10 waits for the semaphore at {addr}\n"
+            f"  {b}:     init pc 0x00001000  Wait (Wakeme) ut 0 st 1 pri 10 waits for the end of one of 1 children"
         )
 
     first, second, other = (

@@ -20,19 +20,19 @@ def update(strategy: Strategy, nmach: int = 1, locked: bool = False) -> tuple[in
     """Two processes add 1, the wrong way: what is there at the end."""
     k = PlainKernel(nmach=nmach)
     k.explore = k.procs.chooser = x = Explore(k, strategy)
-    r, l = Chan(), Lock()
+    r, guard = Chan(), Lock()
     r.ref = 0
     total = [0]
 
     def body() -> None:
         incref(k, r)
         if locked:
-            lock(k, l)
+            lock(k, guard)
         old = total[0]
         x("load")
         total[0] = old + 1
         if locked:
-            unlock(k, l)
+            unlock(k, guard)
 
     for _ in range(2):
         k.spawn(body)
@@ -105,22 +105,22 @@ def test_who_is_held_goes_on_when_nobody_else_can() -> None:
 
 def test_who_is_held_with_a_lock_goes_on_when_another_spins() -> None:
     k = PlainKernel(nmach=2)
-    l = Lock()
+    guard = Lock()
     strategy = Replay([Decision(At(2, "holder:mark", 1), HOLD)])
     k.explore = k.procs.chooser = x = Explore(k, strategy)
     seen: list[str] = []
 
     def holder() -> None:
-        lock(k, l)
+        lock(k, guard)
         x("mark")
         seen.append("holder")
-        unlock(k, l)
+        unlock(k, guard)
 
     def other() -> None:
         seen.append("other")
-        lock(k, l)
+        lock(k, guard)
         seen.append("has it")
-        unlock(k, l)
+        unlock(k, guard)
 
     k.spawn(other)
     k.spawn(holder)
@@ -145,11 +145,11 @@ def test_points_are_named_by_function_and_kind() -> None:
     x.watch = lambda at, frame: told.append(str(at))
 
     def body() -> None:
-        l = Lock()
-        lock(k, l)
-        unlock(k, l)
-        lock(k, l)
-        unlock(k, l)
+        guard = Lock()
+        lock(k, guard)
+        unlock(k, guard)
+        lock(k, guard)
+        unlock(k, guard)
 
     k.spawn(body)
     k.run()
@@ -169,7 +169,7 @@ def test_a_run_without_end_is_a_panic() -> None:
                 k.procs.hub.switch()
 
     k.spawn(body)
-    with pytest.raises(Panic, match="no end after 0.001 s of virtual time"):
+    with pytest.raises(Panic, match=r"no end after 0\.001 s of virtual time"):
         k.run()
 
 
