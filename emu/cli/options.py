@@ -24,6 +24,10 @@ from emu.machine.limits import MAXCPUS, PAGEOUT
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+# Settings of commands
+GUEST_ARGS = {"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]}
+HELP = {"help_option_names": ["-h", "--help"]}
+
 
 def machine_options(
     memory: str = "64M", notefp: bool = False, clock: str | None = "virtual", root: bool = True, once: bool = True

@@ -48,7 +48,8 @@ def test_38_is_found_made_small_and_told(tmp_path: Path) -> None:
 
 
 def test_json_has_all_of_it(tmp_path: Path) -> None:
-    r = p9emu(*"explore --format json --seeds 20 --all --minimize-for 0 mhead 30".split(" "), cwd=tmp_path)
+    options = ("--format", "json", "--seeds", "20", "--all", "--minimize-for", "0")
+    r = p9emu("explore", *options, "mhead", "30", cwd=tmp_path)
     assert r.returncode == 1, r.stderr
     lines = [json.loads(line) for line in r.stdout.splitlines()]
     assert [o["event"] for o in lines] == ["schedule"] * 21 + ["failure", "end"]
