@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from emu.machine.config import Config
 
 FOUND: Final = 1
+TIMEOUT: Final = 60.0  # s of one schedule
 MANY: Final = 12  # decisions that are shown
 REFRESH: Final = 0.1  # s between two looks of the bar
 
@@ -54,7 +55,7 @@ def explore(options: Options, program: str, args: Sequence[str], wanted: Wanted,
         raise Failure(str(e), BROKEN) from None
     show = _Json(config, program, args, how) if how.json else _Text(config, program, args, how)
     try:
-        zygote = Zygote(config, program, args)
+        zygote = Zygote(config, program, args, options.timeout or TIMEOUT)
     except LoadError as e:
         raise Failure(str(e), e.status) from None
     except MachineError as e:

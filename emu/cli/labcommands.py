@@ -95,7 +95,5 @@ def explore(
     from emu.lab.campaign import Wanted
 
     options = Options(sched="fifo", swapfile=None, stats=False, **common)
-    wanted = Wanted(
-        strategy, options.seed, seeds, depth, bound, seconds, jobs, every, expect, options.timeout or Wanted.timeout
-    )
+    wanted = Wanted(strategy, options.seed, seeds, depth, bound, seconds, jobs, every, expect)
     return command(options, program, args, wanted, How(output, minimize, fmt == "json"))

@@ -32,7 +32,6 @@ class Wanted:
     jobs: int = 1
     all: bool = False
     expect: int | None = None  # exit status; None: as in the plain scheduler's order
-    timeout: float = 60.0
 
 
 DEFAULT: Final = 1000  # schedules, unless told
@@ -93,7 +92,7 @@ class Campaign:
         """All of it. Raises LoadError, MachineError; KeyboardInterrupt, with what is known by then in ``tally``."""
         began = time.monotonic()
         w, tally, zygote = self.wanted, self.tally, self.zygote
-        zygote.limits = Limits(timeout=w.timeout)
+        zygote.limits = Limits()
         delays = w.strategy == DELAY
         first = Task(
             0, w.seed, partial(Delays, (), 0) if delays else plain, "fifo", True, useful_of if delays else None
@@ -105,7 +104,7 @@ class Campaign:
         self._taken(first, base, began)
         if base.failure is not None:
             return tally
-        zygote.limits = Limits(w.timeout, TIMES * base.virtual_ns + MORE, base.status, base.exits)
+        zygote.limits = Limits(TIMES * base.virtual_ns + MORE, base.status, base.exits)
         plan = self._plan(base)
         n = self._try(plan, began)
         self.summary = plan.summary(n)

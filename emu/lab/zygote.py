@@ -65,9 +65,8 @@ class Result:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run may take: seconds of the host's time, ns of virtual time (0: any), and how it should end."""
+    """What a run may take, ns of virtual time (0: any), and how it should end."""
 
-    timeout: float = 60.0
     virtual: int = 0
     status: int | None = None  # None: any
     exits: str | None = None
@@ -122,12 +121,16 @@ def unpack(data: bytes) -> Result:
 
 
 class Zygote:
-    """The machine that stands before its program's first instruction."""
+    """The machine that stands before its program's first instruction.
 
-    def __init__(self, config: Config, program: str, args: Sequence[str]) -> None:
+    ``timeout`` is for one schedule, seconds of the host's time. Raises LoadError, MachineError.
+    """
+
+    def __init__(self, config: Config, program: str, args: Sequence[str], timeout: float = 60.0) -> None:
         self.config = replace(config, sched="fifo")
         self.program = program
         self.args = list(args)
+        self.timeout = timeout
         self.limits = Limits()
         self._machine: Machine | None = None
         self._caller = getcurrent()
@@ -145,7 +148,7 @@ class Zygote:
 
     def _boot(self) -> None:
         """Raises LoadError, MachineError."""
-        config = replace(self.config, timeout=self.limits.timeout)
+        config = replace(self.config, timeout=self.timeout)
         machine = self._machine = Machine(config, console=MemoryConsole(), warn=lambda text: None)
         machine.kernel.console = machine.console = MemoryConsole(limit=OUTPUT)
         machine.begins = self._stand
@@ -184,7 +187,7 @@ class Zygote:
             raise
         if pid:
             os.close(w)
-            return Copy(task, pid, r, self.limits.timeout + GRACE)
+            return Copy(task, pid, r, self.timeout + GRACE)
         status = 1
         try:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's, who ends its copies

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from emu.lab.failure import CRASH, INTERNAL, TIMEOUT
-from emu.lab.zygote import Crew, Limits, Task, Zygote, gather
+from emu.lab.zygote import Crew, Task, Zygote, gather
 from emu.machine.config import Bind, Config, LoadError
 from kernel.sched.explore import Explore, Strategy
 from kernel.sched.strategy import Random
@@ -85,15 +85,24 @@ def test_a_copy_that_dies_is_a_result(zygote: Zygote, what: Any, kind: str | Non
     assert zygote.one(PLAIN).failure is None
 
 
-def test_a_copy_that_hangs_is_a_result(zygote: Zygote, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emu.lab.zygote.GRACE", 0.0)
-    zygote.limits = Limits(timeout=0.2)
-    try:
-        f = zygote.one(Task(1, 0, partial(Bad, partial(time.sleep, 600)))).failure
-    finally:
-        zygote.limits = Limits()
+def hang(deaf: bool) -> None:
+    """Do nothing for ever; deaf to the time limit."""
+    if deaf:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    while True:
+        time.sleep(600)
+
+
+@pytest.mark.parametrize(
+    ("deaf", "text"), [(False, "time limit of 0.2 s reached"), (True, "the machine stood still, and was killed")]
+)
+def test_a_copy_that_hangs_is_a_result(deaf: bool, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emu.lab.zygote.GRACE", 3.0)
+    zygote = Zygote(Config(memory=8 << 20), "pipe", ["1"], timeout=0.2)
+    f = zygote.one(Task(1, 0, partial(Bad, partial(hang, deaf)))).failure
+    zygote.close()
     assert f is not None
-    assert f.kind == TIMEOUT
+    assert (f.kind, f.what) == (TIMEOUT, text)
     assert children() == []
 
 
