@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from emu.cli.run import configure
 from emu.cli.types import Options
 from emu.failure import BROKEN, INTERRUPTED, USAGE, Failure
-from emu.lab.campaign import Campaign, Found, Listener, Tally, Wanted
+from emu.lab.campaign import Campaign, CampaignError, Found, Listener, Tally, Wanted
 from emu.lab.failure import LIVELOCK, PANIC
 from emu.lab.story import Story, columns, record
 from emu.lab.zygote import Result, Zygote
@@ -43,6 +43,7 @@ class How:
     output: str
     minimize: float
     json: bool
+    dask: str | None = None  # address of a cluster
 
 
 def explore(options: Options, program: str, args: Sequence[str], wanted: Wanted, how: How) -> int:
@@ -62,7 +63,7 @@ def explore(options: Options, program: str, args: Sequence[str], wanted: Wanted,
         raise Failure(str(e), BROKEN) from None
     try:
         with _progress(wanted) as listener:
-            campaign = Campaign(zygote, wanted, _both(listener, show.result))
+            campaign = _campaign(zygote, wanted, _both(listener, show.result), how.dask)
             interrupted = False
             try:
                 campaign.run()
@@ -72,7 +73,7 @@ def explore(options: Options, program: str, args: Sequence[str], wanted: Wanted,
             if not interrupted:
                 show.failure(campaign, found, _file(how.output, n))
         show.end(campaign)
-    except OutputError as e:
+    except (OutputError, CampaignError) as e:
         raise Failure(str(e), BROKEN) from None
     finally:
         zygote.close()
@@ -92,6 +93,14 @@ def _allowed(options: Options, config: Config) -> None:
         raise Failure("explore runs the program many times: it keeps no --changes", USAGE)
     if options.interrupts:
         raise Failure("explore has no terminal", USAGE)
+
+
+def _campaign(zygote: Zygote, wanted: Wanted, listener: Listener, dask: str | None) -> Campaign:
+    if dask is None:
+        return Campaign(zygote, wanted, listener)
+    from emu.lab.cluster import ClusterCampaign
+
+    return ClusterCampaign(zygote, wanted, listener, dask)
 
 
 def _both(*listeners: Listener) -> Listener:

@@ -25,6 +25,7 @@ from emu.cli.types import Options, seconds
 @click.option("--all", "every", is_flag=True, help="Go on after the first failure.")
 @click.option("--depth", type=click.IntRange(1, 20), default=3, show_default=True, help="pct: steps of a bug.")
 @click.option("--bound", type=click.IntRange(1, 20), default=1, show_default=True, help="delay: holds at most.")
+@click.option("--dask", metavar="ADDRESS", help="Let the workers of the Dask cluster there try the schedules.")
 @click.option(
     "--expect",
     type=click.IntRange(0, 255),
@@ -61,6 +62,7 @@ def explore(
     every: bool,
     depth: int,
     bound: int,
+    dask: str | None,
     expect: int | None,
     output: str,
     minimize: float,
@@ -90,10 +92,12 @@ def explore(
       127      the program was not found
       130      interrupted
     """
+    if dask is not None and strategy == "delay":
+        raise click.UsageError("--dask hands out seeds, and delay has none")
     from emu.cli.explore import How
     from emu.cli.explore import explore as command
     from emu.lab.campaign import Wanted
 
     options = Options(sched="fifo", swapfile=None, stats=False, **common)
     wanted = Wanted(strategy, options.seed, seeds, depth, bound, seconds, jobs, every, expect)
-    return command(options, program, args, wanted, How(output, minimize, fmt == "json"))
+    return command(options, program, args, wanted, How(output, minimize, fmt == "json", dask))

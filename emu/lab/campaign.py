@@ -19,6 +19,10 @@ TIMES: Final = 50  # the plain run's virtual time, and
 MORE: Final = 10_000_000_000  # ns more, before a run counts as one without end
 
 
+class CampaignError(Exception):
+    """A campaign cannot go on; str() is one line."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What is asked of a campaign."""
