@@ -7,6 +7,7 @@ process with threads should not fork. A piece whose worker died is done again by
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import pickle
 import signal
@@ -56,13 +57,10 @@ def do(piece: Piece) -> Iterator[bytes]:
     def listener(tally: Tally, result: Result) -> None:
         if result.number == 0 and result.failure is None:
             return
-        if result.failure is not None:
-            if result.failure.key in seen:
-                result = replace(result, decisions=[])
-            seen.add(result.failure.key)
-        else:
-            result = replace(result, decisions=[])
-        lines.append(pack(result))
+        key = result.failure.key if result.failure is not None else None
+        lines.append(pack(result if key is not None and key not in seen else replace(result, decisions=[])))
+        if key is not None:
+            seen.add(key)
 
     zygote = Zygote(piece.config, piece.program, list(piece.args), piece.timeout)
     try:
@@ -81,22 +79,21 @@ class ClusterCampaign(Campaign):
 
     def _try(self, plan: Plan, began: float) -> int:
         try:
-            from distributed import Client, as_completed
+            distributed: Any = importlib.import_module("distributed")
         except ImportError:
             raise CampaignError('--dask needs the extra "dask": pip install \'p9emu[dask]\'') from None
         try:
-            client = Client(self.address, timeout=5, set_as_default=False)
+            client = distributed.Client(self.address, timeout=5, set_as_default=False)
         except (OSError, ValueError) as e:
             raise CampaignError(f"--dask {self.address}: {str(e).splitlines()[0]}") from None
         with client:
-            return self._gather(client, as_completed, began)
+            return self._gather(client, distributed.as_completed(loop=client.loop), began)
 
-    def _gather(self, client: Any, as_completed: Any, began: float) -> int:
+    def _gather(self, client: Any, queue: Any, began: float) -> int:
         w = self.wanted
         until = began + w.seconds if w.seconds is not None else None
         pieces = self._pieces()
         ahead = AHEAD * max(1, len(client.scheduler_info()["workers"]))
-        queue = as_completed(loop=client.loop)
         left = n = 0
         stop = False
         while True:
@@ -136,7 +133,7 @@ def main() -> int:
     ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() == 1:
         return 1
-    piece = pickle.load(sys.stdin.buffer)  # noqa: S301 our own, by the worker
+    piece = pickle.load(sys.stdin.buffer)
     for line in do(piece):
         sys.stdout.buffer.write(line + b"\n")
     return 0

@@ -15,7 +15,6 @@ import pytest
 from tests.e2e.harness import p9emu
 
 
-
 def start(module: str, *args: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", f"distributed.cli.{module}", *args, "--no-dashboard"],
