@@ -189,7 +189,7 @@ class _Show:
         repeats = True
         if self.how.minimize > 0:
             repeats = campaign.minimize(found, self.how.minimize)
-        story = record(partial(campaign.again, found), found.result.decisions) if repeats else None
+        story = record(partial(campaign.again, found), found.result.decisions, found.failure.kind) if repeats else None
         command = commandline(self.config, self.program, self.args, check=False, leave=("sched", "seed"))
         schedule = Schedule(
             command, found.result.seed, tuple(found.result.decisions), found.strategy, str(found.failure), _version()

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from emu.lab.failure import LOOP, place, raised
+from emu.lab.failure import EXIT, LOOP, place, raised
 from kernel.base.procdat import Dead
 from kernel.sched.explore import HELPERS, HOLD, PAUSE, SCHED, At, Decision, Explore, Strategy
 from kernel.trap import trapname
@@ -74,6 +74,7 @@ class Recorder:
         self._ncalls = 0
         self._call: dict[int, int] = {}
         self._stood = 0
+        self._names: dict[int, str] = {}
 
     def begin(self, explore: Explore, machine: Machine) -> None:
         """Have the explorer tell of points, and the kernel of system calls."""
@@ -86,7 +87,8 @@ class Recorder:
         assert up is not None
         self._stands(explore)
         cpu = k.m.machno
-        text = self._entered(up, frame)
+        self._names[at.pid] = up.text
+        text = self._entered(at.pid, up, frame)
         if text:
             self.steps.append(Step(CALL, at.pid, cpu, text, call=self._call[at.pid]))
         step = Step(STEP, at.pid, cpu, at.point.partition(":")[2], _chain(frame), call=self._call.get(at.pid, 0),
@@ -114,17 +116,19 @@ class Recorder:
                     self.steps.insert(after + 1, Step(STAND, d.at.pid, here.cpu, d.do, call=here.call))
         self._stood = len(explore.decisions)
 
-    def _entered(self, up: Proc, frame: FrameType) -> str:
+    def _entered(self, pid: int, up: Proc, frame: FrameType) -> str:
         """The system call or trap that up is in, if it is another than the last time."""
         bottom = _find(frame, "traced")
+        if bottom is None and _find(frame, "trap") is None:
+            return ""  # a kernel process
         text = bottom.f_locals["text"] if bottom is not None else ""
         name = f"{trapname(up)}({text})" if bottom is not None else trapname(up)
         key = (id(bottom), name, up.kentry)
-        if self._calls.get(up.pid) == key:
+        if self._calls.get(pid) == key:
             return ""
-        self._calls[up.pid] = key
+        self._calls[pid] = key
         self._ncalls += 1
-        self._call[up.pid] = self._ncalls
+        self._call[pid] = self._ncalls
         return name
 
     def end(self, _strategy: Strategy, explore: Explore, machine: Machine, error: BaseException | None) -> Any:
@@ -138,10 +142,9 @@ class Recorder:
                 where = place(error.__cause__) if error.__cause__ is not None else ""
                 self.steps.append(Step(BREAK, up.pid, k.m.machno, f"{f.kind}: {f.what}", where,
                                        call=self._call.get(up.pid, 0)))  # fmt: skip
-        names = {}
+        names = self._names
         culprits = _held(error.__cause__) if error is not None and error.__cause__ is not None else []
         for p in k.procs.proctab:
-            names[p.pid] = p.text
             if p.state != Dead and p is not up and p.pid in self._call:
                 at = waitsfor(k, p)
                 where = functions(p)
@@ -187,6 +190,19 @@ def _chain(f: FrameType | None, most: int = 3) -> str:
     return " > ".join(reversed(names))
 
 
+def ending(names: dict[int, str], steps: Sequence[Step]) -> Story:
+    """Of a program that ended wrong: its processes' calls, from where somebody first stood still to the bad end."""
+    first = next((i for i, s in enumerate(steps) if s.kind == STAND), 0)
+    bad = (i for i, s in enumerate(steps) if i > first and s.kind == CALL and s.text.startswith('exits("'))
+    last = next((i for i in bad if not steps[i].text.startswith(('exits("")', "exits(nil"))), len(steps) - 1)
+    since = next((i for i, s in enumerate(steps) if steps and s.call == steps[first].call), 0)
+    chosen = [
+        s for i, s in enumerate(steps[: last + 1])
+        if s.kind == STAND or (i >= since and s.kind == CALL) or (i < last and steps[i + 1].kind == STAND)
+    ]  # fmt: skip
+    return _story(names, chosen)
+
+
 def relevant(names: dict[int, str], steps: Sequence[Step], culprits: Sequence[int]) -> Story:
     """What matters of all steps: ``culprits`` are the structures that what broke had in its hands."""
     broken = next((s for s in steps if s.kind == BREAK), None)
@@ -217,7 +233,13 @@ def relevant(names: dict[int, str], steps: Sequence[Step], culprits: Sequence[in
         if told or s.kind in (STAND, BREAK) or (i + 1) in stands:
             chosen.append(s)
     who = {s.pid for s in chosen}
-    chosen = _merged(chosen) + [s for s in steps if s.kind == STATE and s.pid in who]
+    return _story(names, chosen + [s for s in steps if s.kind == STATE and s.pid in who])
+
+
+def _story(names: dict[int, str], chosen: list[Step]) -> Story:
+    """Of these steps, without the middle if they are many."""
+    chosen = _merged(chosen)
+    who = {s.pid for s in chosen}
     total = len(chosen)
     cut = total - MOSTROWS
     if cut > 0:
@@ -236,7 +258,7 @@ def _merged(steps: list[Step]) -> list[Step]:
     out: list[Step] = []
     for s in steps:
         t = out[-1] if out else None
-        if t is not None and s.kind == STEP and (t.kind, t.pid, t.where, t.text, t.what, t.counted) == (
+        if t is not None and s.kind in (STEP, CALL) and (t.kind, t.pid, t.where, t.text, t.what, t.counted) == (
             s.kind, s.pid, s.where, s.text, s.what, s.counted
         ):  # fmt: skip
             t.times += 1
@@ -247,15 +269,15 @@ def _merged(steps: list[Step]) -> list[Step]:
 
 def tell(s: Step) -> str:
     """A step in words."""
+    times = f" ({s.times} times)" if s.times > 1 else ""
     if s.kind == CALL:
-        return s.text
+        return f"{s.text}{times}"
     if s.kind == STAND:
         return "-- stands still here --" if s.text == HOLD else "-- another goes on --"
     if s.kind == BREAK:
         return f"*** {s.where}: {s.text}" if s.where else f"*** {s.text}"
     if s.kind == STATE:
         return f"(at the end: {s.text})"
-    times = f" ({s.times} times)" if s.times > 1 else ""
     if not s.what:
         return f"{s.where}: {s.text}{times}"
     where = s.where.removesuffix(f" > {s.text}")
@@ -287,12 +309,14 @@ def _join(cells: Sequence[str], wide: int) -> str:
     return " | ".join(f"{c:<{wide}}" for c in cells).rstrip()
 
 
-def record(again: Callable[..., Any], decisions: Sequence[Decision]) -> Story | None:
-    """The story of a schedule; ``again`` runs it. None if it cannot be told."""
+def record(again: Callable[..., Any], decisions: Sequence[Decision], kind: str) -> Story | None:
+    """The story of a schedule that fails so; ``again`` runs it. None if it cannot be told."""
     recorder = Recorder()
     result = again(decisions, before=recorder.begin, after=recorder.end)
     if result.kept is None:
         return None
     names, steps, culprits = result.kept
-    return relevant({int(pid): name for pid, name in names.items()}, [Step(**s) for s in steps], culprits)
+    named = {int(pid): name for pid, name in names.items()}
+    told = [Step(**s) for s in steps]
+    return ending(named, told) if kind == EXIT else relevant(named, told, culprits)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emu.lab.story import BREAK, CALL, MOSTROWS, STAND, STATE, STEP, Step, columns, relevant, tell
+from emu.lab.story import BREAK, CALL, MOSTROWS, STAND, STATE, STEP, Step, columns, ending, relevant, tell
 from kernel.sched.explore import HOLD
 
 NAMES = {2: "a", 3: "b", 4: "c"}
@@ -73,6 +73,24 @@ def test_a_long_story_has_its_middle_left_out() -> None:
     assert told[0] == 'stat("/n")'
     assert "-- stands still here --" in told
     assert "*** cclose: panic: cclose <Chan>" in told
+
+
+def test_a_bad_end_is_told_by_calls() -> None:
+    all = [
+        Step(CALL, 2, 0, 'exits("")', call=1),
+        Step(CALL, 2, 0, "read(3)", call=2),
+        Step(STEP, 2, 0, "lock", "sysread", "something", LOCK, call=2),
+        Step(STEP, 2, 0, "qlock", "sysread", "debug", OTHER, call=2),
+        Step(STAND, 2, 0, HOLD, call=2),
+        *(Step(CALL, 3, 1, "write(4)", call=n) for n in (3, 4, 5)),
+        Step(STEP, 3, 1, "lock", "syswrite", "something", LOCK, call=5),
+        Step(CALL, 3, 1, 'exits("lost")', call=6),
+        Step(CALL, 2, 0, 'exits("lost too")', call=7),
+    ]
+    assert [tell(s) for s in ending(NAMES, all).steps] == [
+        "read(3)", "sysread: qlock debug", "-- stands still here --", "write(4) (3 times)", 'exits("lost")',
+    ]  # fmt: skip
+    assert ending(NAMES, []).steps == []
 
 
 def test_a_deadlock_is_told_by_what_is_shared() -> None:
