@@ -15,7 +15,7 @@ from emu.cli.run import configure
 from emu.cli.types import Options
 from emu.failure import BROKEN, INTERRUPTED, USAGE, Failure
 from emu.lab.campaign import Campaign, CampaignError, Found, Listener, Tally, Wanted
-from emu.lab.failure import LIVELOCK, PANIC
+from emu.lab.failure import LIVELOCK, OWN, PANIC
 from emu.lab.story import Story, columns, record
 from emu.lab.zygote import Result, Zygote
 from emu.machine.config import LoadError, MachineError
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 FOUND: Final = 1
 TIMEOUT: Final = 60.0  # s of one schedule
 MANY: Final = 12  # decisions that are shown
+FIXES: Final = 10.0  # s in which later fixes are tried
 REFRESH: Final = 0.1  # s between two looks of the bar
 
 
@@ -172,6 +173,7 @@ class _Told:
     file: str
     again: str
     known: str
+    mended: list[str]  # commits of 9front's
 
 
 class _Show:
@@ -197,7 +199,8 @@ class _Show:
         WholeFile(path).write([schedule.text().encode()])
         again = commandline(self.config, self.program, self.args, check=False, leave=("seed",), sched=f"{PREFIX}{path}")
         known = judgement(found.failure.what) if found.failure.kind in (PANIC, LIVELOCK) else ""
-        return _Told(found, before, repeats, story, path, again, known)
+        mended = campaign.mended(found, FIXES) if repeats and found.failure.kind not in OWN else []
+        return _Told(found, before, repeats, story, path, again, known, mended)
 
 
 class _Text(_Show):
@@ -215,6 +218,8 @@ class _Text(_Show):
         lines.append(f"  first in schedule {r.number}, {found.strategy}, seed {r.seed}{times}")
         if told.known:
             lines.append(f"  {told.known}")
+        if told.mended:
+            lines.append(f"  does not happen so with --fix {' or '.join(told.mended)}")
         if not told.repeats:
             lines.append("  it does not repeat itself: something depends on the host")
         n = len(r.decisions)
@@ -262,7 +267,7 @@ class _Json(_Show):
         f = found.failure
         self._line(
             "failure", kind=f.kind, what=f.what, place=f.place, dump=f.dump.splitlines(), n=found.result.number,
-            seed=found.result.seed, strategy=found.strategy, count=found.count, known=told.known,
+            seed=found.result.seed, strategy=found.strategy, count=found.count, known=told.known, mended=told.mended,
             repeats=told.repeats, switches=[words(d) for d in found.result.decisions], of=told.before,
             story=told.story.json() if told.story is not None else None, file=told.file, again=told.again,
         )  # fmt: skip

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
 from emu.lab import minimize
-from emu.lab.failure import OWN, Failure
+from emu.lab.failure import LIVELOCK, OWN, Failure
 from emu.lab.plan import DELAY, PCT, DelayPlan, Pcts, Plan, randoms, useful_of
 from emu.lab.zygote import Crew, Limits, Result, Task, Zygote
-from kernel.sched.explore import Decision, Strategy
+from emu.machine.machine import Machine
+from kernel.base.variant import fixes, variant
+from kernel.sched.explore import Decision, Explore, Strategy
 from kernel.sched.strategy import Delays, Replay
 
 TIMES: Final = 50  # the plain run's virtual time, and
-MORE: Final = 10_000_000_000  # ns more, before a run counts as one without end
+MORE: Final = 5_000_000_000  # ns more, before a run counts as one without end
+NEVER: Final = 1 << 62
+LONGER: Final = 3  # times as long as the schedule that failed another may take, when switches are left out, and
+LATER: Final = 100_000_000  # ns more
 
 
 class CampaignError(Exception):
@@ -80,6 +85,11 @@ Listener = Callable[[Tally, Result], None]
 def plain() -> Strategy:
     """That of the plain scheduler."""
     return Strategy()
+
+
+def _switch(fix: Sequence[str], original: Sequence[str], _explore: Explore, machine: Machine) -> None:
+    """In a copy: another variant of the kernel from here on."""
+    machine.kernel.variant = variant(original, fix)
 
 
 class Campaign:
@@ -181,13 +191,34 @@ class Campaign:
         """A schedule with these decisions; ``more`` are fields of its Task."""
         return self.zygote.one(Task(0, found.result.seed, partial(Replay, list(todo)), **more))
 
+    def mended(self, found: Found, seconds: float) -> list[str]:
+        """The later fixes of 9front with which the failure's schedule, as far as it is the same then, does not fail."""
+        config = self.zygote.config
+        until = time.monotonic() + seconds
+        fails = []
+        for name in fixes():
+            if name not in config.fix and time.monotonic() < until:
+                switch = partial(_switch, (*config.fix, name), config.original)
+                r = self.again(found, found.result.decisions, before=switch)
+                if r.failure is None:
+                    fails.append(name)
+        return fails
+
     def minimize(self, found: Found, seconds: float) -> bool:
         """Leave the fewest decisions in ``found.result``; False if it cannot be repeated. Those are what was done."""
-        until = time.monotonic() + seconds
+        now = time.monotonic()
+        until, late = now + seconds, now + seconds / 3
         fails = self.fails(found)
         if not fails(found.result.decisions):
             return False
-        few = minimize.minimize(found.result.decisions, fails, lambda: time.monotonic() >= until)
+        limits = self.zygote.limits
+        if found.failure.kind != LIVELOCK:  # one that goes on much longer fails otherwise
+            virtual = min(limits.virtual or NEVER, LONGER * found.result.virtual_ns + LATER)
+            self.zygote.limits = replace(limits, virtual=virtual)
+        few = minimize.minimize(
+            found.result.decisions, fails, lambda: time.monotonic() >= until, lambda: time.monotonic() >= late
+        )
+        self.zygote.limits = limits
         again = self.again(found, few, decisions=True)
         if again.failure is not None and again.failure.key == found.failure.key:
             again.number = found.result.number

@@ -31,8 +31,9 @@ class Failure:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Equal for the same failure."""
-        return self.kind, shape(self.what), self.place
+        """Equal for the same failure. Of several invariants that do not hold the first counts."""
+        what = self.what.split("; ")[0] if self.kind == CHECK else self.what
+        return self.kind, shape(what), self.place
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.what}" + (f" (in {self.place})" if self.place else "")

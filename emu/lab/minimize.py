@@ -47,14 +47,19 @@ def ddmin(
     return best
 
 
-def minimize(decisions: Sequence[Decision], fails: Fails, over: Callable[[], bool]) -> list[Decision]:
-    """Few decisions that fail likewise: a process held here and there, if that will do, and no choice besides."""
+def minimize(
+    decisions: Sequence[Decision], fails: Fails, over: Callable[[], bool], late: Callable[[], bool] = lambda: False
+) -> list[Decision]:
+    """Few decisions that fail likewise: a process held here and there, if that will do, and no choice besides.
+
+    When it is late, no more single ones are tried.
+    """
     if fails([]):
         return []
     holds = [d._replace(do=HOLD) for d in decisions if d.do in (PAUSE, SCHED, HOLD)]
     for d in holds[::-1][:SINGLES]:
-        if over():
-            return list(decisions)
+        if late():
+            break
         if fails([d]):
             return [d]
     if holds and fails(holds):

@@ -56,6 +56,8 @@ def test_kinds() -> None:
     wrong = raised(machine_error(Wrong("page 3 is free and cached; seen at 0.1; all was well at the start")))
     assert (wrong.kind, wrong.what) == (CHECK, "page 3 is free and cached")
     assert raised(TimeLimit("time limit of 1 s reached")).kind == TIMEOUT
+    more = raised(machine_error(Wrong("page 4 is free and cached; freecount is 3, 2 pages are free; seen at 0.2")))
+    assert more.key == wrong.key
     try:
         raise KeyError("x")
     except KeyError as e:
