@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from emu.machine.config import Config
 
 FOUND: Final = 1
-TIMEOUT: Final = 60.0  # s of one schedule
+TIMEOUT: Final = 20.0  # s of one schedule
 MANY: Final = 12  # decisions that are shown
 FIXES: Final = 10.0  # s in which later fixes are tried
+LONG: Final = 200  # letters of a failure
 REFRESH: Final = 0.1  # s between two looks of the bar
 
 
@@ -214,7 +215,8 @@ class _Text(_Show):
         told = self.look(campaign, found, path)
         r = told.found.result
         times = f", {found.count} times" if found.count > 1 else ""
-        lines = [plain(str(found.failure))]
+        said = plain(str(found.failure))
+        lines = [said if len(said) <= LONG else f"{said[:LONG]}..."]
         lines.append(f"  first in schedule {r.number}, {found.strategy}, seed {r.seed}{times}")
         if told.known:
             lines.append(f"  {told.known}")

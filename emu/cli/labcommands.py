@@ -73,7 +73,7 @@ def explore(
 
     A failure is a panic, a broken invariant (with --check), a deadlock, a livelock, or another end of the program than
     in the plain scheduler's order. It is told with the fewest switches that still come to it, as a story, and written
-    to a file that run --sched replay:FILE repeats. --timeout is for one schedule (60 seconds unless told). The program
+    to a file that run --sched replay:FILE repeats. --timeout is for one schedule (20 seconds unless told). The program
     has no input, and what it prints is dropped.
 
     \b

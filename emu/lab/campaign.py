@@ -22,6 +22,8 @@ MORE: Final = 5_000_000_000  # ns more, before a run counts as one without end
 NEVER: Final = 1 << 62
 LONGER: Final = 3  # times as long as the schedule that failed another may take, when switches are left out, and
 LATER: Final = 100_000_000  # ns more
+MANY: Final = 10  # times as long by the host's clock, for a kernel whose lists are broken may go round for ever, and
+PATIENCE: Final = 0.5  # s at least
 
 
 class CampaignError(Exception):
@@ -196,12 +198,14 @@ class Campaign:
         config = self.zygote.config
         until = time.monotonic() + seconds
         fails = []
+        self.zygote.patience = PATIENCE
         for name in fixes():
             if name not in config.fix and time.monotonic() < until:
                 switch = partial(_switch, (*config.fix, name), config.original)
                 r = self.again(found, found.result.decisions, before=switch)
                 if r.failure is None:
                     fails.append(name)
+        self.zygote.patience = None
         return fails
 
     def minimize(self, found: Found, seconds: float) -> bool:
@@ -211,6 +215,7 @@ class Campaign:
         fails = self.fails(found)
         if not fails(found.result.decisions):
             return False
+        self.zygote.patience = max(PATIENCE, MANY * (time.monotonic() - now))
         limits = self.zygote.limits
         if found.failure.kind != LIVELOCK:  # one that goes on much longer fails otherwise
             virtual = min(limits.virtual or NEVER, LONGER * found.result.virtual_ns + LATER)
@@ -219,6 +224,7 @@ class Campaign:
             found.result.decisions, fails, lambda: time.monotonic() >= until, lambda: time.monotonic() >= late
         )
         self.zygote.limits = limits
+        self.zygote.patience = None
         again = self.again(found, few, decisions=True)
         if again.failure is not None and again.failure.key == found.failure.key:
             again.number = found.result.number

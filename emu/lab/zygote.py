@@ -131,6 +131,7 @@ class Zygote:
         self.program = program
         self.args = list(args)
         self.timeout = timeout
+        self.patience: float | None = None  # s after which a copy is killed, if that is less
         self.limits = Limits()
         self._machine: Machine | None = None
         self._caller = getcurrent()
@@ -187,7 +188,8 @@ class Zygote:
             raise
         if pid:
             os.close(w)
-            return Copy(task, pid, r, self.timeout + GRACE)
+            longest = self.timeout + GRACE
+            return Copy(task, pid, r, longest if self.patience is None else min(longest, self.patience))
         status = 1
         try:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's, who ends its copies
