@@ -8,7 +8,7 @@
 # make go-test Go's own tests, by go test (P9EMU_OPTS are p9emu's options)
 # make go-soak some of them with --check, with little memory and swap, and many times over (many minutes)
 # make go-std  the whole standard library, into docs/go.md (an hour; a run that was ended goes on where it was)
-# make soak    200 seeds of the exploring scheduler, every injected failure, a real processor compared (many minutes)
+# make soak    200 seeds of the exploring scheduler, 100,000 schedules, every injected failure, a real processor compared (many minutes)
 # make fuzz    random system calls for ten minutes
 #
 # Each sets up a virtual environment of its own in .venv.

@@ -96,7 +96,7 @@ def lockname(k: Kernel, p: Proc, l: object) -> str:
             return name
     for name, o in owners:
         for attribute, v in _attributes(o) if o is not k else ():
-            if v is l:
+            if v is l and attribute != "lastlock":
                 return f"{attribute} of {name}"
     return describe(l)
 

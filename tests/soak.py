@@ -1,6 +1,8 @@
 """``python -m tests.soak``: what takes minutes. Guests in many orders of events, and every failure at every place.
 
 Races: guests under the exploring scheduler, 200 seeds, on 1, 2 and 4 processors, invariants checked all the time.
+Schedules: more of them, 100,000, as p9emu explore does: random ones and priorities, invariants checked at the end. Only
+panics that docs/errata.md has are let pass.
 Failures: each kind of ``--fault-inject`` at each position that there is, on 1, 2 and 4 processors.
 
 Prints what failed, with the command that shows it, and the figures. Exit status 1 if anything failed.
@@ -13,14 +15,18 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any, Final
 
+from emu.lab.campaign import Campaign, Wanted
+from emu.lab.failure import PANIC
+from emu.lab.zygote import Zygote
 from emu.machine.config import Config, LoadError, MachineError
+from emu.machine.known import known
 from emu.machine.machine import Machine
 from kernel.base.inject import KINDS
 from tests.e2e.harness import Console
@@ -52,6 +58,14 @@ ANSWERS: Final[dict[str, str | None]] = {
     "swapread": "i/o error in demand load accessing",
     "swapwrite": "panic: executeio: page outp I/O error",
 }
+# Guests of which schedules are tried: a machine of theirs can be copied, and they verify what they do.
+EXPLORED: Final = (
+    "cow 3", "forkbomb 3", "shm 3", "pipe 2", "sema 3", "text 3", "pingpong 5", "shootdown 3", "segs", "notes", "group",
+    "mhead 20",
+)  # fmt: skip
+SLICE: Final = 100  # schedules of one guest in a task
+STRATEGIES: Final = ("random", "pct")
+
 FEW: Final = 100  # with more positions than this the invariants are checked at the end only
 CHUNK: Final = 8  # jobs in a task of a worker
 MAXTASKS: Final = 50
@@ -122,6 +136,49 @@ def races(seeds: Iterable[int], cpus: Iterable[int] = CPUS, few: bool = False) -
                 yield Job(argv, config, f"--sched random --seed {seed} --cpus {n}")
 
 
+@dataclass(frozen=True)
+class Slice:
+    """Some schedules of one guest."""
+
+    argv: str
+    cpus: int
+    strategy: str
+    first: int
+    seeds: int
+
+    def command(self) -> str:
+        """What does the same."""
+        options = f"--strategy {self.strategy} --cpus {self.cpus} --seed {self.first} --seeds {self.seeds} --all"
+        return f"p9emu explore {options} {self.argv}"
+
+    def run(self) -> str:
+        """What went wrong that errata do not know, "" if nothing."""
+        program, *args = self.argv.split()
+        zygote = Zygote(Config(cpus=self.cpus, memory=16 * M), program, args)
+        try:
+            wanted = Wanted(self.strategy, self.first, self.seeds, all=True)
+            found = Campaign(zygote, wanted).run().found.values()
+        finally:
+            zygote.close()
+        bad = [f for f in found if f.failure.kind != PANIC or not known(f.failure.what)]
+        return "; ".join(f"{f.failure}, seed {f.result.seed}, {f.count} times" for f in bad)
+
+
+def schedules(total: int, guests: Sequence[str] = EXPLORED, cpus: Sequence[int] = CPUS) -> Iterator[Slice]:
+    """So many, by turns of guests, processors and strategies."""
+    first = 0
+    while total > 0:
+        for strategy in STRATEGIES:
+            for n in cpus:
+                for argv in guests:
+                    few = min(SLICE, total)
+                    if few <= 0:
+                        return
+                    yield Slice(argv, n, strategy, first, few)
+                    total -= few
+        first += SLICE
+
+
 def failures(argv: str, cpus: int, kinds: Iterable[str] = KINDS, most: int = sys.maxsize) -> Iterator[Job]:
     """One failure at each position there is, or at so many of them, evenly."""
     config = INJECTED[argv] | {"cpus": cpus}
@@ -134,7 +191,7 @@ def failures(argv: str, cpus: int, kinds: Iterable[str] = KINDS, most: int = sys
             yield Job(argv, injected, f"--fault-inject {kind}:{n} --cpus {cpus}", ANSWERS[kind])
 
 
-def jobs(part: str, seeds: int) -> Iterator[Job]:
+def jobs(part: str, seeds: int, total: int) -> Iterator[Job | Slice]:
     """All there is to do."""
     if part in ("all", "failures"):
         for argv in INJECTED:
@@ -142,9 +199,11 @@ def jobs(part: str, seeds: int) -> Iterator[Job]:
                 yield from failures(argv, cpus)
     if part in ("all", "races"):
         yield from races(range(seeds))
+    if part in ("all", "schedules"):
+        yield from schedules(total)
 
 
-def attempt(job: Job) -> str:
+def attempt(job: Job | Slice) -> str:
     """A line if the job fails, else ""."""
     wrong = job.run()
     return f"{job.command()}: {wrong}" if wrong else ""
@@ -153,12 +212,13 @@ def attempt(job: Job) -> str:
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="tests.soak", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--part", choices=("all", "races", "failures"), default="all")
+    parser.add_argument("--part", choices=("all", "races", "failures", "schedules"), default="all")
     parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--schedules", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args()
     start = time.monotonic()
-    todo = list(jobs(options.part, options.seeds))
+    todo = list(jobs(options.part, options.seeds, options.schedules))
     bad = 0
     # Unicorn does not give all memory back: new workers now and then. No Pool, which waits for ever if one is killed,
     # nor max_tasks_per_child, with which the executor may

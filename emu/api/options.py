@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from emu.machine.config import Bind, Config, Root, Tree
 from emu.machine.limits import INJECTABLE, MAXCPUS, MAXMEM, MAXSWAP, MAXTIME, MINMEM, PAGEOUT
+from emu.machine.schedule import PREFIX
 from kernel.base.variant import fixnames, originalnames
 
 UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -133,8 +134,9 @@ def _check(c: Config) -> None:
     if c.epoch is not None and not 0 <= c.epoch <= MAXTIME:
         raise ValueError(f"epoch: {c.epoch} is not a number of seconds since 1970, up to 2106")
     for name, choices in CHOICES.items():
-        if getattr(c, name) not in choices:
-            raise ValueError(f"{name}: {getattr(c, name)!r} is none of {', '.join(map(str, choices))}")
+        value = getattr(c, name)
+        if value not in choices and not (name == "sched" and str(value).startswith(PREFIX)):
+            raise ValueError(f"{name}: {value!r} is none of {', '.join(map(str, choices))}")
     if c.swapfile is not None and not c.swap:
         raise ValueError("swapfile: needs a size, swap")
     if c.mmu == "plain" and (c.cpus > 1 or c.clock == "real"):

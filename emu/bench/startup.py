@@ -74,6 +74,10 @@ CASES: Final = (
     ("p9emu run true", ("run", "true"), "import unicorn, click", 2.0),
     ("p9emu --help", ("--help",), "import click", 1.5),
 )
+# One schedule of a guest of some hundred system calls, and what it should cost: a hundred of them a second
+EXPLORE: Final = ("explore", "--format", "json", "pingpong", "50")
+SCHEDULES: Final = 10, 60  # few and many: the boot is not in it
+SCHEDULE: Final = 10.0  # ms
 LARGE: Final = ("run", "-m", "3G", "hello")
 
 
@@ -109,6 +113,13 @@ def measure(rounds: int) -> list[Start]:
             ours, theirs = ms(*P9EMU, *words), ms(sys.executable, "-c", code)
             pairs(ours, theirs, 1)
             starts.append(start(name, "ms", ours, f'python -c "{code}"', theirs, limit, rounds))
+
+        def schedule() -> float:
+            few, many = (ms(*P9EMU, EXPLORE[0], "--seeds", str(n), *EXPLORE[1:])() for n in SCHEDULES)
+            return (many - few) / (SCHEDULES[1] - SCHEDULES[0])
+
+        name = f"p9emu {EXPLORE[0]} {' '.join(EXPLORE[3:])}, a schedule"
+        starts.append(start(name, "ms", schedule, "100 schedules/s", lambda: SCHEDULE, 2.0, rounds))
         command = (*P9EMU, *LARGE)
         name, beside = f"p9emu {' '.join(LARGE)}", f"{MEGABYTES} MB"
         starts.append(start(name, "MB", lambda: used(command, env).megabytes, beside, lambda: MEGABYTES, 1.0, rounds))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emu.cli.front import FrontGroup
+from emu.cli.labcommands import explore
 from emu.cli.lookcommands import diff, mrc, report, top, view
 from emu.cli.options import GUEST_ARGS, HELP, STATUS, machine_options, tree_options, user_option
 from emu.cli.toolcommands import bench, cc, changes, disasm, guests, info, judge, variants
@@ -255,5 +256,5 @@ def shell(tree: str | None, words: tuple[str, ...], **common: Any) -> int:
     return command(Options(**common), tree, words)
 
 
-for command in (report, view, top, diff, mrc, info, disasm, guests, variants, cc, changes, bench, judge):
+for command in (explore, report, view, top, diff, mrc, info, disasm, guests, variants, cc, changes, bench, judge):
     cli.add_command(command)

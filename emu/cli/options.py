@@ -5,7 +5,21 @@ from typing import Any, TypeVar
 
 import click
 
-from emu.cli.types import bind, env, epoch, fix, guestdir, injection, original, rootdir, seconds, size, swapsize, user
+from emu.cli.types import (
+    bind,
+    env,
+    epoch,
+    fix,
+    guestdir,
+    injection,
+    original,
+    rootdir,
+    sched,
+    seconds,
+    size,
+    swapsize,
+    user,
+)
 from emu.machine.limits import MAXCPUS, PAGEOUT
 
 STATUS = """
@@ -28,13 +42,15 @@ HELP = {"help_option_names": ["-h", "--help"]}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+# Settings of commands
 
 def machine_options(
-    memory: str = "64M", notefp: bool = False, clock: str | None = "virtual", root: bool = True
+    memory: str = "64M", notefp: bool = False, clock: str | None = "virtual", root: bool = True, once: bool = True
 ) -> Callable[[Function], Function]:
     """Decorate a command with them; it receives the fields of types.Options as keywords.
 
-    ``memory``, ``notefp`` and ``clock`` are what holds unless told; without ``root`` there is no --root.
+    ``memory``, ``notefp`` and ``clock`` are what holds unless told; without ``root`` there is no --root. What is for
+    one run alone is left out unless ``once``.
     """
     options = [
         click.option(
@@ -123,10 +139,12 @@ def machine_options(
         ),
         click.option(
             "--sched",
-            type=click.Choice(["fifo", "random"]),
+            type=sched,
             default="fifo",
             show_default=True,
-            help="random switches at every lock and blocking point by --seed, to find races.",
+            metavar="fifo|random|replay:FILE",
+            help="random switches at every lock and blocking point by --seed, to find races; replay does again what "
+            "p9emu explore wrote to FILE.",
         ),
         click.option(
             "--fault-inject",
@@ -207,7 +225,22 @@ def machine_options(
         ),
     ]
 
+    if not once:
+        options = [o for o in options if not _once(o)]
     return _decorator(*options)
+
+
+ONCE = ("--sched", "--clock", "--swap-file", "--stats", "--changes")
+
+
+def _once(option: Callable[[Any], Any]) -> bool:
+    """Whether an option is for one run alone, and not for many in a row."""
+
+    def probe() -> None: ...
+
+    option(probe)
+    params: list[click.Parameter] = vars(probe)["__click_params__"]
+    return any(opt in ONCE for p in params for opt in p.opts)
 
 
 def _root() -> Callable[[Function], Function]:

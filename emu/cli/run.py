@@ -362,10 +362,23 @@ def _broken(e: Exception, verbose: bool) -> Failure:
     """The emulator's failure; its dump only when asked for, and how to repeat what should never happen."""
     dump = str(getattr(e, "dump", "") or "")
     repeat = str(getattr(e, "repeat", "") or "")
-    more = f"p9emu: again: {plain(repeat)}" if repeat else ""
+    more = f"p9emu: again: {plain(repeat)}  # {_about(str(e))}" if repeat else ""
     if dump and not verbose:
         return Failure(f"{e} (-v shows a dump)", BROKEN, more)
     return Failure(str(e), BROKEN, "\n".join(filter(None, (more, dump))))
+
+
+def _about(panic: str) -> str:
+    """The version, and what errata know of a panic."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from emu.machine.known import judgement
+
+    try:
+        ours = f"p9emu {version('p9emu')}"
+    except PackageNotFoundError:
+        ours = "p9emu, not installed"
+    return f"{ours}; {judgement(panic)}" if panic.startswith("panic: ") else ours
 
 
 def conclude(options: Options, outcome: "Outcome") -> int:

@@ -138,6 +138,13 @@ def _variants(names: Callable[[str], tuple[str, ...]], text: str) -> tuple[str, 
         raise BadParameter(f"{e}.") from None
 
 
+def sched(text: str) -> str:
+    """A scheduler: fifo, random, or replay:FILE, whose file is looked at later."""
+    if text not in ("fifo", "random") and not text.startswith("replay:"):
+        raise BadParameter(f"{text!r} is none of fifo, random, replay:FILE.")
+    return text
+
+
 def seconds(text: str) -> float:
     """A length of time, more than nothing and finite."""
     try:

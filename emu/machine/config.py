@@ -98,7 +98,7 @@ class LoadError(Exception):
 class MachineError(Exception):
     """The emulator or its kernel failed (status 125). ``dump`` has the processes, one a line.
 
-    ``repeat`` is the command line that does it again, where an invariant is broken.
+    ``repeat`` is the command line that does it again, after a panic or where an invariant is broken.
     """
 
     def __init__(self, message: str, dump: str = "", repeat: str = "") -> None:

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING
 
 from greenlet import getcurrent
 
+from emu.failure import USAGE
 from emu.machine import boot
 from emu.machine.clock import Clock, Hostclock, Realcpu
-from emu.machine.config import Config, MachineError, Outcome, Stats, hoststatus
+from emu.machine.config import Config, LoadError, MachineError, Outcome, Stats, hoststatus
 from emu.machine.console import HostConsole, warn
 from emu.machine.cpu import Cpu
 from emu.machine.disk import FileDisk
 from emu.machine.memory import Memory
 from emu.machine.repeat import commandline
+from emu.machine.schedule import PREFIX, Schedule, ScheduleError, diverged, load
 from emu.machine.signals import LONGEST, Signals
 from kernel.base.dat import TSEG
 from kernel.base.error import Panic, Wrong
@@ -37,10 +39,11 @@ from kernel.memory.uaccess import peek
 from kernel.memory.vmap import machpdb
 from kernel.sched.clock import Never, idle, nexttimer, runtimers
 from kernel.sched.dispatch import dispatch
-from kernel.sched.explore import LEAD, Explore
+from kernel.sched.explore import Explore, Strategy
 from kernel.sched.newproc import procbypid, unwind
 from kernel.sched.note import hostnote
-from kernel.sched.sched import canrun
+from kernel.sched.sched import behind, canrun
+from kernel.sched.strategy import Random, Replay
 from kernel.waits import procdump
 
 if TYPE_CHECKING:
@@ -51,6 +54,16 @@ if TYPE_CHECKING:
     from kernel.base.hw import Regs
 
 SLICE = 500_000  # ns one of several processors runs ahead of the others
+
+
+def _schedule(config: Config) -> Schedule | None:
+    """That of --sched replay:FILE."""
+    if not config.sched.startswith(PREFIX):
+        return None
+    try:
+        return load(config.sched.removeprefix(PREFIX))
+    except ScheduleError as e:
+        raise LoadError(f"--sched {PREFIX}{e}", USAGE) from None
 
 
 class Machine:
@@ -105,16 +118,16 @@ class Machine:
         k.m = k.machs[0]
         k.sink = sink
         k.checking = config.check
-        k.rng.seed(config.seed)
-        if config.seed and clock is None:
-            # programs that seed their own chance by the time of day, as Go's do, go different ways too
-            k.epoch += random.Random(config.seed).randrange(NSPERSEC)
-        if config.sched == "random":
-            k.explore = explore = Explore(k, config.seed)
-            k.procs.rng = explore.rng
+        self.clock = clock
+        self.schedule = _schedule(config)
+        self.replay: Replay | None = None
+        self.begins: Callable[[], None] | None = None  # called before the program's first instruction
+        if config.sched != "fifo":
+            self.begins = self._explore
+        self._epoch = k.epoch
+        self.seed(config.seed if self.schedule is None else self.schedule.seed)
         if config.inject:
             k.inject = Inject({kind: (n, every) for kind, n, every in config.inject})
-        self.clock = clock
         self.turns = list(range(config.cpus))  # with a clock: when each processor had its last turn
         self.signals = Signals(self._stop, config.timeout, foreground=console is None, passed=config.interrupts)
         self.console: Console = console or HostConsole(k, self.signals, live=clock is not None)
@@ -130,6 +143,35 @@ class Machine:
         self.program: tuple[str, str | None] = ("", None)  # name in the guest and host path of what runs
         self.onturn: Callable[[], None] | None = None  # called each time that the loop comes round
         self._paths: dict[int, tuple[Chan, str | None]] = {}  # by number of an image: its file, and the host path
+
+    def seed(self, seed: int) -> None:
+        """Begin chance, and the time of day, anew."""
+        k = self.kernel
+        k.rng.seed(seed)
+        k.epoch = self._epoch
+        if seed and self.clock is None:
+            # programs that seed their own chance by the time of day, as Go's do, go different ways too
+            k.epoch += random.Random(seed).randrange(NSPERSEC)
+
+    def explore(self, strategy: Strategy) -> Explore:
+        """From here on, switch as the strategy says."""
+        k = self.kernel
+        k.explore = k.procs.chooser = explore = Explore(k, strategy)
+        return explore
+
+    def _explore(self) -> None:
+        if self.schedule is not None:
+            self.replay = Replay(self.schedule.decisions)
+            self.explore(self.replay)
+        else:
+            self.explore(Random(self.config.seed))
+
+    def _diverged(self) -> None:
+        """Tell what of a schedule could not be done."""
+        if self.replay is not None and self.schedule is not None:
+            left = [*self.replay.void, *self.replay.left.values()]
+            if left:
+                self.warn(diverged(left, len(self.schedule.decisions)))
 
     def _cpu(self, n: int, clock: Clock | None) -> Cpu:
         if clock is None:
@@ -175,12 +217,13 @@ class Machine:
                     self._loop()
                 finally:
                     self.console.raw(False)
+                    self._diverged()
                 if self.config.verbose:
                     self._leftovers(first)
                 self.kernel.up = None
                 self._checkend()
         except Panic as e:
-            repeat = commandline(self.config, program, args) if isinstance(e, Wrong) else ""
+            repeat = commandline(self.config, program, args, check=isinstance(e, Wrong))
             raise MachineError(f"panic: {e}", procdump(self.kernel), repeat) from e
         except RecursionError as e:
             # a file server mounted through itself, over and over: the original's stack is 4 kB
@@ -220,14 +263,13 @@ class Machine:
                 if m.proc is None and (m.cpu.now() < front or (self.clock is not None and m.nexttick <= front)):
                     idle(k, m, front)
             some = [m for m in machs if m.proc is not None or canrun(k, m)] if procs.runvec else busy
-            if procs.rng is not None:
-                m = procs.rng.choice([m for m in some if m.cpu.now() <= front + LEAD] or some)
+            if procs.chooser is not None:
+                m = procs.chooser.turn(some, front)
             elif self.clock is not None:
                 m = min(some, key=lambda m: self.turns[m.machno])
                 self.turns[m.machno] = max(self.turns) + 1
             else:
-                # of two at the same time, the idle one: it takes what is ready, while the other goes on
-                m = min(some, key=lambda m: (m.cpu.now(), m.proc is not None, m.machno))
+                m = behind(some)
             now = m.cpu.now()
             k.m, k.up = m, None
             runtimers(k, now)
@@ -240,6 +282,9 @@ class Machine:
             m.until = max(m.until, now + (1 if self.clock is None else SLICE))
             regs = dispatch(k, m)
             if regs is not None:
+                if self.begins is not None:
+                    begins, self.begins = self.begins, None
+                    begins()
                 self.cpus[m.machno].run(regs, m.until)  # type: ignore[arg-type]
 
     def _sleep(self) -> None:

@@ -18,15 +18,28 @@ def _mode(shown: "Bind | Root") -> str:
     return ":rw" if shown.writable else ":cow" if shown.cow else ""
 
 
-def commandline(config: "Config", program: str, args: Sequence[str]) -> str:
-    """``p9emu run --check`` with the options that make that configuration, but for limits and what only is told."""
+def commandline(
+    config: "Config",
+    program: str,
+    args: Sequence[str],
+    *,
+    check: bool = True,
+    leave: Sequence[str] = (),
+    sched: str = "",
+) -> str:
+    """``p9emu run --check`` with the options that make that configuration, but for limits and what only is told.
+
+    Without ``check`` it has --check if the configuration has. ``leave`` are fields to leave out, ``sched`` is another
+    scheduler than the configuration's.
+    """
     from emu.machine.config import Config
 
     plain = Config()
-    words = ["p9emu", "run", "--check"]
+    words = ["p9emu", "run", *(["--check"] if check or config.check else [])]
+    words += ["--sched", sched] if sched else []
     for f in fields(config):
         v = getattr(config, f.name)
-        if v == getattr(plain, f.name):
+        if v == getattr(plain, f.name) or f.name in leave or (sched and f.name == "sched"):
             continue
         if f.name in ("memory", "swap"):
             words += [f"--{f.name}", _size(v)]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from greenlet import getcurrent, greenlet
 
@@ -13,6 +12,7 @@ from kernel.base.procdat import PROFNS, Nrq, Proc, Schedq
 
 if TYPE_CHECKING:
     from kernel.base.chandat import Pgrp
+    from kernel.base.procdat import Mach
 
 
 class Alarms(QLock):
@@ -23,6 +23,16 @@ class Alarms(QLock):
         self.first: Proc | None = None  # alarms.head; QLock's own head is its first waiter
         self.alarmr = Rendez()
         self.started = False
+
+
+class Chooser(Protocol):
+    """Who is next, where the plain scheduler goes by queues and clocks."""
+
+    def pick(self, m: Mach, ready: list[Proc], first: Proc) -> Proc | None:
+        """Which of the ready processes processor m runs next; first is the plain scheduler's. None: none yet."""
+
+    def turn(self, some: list[Mach], front: int) -> Mach:
+        """Which of some processors, which have something to do, goes on; front: the clock of the slowest, ns."""
 
 
 class Procs:
@@ -47,4 +57,4 @@ class Procs:
         self.nextprof = PROFNS  # ns of processor 0's clock at which its user is sampled next
         self.proctrace: Callable[[Proc, int], None] | None = None  # who listens to /proc/trace
         self.paused = False
-        self.rng: random.Random | None = None  # draws the next process, instead of the queues' order
+        self.chooser: Chooser | None = None  # says who is next, instead of the queues' order and the clocks

@@ -57,8 +57,14 @@ def runproc(k: Kernel, m: Mach) -> Proc | None:
     """
     if not k.procs.runvec:
         return None
-    if k.procs.rng is not None:
-        return _draw(k, m)
+    p = _first(k, m)
+    if p is not None and k.procs.chooser is not None:
+        ready = [p for p in k.procs.proctab if p.state == Ready and mayrun(k, p, m)]
+        p = k.procs.chooser.pick(m, ready or [p], p)
+    return _take(k, m, p) if p is not None else None
+
+
+def _first(k: Kernel, m: Mach) -> Proc | None:
     p = m.readied
     if (
         p is not None
@@ -66,13 +72,13 @@ def runproc(k: Kernel, m: Mach) -> Proc | None:
         and p.state == Ready
         and (p.wired is None or p.wired is m or not k.variant.fix_7cf6a3548)
     ):
-        return _take(k, m, p)
+        return p
     for anywhere in (False, True):
         for pri in range(k.procs.runvec.bit_length() - 1, -1, -1):
             p = k.procs.runq[pri].head
             while p is not None:
-                if (anywhere or p.mp is None or p.mp is m) and _mayrun(k, p, m):
-                    return _take(k, m, p)
+                if (anywhere or p.mp is None or p.mp is m) and mayrun(k, p, m):
+                    return p
                 p = p.rnext
     return None
 
@@ -82,13 +88,13 @@ def canrun(k: Kernel, m: Mach) -> bool:
     for rq in k.procs.runq:
         p = rq.head
         while p is not None:
-            if _mayrun(k, p, m):
+            if mayrun(k, p, m):
                 return True
             p = p.rnext
     return False
 
 
-def _mayrun(k: Kernel, p: Proc, m: Mach) -> bool:
+def mayrun(k: Kernel, p: Proc, m: Mach) -> bool:
     """Whether m may take p, which is ready.
 
     A wired process belongs to the processor that it ran on last. That may be another one than it is wired to, for
@@ -97,10 +103,12 @@ def _mayrun(k: Kernel, p: Proc, m: Mach) -> bool:
     return p.mach is None and (p.mp is None or p.mp is m or p.wired is None)
 
 
-def _draw(k: Kernel, m: Mach) -> Proc | None:
-    assert k.procs.rng is not None
-    ready = [p for p in k.procs.proctab if p.state == Ready and _mayrun(k, p, m)]
-    return _take(k, m, k.procs.rng.choice(ready)) if ready else None
+def behind(machs: list[Mach]) -> Mach:
+    """The processor whose turn it is by their clocks.
+
+    Of two at the same time, the idle one: it takes what is ready, while the other goes on.
+    """
+    return min(machs, key=lambda m: (m.cpu.now(), m.proc is not None, m.machno))
 
 
 def _take(k: Kernel, m: Mach, p: Proc) -> Proc:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,8 @@ def test_the_command_prints_the_line(monkeypatch: pytest.MonkeyPatch, capfd: pyt
     assert e.value.code == 125
     err = capfd.readouterr().err.splitlines()
     assert err[0].startswith("p9emu: panic: check: ")
-    assert err[1:] == ["p9emu: again: p9emu run --check --seed 3 --sched random cow 4"]
+    again = "p9emu: again: p9emu run --check --seed 3 --sched random cow 4"
+    assert err[1:] == [f"{again}  # p9emu {version('p9emu')}; not in docs/errata.md"]
 
 
 def test_the_command_line_of_a_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

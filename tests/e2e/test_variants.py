@@ -26,12 +26,12 @@ def end(argv: str, **config: Any) -> str:
 @pytest.mark.parametrize(
     ("fix", "argv", "told", "config"),
     [
-        ("a0e001a23", "stopwait 20", "panic: fault: pdbg of ", RACE | {"seed": 0}),
-        ("655ec332a", "memrace shrink 20", "panic: procctlmemio1", RACE | {"seed": 7}),
-        ("655ec332a", "memrace slot 10", "panic: decref", RACE | {"seed": 3}),
+        ("a0e001a23", "stopwait 20", "panic: fault: pdbg of ", RACE | {"seed": 4}),
+        ("655ec332a", "memrace shrink 20", "panic: procctlmemio1", RACE | {"seed": 2}),
+        ("655ec332a", "memrace slot 10", "panic: decref", RACE | {"seed": 41}),
         ("ad9748422", "pipeflow 4 10", "no progress: every process waits for another", {}),
         ("d15aca053", "tprof", "0 ms counted of 290", {"cpus": 2}),
-        ("3af236b5e", "mhead 100", "panic: cclose ", RACE | {"seed": 2}),
+        ("3af236b5e", "mhead 100", "panic: cclose ", RACE | {"seed": 1}),
         ("fcc336b90", "edges free", "page 8 is 0, page 15 0", {}),
         ("4d211fdd4", "edges flush", "bad arg in system call", {}),
         ("b32300deb", "edges addr", "a buffer of 2 GB in the stack is good", {}),
@@ -52,13 +52,13 @@ def test_a_fix_mends_what_the_guest_shows(fix: str, argv: str, told: str, config
 @pytest.mark.parametrize(
     ("before", "fix", "argv", "told", "config"),
     [
-        ("3af236b5e", "55c3138c6", "unionbind 30", "panic: cclose ", {"seed": 9}),
+        ("3af236b5e", "55c3138c6", "unionbind 30", "panic: cclose ", {"seed": 4}),
         (
             "655ec332a",
             "12fa017f3",
             "memrace slot 10",
             "memory of a process that is gone has 2",
-            {"seed": 7, "inject": (("newpage", 3, True),)},
+            {"seed": 12, "inject": (("newpage", 3, True),)},
         ),
     ],
 )
@@ -78,7 +78,7 @@ def test_7cf6a3548_where_a_wired_process_runs(fix: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     ("seed", "told"),
-    [(128, "no progress: every process waits for another"), (62, "start: bad process or channel control request")],
+    [(29, "no progress: every process waits for another"), (6, "start: bad process or channel control request")],
 )
 def test_39_who_stops_wakes_its_debugger_too_early(seed: int, told: str) -> None:
     assert told in end("stopstart 30", seed=seed, **RACE)

@@ -29,9 +29,8 @@ from kernel.memory.vmap import machpdb
 from kernel.process.proc import pexit
 from kernel.sched.clock import Never, idle, nexttimer, runtimers
 from kernel.sched.dispatch import dispatch
-from kernel.sched.explore import LEAD
 from kernel.sched.newproc import newproc, startproc
-from kernel.sched.sched import canrun, ready
+from kernel.sched.sched import behind, canrun, ready
 
 
 class PlainMemory:
@@ -353,10 +352,7 @@ class PlainKernel(Kernel):
             if m.proc is None and m.cpu.now() < front:
                 self.idle(m, front)
         some = [m for m in self.machs if m.proc is not None or canrun(self, m)] if procs.runvec else busy
-        if procs.rng is not None:
-            m = procs.rng.choice([m for m in some if m.cpu.now() <= front + LEAD])
-        else:
-            m = min(some, key=lambda m: (m.cpu.now(), m.proc is not None, m.machno))
+        m = procs.chooser.turn(some, front) if procs.chooser is not None else behind(some)
         self.m, self.up = m, None
         runtimers(self, m.cpu.now())
         return m

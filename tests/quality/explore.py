@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 
 from kernel.base.dat import BSEG, SG_BSS, SG_RONLY, SG_TEXT, TSEG, Segment
@@ -19,6 +18,7 @@ from kernel.sched.explore import Explore
 from kernel.sched.qlock import canqlock, qlock, qunlock
 from kernel.sched.sched import pause, sched, yield_
 from kernel.sched.sleep import devwait
+from kernel.sched.strategy import Random
 from kernel.sched.taslock import unlock
 from tests.kernel.plain import PlainKernel
 from tests.quality.workload import Workload
@@ -30,7 +30,9 @@ class Explorer(Explore):
     """Lets the other processors run on more often than the kernel's own explorer does."""
 
     def __init__(self, k: PlainKernel, seed: int, chance: float) -> None:
-        super().__init__(k, seed)
+        draw = Random(seed)
+        super().__init__(k, draw)
+        self.rng = draw.rng
         self.chance = chance
 
     def __call__(self, point: str) -> None:
@@ -43,8 +45,7 @@ class Explorer(Explore):
 
 def explored(k: PlainKernel, seed: int, chance: float) -> None:
     """Have k explore."""
-    k.explore = Explorer(k, seed, chance)
-    k.procs.rng = random.Random(seed)
+    k.explore = k.procs.chooser = Explorer(k, seed, chance)
 
 
 def workload(seed: int, nmach: int) -> None:

@@ -37,6 +37,7 @@ def test_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(s.name, s.unit, s.beside, s.limit) for s in rows] == [
         ("p9emu run true", "ms", 'python -c "import unicorn, click"', 2),
         ("p9emu --help", "ms", 'python -c "import click"', 1.5),
+        ("p9emu explore pingpong 50, a schedule", "ms", "100 schedules/s", 2),
         ("p9emu run -m 3G hello", "MB", "150 MB", 1),
     ]
     assert all(s.ours > 0 and s.theirs > 0 for s in rows)

@@ -9,6 +9,7 @@ from kernel.base.error import Panic
 from kernel.sched.explore import LEAD, Explore
 from kernel.sched.sched import pause
 from kernel.sched.sleep import tsleep
+from kernel.sched.strategy import Random
 from kernel.sched.taslock import lock, unlock
 from tests.kernel.plain import PlainKernel
 
@@ -28,7 +29,7 @@ def test_timer_waits_for_a_paused_process_that_holds_the_lock(order: int) -> Non
     def holder() -> None:
         lock(k, r)
         k.m.cpu.spend(30_000_000)
-        k.explore = Explore(k, 0)
+        k.explore = Explore(k, Random(0))
         pause(k)
         unlock(k, r)
         k.explore = None
@@ -58,7 +59,7 @@ def test_pause_keeps_interrupts_off() -> None:
 
 def test_lock_nobody_will_release_is_a_panic() -> None:
     k = PlainKernel()
-    k.explore = Explore(k, 0)
+    k.explore = Explore(k, Random(0))
     r = Rendez()
 
     def body() -> None:
@@ -95,7 +96,7 @@ def test_spinning_takes_time() -> None:
         done.append("spinner")
 
     k.spawn(holder)
-    k.explore = explore = Explore(k, 0)
-    k.procs.rng = explore.rng
+    k.explore = explore = Explore(k, Random(0))
+    k.procs.chooser = explore
     k.run()
     assert done == ["starts", "holder", "spinner"]
