@@ -42,7 +42,6 @@ HELP = {"help_option_names": ["-h", "--help"]}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Settings of commands
 
 def machine_options(
     memory: str = "64M", notefp: bool = False, clock: str | None = "virtual", root: bool = True, once: bool = True
