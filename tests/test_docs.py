@@ -451,8 +451,7 @@ def test_every_picture_is_shown_and_made_by_a_command() -> None:
 @pytest.mark.parametrize("name", pictures.PICTURES)
 def test_a_picture_of_the_terminal_shows_what_is_printed(name: str) -> None:
     svg = (pictures.DIR / f"{name}.svg").read_text()
-    command = pictures.PICTURES[name]
-    assert pictures.words(svg) == f"$ p9emu {' '.join(command)}\n{pictures.output(command, 'never')}".split()
+    assert pictures.words(svg) == f"$ {pictures.typed(name)}\n{pictures.output(name, 'never')}".split()
     assert "://" not in svg.replace("http://www.w3.org/2000/svg", "").replace("https://www.textualize.io", "")
 
 
