@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 from emu.machine.config import Bind, Config, Root, Tree
-from emu.machine.limits import INJECTABLE, MAXCPUS, MAXMEM, MAXSWAP, MAXTIME, MINMEM, PAGEOUT
+from emu.machine.limits import INJECTABLE, MAXCPUS, MAXMEM, MAXSWAP, MAXTIME, MINMEM, PAGEOUT, POINTS
 from emu.machine.schedule import PREFIX
 from kernel.base.variant import fixnames, originalnames
 
@@ -37,6 +37,8 @@ TYPES: Final[dict[str, tuple[Any, str]]] = {
     "root": (Root | None, "a path, a Root, or None"),
     "tree": (Tree | None, "a path, a Tree, or None"),
     "check": FLAG,
+    "lockorder": FLAG,
+    "lockset": FLAG,
     "verbose": FLAG,
     "notefp": FLAG,
     "interrupts": FLAG,
@@ -78,6 +80,10 @@ def configuration(config: Config | None = None, /, **options: Any) -> Config:
     if "inject" in options:
         with _shaped("inject", options["inject"], "a list of (kind, number, whether each such number)"):
             options["inject"] = tuple((str(kind), int(n), bool(every)) for kind, n, every in options["inject"])
+    if "points" in options:
+        value = options["points"]
+        with _shaped("points", value, "text or a list of names"):
+            options["points"] = tuple(value.split(",")) if isinstance(value, str) else tuple(value)
     for name, known in (("original", originalnames), ("fix", fixnames)):
         if name in options:
             value = options[name]
@@ -137,6 +143,11 @@ def _check(c: Config) -> None:
         value = getattr(c, name)
         if value not in choices and not (name == "sched" and str(value).startswith(PREFIX)):
             raise ValueError(f"{name}: {value!r} is none of {', '.join(map(str, choices))}")
+    for point in c.points:
+        if point not in POINTS:
+            raise ValueError(f"points: {point!r} is none of {', '.join(POINTS)}")
+    if c.points and c.sched == "fifo":
+        raise ValueError("points: need an exploring scheduler, sched")
     if c.swapfile is not None and not c.swap:
         raise ValueError("swapfile: needs a size, swap")
     if c.mmu == "plain" and (c.cpus > 1 or c.clock == "real"):

@@ -50,7 +50,7 @@ class How:
 
 def explore(options: Options, program: str, args: Sequence[str], wanted: Wanted, how: How) -> int:
     """Try many schedules; the status to exit with. Raises Failure."""
-    config = configure(options)
+    config = configure(options, exploring=True)
     _allowed(options, config)
     try:
         WholeFile(how.output)  # what is in the way is told first
@@ -74,6 +74,8 @@ def explore(options: Options, program: str, args: Sequence[str], wanted: Wanted,
         for n, found in enumerate(campaign.tally.found.values(), 1):
             if not interrupted:
                 show.failure(campaign, found, _file(how.output, n))
+        for line in campaign.tally.locks.report():
+            show.locks(line)
         show.end(campaign)
     except (OutputError, CampaignError) as e:
         raise Failure(str(e), BROKEN) from None
@@ -240,6 +242,10 @@ class _Text(_Show):
         lines.append(f"again: {told.again}")
         _put(lines)
 
+    def locks(self, line: str) -> None:
+        """What --lock-order and --lockset say."""
+        _put([plain(line)])
+
     def end(self, campaign: Campaign) -> None:
         """Figures."""
         t = campaign.tally
@@ -273,6 +279,10 @@ class _Json(_Show):
             repeats=told.repeats, switches=[words(d) for d in found.result.decisions], of=told.before,
             story=told.story.json() if told.story is not None else None, file=told.file, again=told.again,
         )  # fmt: skip
+
+    def locks(self, line: str) -> None:
+        """What --lock-order and --lockset say."""
+        self._line("locks", text=line)
 
     def end(self, campaign: Campaign) -> None:
         """Figures."""

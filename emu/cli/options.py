@@ -13,6 +13,7 @@ from emu.cli.types import (
     guestdir,
     injection,
     original,
+    points,
     rootdir,
     sched,
     seconds,
@@ -144,6 +145,24 @@ def machine_options(
             metavar="fifo|random|replay:FILE",
             help="random switches at every lock and blocking point by --seed, to find races; replay does again what "
             "p9emu explore wrote to FILE.",
+        ),
+        click.option(
+            "--points",
+            type=points,
+            default="",
+            metavar="NAME,...|all",
+            help="More places where the exploring scheduler may switch: fields (loads and stores of shared fields of "
+            "the kernel's structures), memory (before each look at user memory), interrupts (the clock and timers "
+            "come there); needs --sched random or replay.",
+        ),
+        click.option(
+            "--lock-order",
+            "lockorder",
+            is_flag=True,
+            help="Tell at the end which locks are taken while which are held, in a circle.",
+        ),
+        click.option(
+            "--lockset", is_flag=True, help="Tell at the end which shared fields are touched with no lock in common."
         ),
         click.option(
             "--fault-inject",

@@ -268,14 +268,19 @@ def _root(options: Options) -> "tuple[Root | None, Tree | None]":
     return Root(*options.root, options.changes), None
 
 
-def configure(options: Options) -> "Config":
-    """What the options make a machine of. Raises Failure."""
+def configure(options: Options, exploring: bool = False) -> "Config":
+    """What the options make a machine of. Raises Failure.
+
+    ``exploring``: whatever --sched says, an exploring scheduler will run it.
+    """
     from emu.machine.config import Bind, Config
 
     if options.swapfile is not None and not options.swap:
         raise Failure("--swap-file needs --swap SIZE", USAGE)
     if options.mmu == "plain" and (options.cpus > 1 or options.clock == "real"):
         raise Failure("--mmu plain is for one processor and virtual time", USAGE)
+    if options.points and options.sched == "fifo" and not exploring:
+        raise Failure("--points needs --sched random or replay:FILE", USAGE)
     root, tree = _root(options)
     return Config(
         memory=options.memory,
@@ -291,6 +296,9 @@ def configure(options: Options) -> "Config":
         swap=options.swap,
         swapfile=options.swapfile,
         sched=options.sched,
+        points=options.points,
+        lockorder=options.lockorder,
+        lockset=options.lockset,
         inject=options.inject,
         original=options.original,
         fix=options.fix,

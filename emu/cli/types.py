@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from click import BadParameter
 
-from emu.machine.limits import INJECTABLE, MAXMEM, MAXSWAP, MAXTIME, MINMEM
+from emu.machine.limits import INJECTABLE, MAXMEM, MAXSWAP, MAXTIME, MINMEM, POINTS
 
 if TYPE_CHECKING:
     from emu.machine.counter import Kind
@@ -58,6 +58,9 @@ class Options:
     mmu: Literal["nested", "plain"]
     pagecache: str = "commit"
     pageout: str | None = None
+    points: tuple[str, ...] = ()
+    lockorder: bool = False
+    lockset: bool = False
     clock: str | None = "virtual"
     epoch: int | None = None
     root: tuple[str, bool, bool] | None = None  # host, whether writable, whether copied on write
@@ -143,6 +146,17 @@ def sched(text: str) -> str:
     if text not in ("fifo", "random") and not text.startswith("replay:"):
         raise BadParameter(f"{text!r} is none of fifo, random, replay:FILE.")
     return text
+
+
+def points(text: str) -> tuple[str, ...]:
+    """Kinds of switch points, of NAME,... or all."""
+    if not text:
+        return ()
+    names = tuple(POINTS) if text == "all" else tuple(dict.fromkeys(text.split(",")))
+    for name in names:
+        if name not in POINTS:
+            raise BadParameter(f"{name!r} is none of {', '.join(POINTS)}, all.")
+    return names
 
 
 def seconds(text: str) -> float:

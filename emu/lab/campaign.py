@@ -16,6 +16,7 @@ from emu.machine.machine import Machine
 from kernel.base.variant import fixes, variant
 from kernel.sched.explore import Decision, Explore, Strategy
 from kernel.sched.strategy import Delays, Replay
+from kernel.sched.watch import Locks
 
 TIMES: Final = 50  # the plain run's virtual time, and
 MORE: Final = 5_000_000_000  # ns more, before a run counts as one without end
@@ -69,6 +70,7 @@ class Tally:
     found: dict[tuple[str, str, str], Found] = field(default_factory=dict)
     points: int = 0  # of the plain run
     processes: int = 0
+    locks: Locks = field(default_factory=Locks)
 
     @property
     def rate(self) -> float:
@@ -170,6 +172,7 @@ class Campaign:
         tally.schedules += 1
         tally.seconds = time.monotonic() - began
         tally.orders.add(result.order)
+        tally.locks.add(result.locks)
         if result.failure is not None:
             known = tally.found.get(result.failure.key)
             if known is None:

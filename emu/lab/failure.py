@@ -17,7 +17,7 @@ CRASH, INTERNAL = "crash", "internal"  # p9emu's own
 OWN: Final = frozenset((CRASH, INTERNAL))
 # Panics that say that nobody gets on
 STUCK: Final = ("lock loop", "no end after", "newpage: no progress")
-LOOP: Final = HELPERS | {"kernel.sched.sched", "kernel.sched.dispatch"}
+LOOP: Final = HELPERS | {"kernel.sched.watch", "kernel.sched.sched", "kernel.sched.dispatch"}
 
 
 @dataclass(frozen=True)

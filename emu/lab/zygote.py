@@ -61,6 +61,7 @@ class Result:
     decisions: list[Decision] = field(default_factory=list)
     left: int = 0  # decisions of a replay that found no place
     kept: Any = None
+    locks: dict[str, Any] = field(default_factory=dict)  # what --lock-order and --lockset saw
 
 
 @dataclass(frozen=True)
@@ -241,6 +242,8 @@ class Zygote:
             result.decisions = explore.decisions
         left = getattr(strategy, "left", ()), getattr(strategy, "void", ())
         result.left = len(left[0]) + len(left[1])
+        if machine.watched is not None:
+            result.locks = machine.watched.state()
         if task.after is not None:
             result.kept = task.after(strategy, explore, machine, self._error)
         if apart(self.config):

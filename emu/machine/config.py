@@ -65,6 +65,9 @@ class Config:
     swap: int = 0  # bytes of a swap device to make; 0: none
     swapfile: str | None = None  # the host file it is in, to be kept
     sched: str = "fifo"  # or "random": an exploring scheduler, by seed
+    points: tuple[str, ...] = ()  # switch points beside those at locks: kernel.sched.watch.POINTS
+    lockorder: bool = False  # tell at the end which locks are taken while which are held
+    lockset: bool = False  # tell at the end which shared fields no lock guards
     mmu: str = "nested"  # or "plain": without nested paging
     inject: tuple[tuple[str, int, bool], ...] = ()  # operation, number, whether every such number fails
     original: tuple[str, ...] = ()  # cures taken back, by name

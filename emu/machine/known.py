@@ -25,6 +25,7 @@ KNOWN: Final = (
     Known("29", "executeio: page outp I/O error", "a page that cannot be written to swap"),
     Known("6", "executeio: page outp I/O error", "a smaller swap device leaves swapalloc.last where it was"),
     Known("38", "cclose <Chan", "cunmount closes Mhead.from under a walk; mended in 9front's 3af236b5e"),
+    Known("38", "use after free: chanfree stores Chan", "cunmount closes Mhead.from under a walk, which closes it too"),
 )
 
 

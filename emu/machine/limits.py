@@ -9,3 +9,4 @@ MAXCPUS: Final = 8
 MAXTIME: Final = 0xFFFFFFFF  # of a file, s since 1970
 INJECTABLE: Final = ("newpage", "malloc", "swapread", "swapwrite", "textread", "hostread")  # of Config.inject
 PAGEOUT: Final = ("clock16", "average", "fifo", "random", "lru", "2q", "s3fifo")  # kernel.memory.policy.POLICIES
+POINTS: Final = ("fields", "memory", "interrupts")  # switch points beside those at locks

@@ -40,10 +40,12 @@ from kernel.memory.vmap import machpdb
 from kernel.sched.clock import Never, idle, nexttimer, runtimers
 from kernel.sched.dispatch import dispatch
 from kernel.sched.explore import Explore, Strategy
+from kernel.sched.interrupts import Interrupts
 from kernel.sched.newproc import procbypid, unwind
 from kernel.sched.note import hostnote
 from kernel.sched.sched import behind, canrun
-from kernel.sched.strategy import Random, Replay
+from kernel.sched.strategy import Pct, Random, Replay
+from kernel.sched.watch import FIELDS, INTERRUPTS, Watch, nilpointer
 from kernel.waits import procdump
 
 if TYPE_CHECKING:
@@ -124,6 +126,9 @@ class Machine:
         self.begins: Callable[[], None] | None = None  # called before the program's first instruction
         if config.sched != "fifo":
             self.begins = self._explore
+        elif config.check or config.lockorder or config.lockset:
+            self.begins = self.watch
+        self.watched: Watch | None = None
         self._epoch = k.epoch
         self.seed(config.seed if self.schedule is None else self.schedule.seed)
         if config.inject:
@@ -147,6 +152,7 @@ class Machine:
     def seed(self, seed: int) -> None:
         """Begin chance, and the time of day, anew."""
         k = self.kernel
+        self._seed = seed
         k.rng.seed(seed)
         k.epoch = self._epoch
         if seed and self.clock is None:
@@ -156,8 +162,16 @@ class Machine:
     def explore(self, strategy: Strategy) -> Explore:
         """From here on, switch as the strategy says."""
         k = self.kernel
+        if INTERRUPTS in self.config.points and isinstance(strategy, Random | Pct):
+            strategy = Interrupts(strategy, self._seed)
         k.explore = k.procs.chooser = explore = Explore(k, strategy)
+        self.watch()
         return explore
+
+    def watch(self) -> None:
+        """From here on, look at structures, as the configuration says; what is freed is marked."""
+        c = self.config
+        self.kernel.watch = self.watched = Watch(self.kernel, c.points, order=c.lockorder, sets=c.lockset)
 
     def _explore(self) -> None:
         if self.schedule is not None:
@@ -165,6 +179,12 @@ class Machine:
             self.explore(self.replay)
         else:
             self.explore(Random(self.config.seed))
+
+    def _watched(self) -> None:
+        """Tell what the locks and fields came to."""
+        if self.watched is not None:
+            for line in self.watched.report():
+                self.warn(line)
 
     def _diverged(self) -> None:
         """Tell what of a schedule could not be done."""
@@ -218,6 +238,7 @@ class Machine:
                 finally:
                     self.console.raw(False)
                     self._diverged()
+                    self._watched()
                 if self.config.verbose:
                     self._leftovers(first)
                 self.kernel.up = None
@@ -225,6 +246,13 @@ class Machine:
         except Panic as e:
             repeat = commandline(self.config, program, args, check=isinstance(e, Wrong))
             raise MachineError(f"panic: {e}", procdump(self.kernel), repeat) from e
+        except (AttributeError, TypeError, AssertionError) as e:
+            nil = nilpointer(e) if FIELDS in self.config.points else None
+            if nil is None:
+                raise
+            panic = Panic(nil).with_traceback(e.__traceback__)
+            repeat = commandline(self.config, program, args, check=False)
+            raise MachineError(f"panic: {nil}", procdump(self.kernel), repeat) from panic
         except RecursionError as e:
             # a file server mounted through itself, over and over: the original's stack is 4 kB
             raise MachineError("panic: kernel stack overflow", procdump(self.kernel)) from e

@@ -59,6 +59,8 @@ def commandline(
             words += ["--fault-inject", ",".join(f"{kind}:{n}{'+' if every else ''}" for kind, n, every in v)]
         elif f.name in ("original", "fix"):
             words += [f"--{f.name}", ",".join(v)]
+        elif f.name == "points":
+            words += ["--points", ",".join(v)]
         elif f.name == "notefp":
             words.append("--note-fp")
         elif f.name == "cwd" and v is not None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kernel.sched.explore import HOLD, PAUSE, PICK, SCHED, TURN, At, Decision
+from kernel.sched.explore import HOLD, INTERRUPT, PAUSE, PICK, SCHED, TURN, At, Decision
 
 VERSION: Final = 1
 PREFIX: Final = "replay:"  # of --sched
@@ -101,7 +101,7 @@ def _decision(line: Any) -> Decision:
         return Decision(At(0, TURN, _number(line["n"])), TURN, _number(line["processor"]))
     if do == PICK:
         return Decision(At(_number(line["processor"]), PICK, _number(line["n"])), PICK, _number(line["pid"]))
-    if do not in (PAUSE, SCHED, HOLD) or not isinstance(line["at"], str):
+    if do not in (PAUSE, SCHED, HOLD, INTERRUPT) or not isinstance(line["at"], str):
         raise ValueError
     return Decision(At(_number(line["pid"]), line["at"], _number(line["n"])), do)
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from kernel.base.pageoutdat import Key, Policy
     from kernel.base.parentdat import Parent
     from kernel.base.procdat import Mach, Proc
+    from kernel.base.watchdat import Watch
 
 EPOCH = 1_402_963_200  # virtual time starts on 17 June 2014, the day of the commit
 NSPERSEC = 1_000_000_000
@@ -151,6 +152,7 @@ class Kernel:
         self.tellfiles = False  # the sink wants to know which files calls are about
         self.kinds = KINDS  # of events that the sink wants; of the others most are not made
         self.explore: Callable[[str], None] | None = None
+        self.watch: Watch | None = None
         self.inject: Inject | None = None
         self.checking = False
         self.checkmemo = Memo()

@@ -62,6 +62,8 @@ def mntralloc(k: Kernel, c: Chan | None) -> Mntrpc:
         r = Mntrpc(_alloctag(ma))
     ma.nrpcused += 1
     unlock(k, ma)
+    if k.watch is not None:
+        k.watch.made(r)
     r.reset(c)
     return r
 
@@ -77,6 +79,8 @@ def mntfree(k: Kernel, r: Mntrpc) -> None:
     else:
         ma.rpcfree.append(r)
     ma.nrpcused -= 1
+    if k.watch is not None:
+        k.watch.freed(r)
     unlock(k, ma)
 
 

@@ -57,6 +57,8 @@ def newchan(k: Kernel) -> Chan:
     """
     k.mainmem.charge(CHAN)
     c = Chan()
+    if k.watch is not None:
+        k.watch.made(c)
     f = k.files
     if f.fids:
         c.fid = f.fids.pop()
@@ -174,6 +176,8 @@ def chanfree(k: Kernel, c: Chan) -> None:
     c.path = None
     k.files.fids.append(c.fid)
     k.mainmem.free(CHAN)
+    if k.watch is not None:
+        k.watch.freed(c)
 
 
 def closechanq(k: Kernel, c: Chan) -> None:
@@ -295,7 +299,10 @@ def newmhead(k: Kernel, from_: Chan) -> Mhead:
     """Source: port/chan.c:newmhead."""
     incref(k, from_)
     k.mainmem.charge(MHEAD)
-    return Mhead(from_)
+    m = Mhead(from_)
+    if k.watch is not None:
+        k.watch.made(m)
+    return m
 
 
 def mounthash(pg: Pgrp, qid: Qid) -> list[Mhead]:
@@ -321,7 +328,10 @@ def newmount(k: Kernel, mh: Mhead | None, to: Chan, flag: int, spec: str | None)
     """One more element of a union. Source: port/pgrp.c:newmount."""
     incref(k, to)
     k.mainmem.charge(mountsize(spec))
-    return Mount(mh, to, flag, incref(k, k.files.mountid), spec)
+    m = Mount(mh, to, flag, incref(k, k.files.mountid), spec)
+    if k.watch is not None:
+        k.watch.made(m)
+    return m
 
 
 def mountfree(k: Kernel, m: Mount | None) -> None:
@@ -331,6 +341,8 @@ def mountfree(k: Kernel, m: Mount | None) -> None:
         cclose(k, m.to)
         m.mountid = 0
         k.mainmem.free(mountsize(m.spec))
+        if k.watch is not None:
+            k.watch.freed(m)
         m = f
 
 
@@ -511,6 +523,8 @@ def putmhead(k: Kernel, m: Mhead | None) -> None:
         if k.variant.fix_3af236b5e:
             cclose(k, m.from_)
         k.mainmem.free(MHEAD)
+        if k.watch is not None:
+            k.watch.freed(m)
 
 
 def cclone(k: Kernel, c: Chan) -> Chan:

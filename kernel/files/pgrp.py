@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 def newpgrp(k: Kernel) -> Pgrp:
     """An empty name space. Source: port/pgrp.c:newpgrp."""
-    return Pgrp(incref(k, k.files.pgrpid))
+    pg = Pgrp(incref(k, k.files.pgrpid))
+    if k.watch is not None:
+        k.watch.made(pg)
+    return pg
 
 
 def newrgrp(k: Kernel) -> Rgrp:

@@ -59,8 +59,8 @@ def mmupdballoc(k: Kernel) -> Page:
     if m.pdbpool is None:
         m.splhi = False
         page = mustpage(k, 0)
-        m = k.m  # newpage may have slept and come back on another processor
         page.va = VPT + (VPT >> 12) * 4 & MASK32  # vpd
+        m = k.m  # newpage may have slept and come back on another processor
         m.splhi = True
         k.mem.table(page.pa)
         pdb = tmpmap(k, page)

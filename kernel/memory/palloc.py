@@ -42,6 +42,8 @@ def pagechainhead(k: Kernel, p: Page) -> None:
     p.next = k.palloc.head
     k.palloc.head = p
     k.palloc.freecount += 1
+    if k.watch is not None:
+        k.watch.freed(p)
 
 
 def takehead(k: Kernel) -> Page | None:
@@ -63,6 +65,8 @@ def takehead(k: Kernel) -> Page | None:
         p = pa.pages[pa.fresh] = Page(pa.base + pa.fresh * BY2PG, pa.nmach)
     else:
         return None
+    if k.watch is not None:
+        k.watch.made(p)
     pa.freecount -= 1
     return p
 
@@ -80,9 +84,19 @@ def freepages(k: Kernel, head: Page, tail: Page, n: int) -> None:
             assert p is not None
             pageevent(k, "free", p)
             p = p.next
+    if k.watch is not None:
+        _freed(k, head, n)
     if pa.r.r is not None:
         wakeup(k, pa.r)
     unlock(k, pa)
+
+
+def _freed(k: Kernel, p: Page | None, n: int) -> None:
+    """Mark the n pages from p on."""
+    for _ in range(n):
+        assert k.watch is not None and p is not None
+        k.watch.freed(p)
+        p = p.next
 
 
 def ispages(k: Kernel) -> bool:

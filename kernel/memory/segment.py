@@ -86,6 +86,8 @@ def newseg(k: Kernel, type: int, base: int, size: int) -> Segment:
     k.mainmem.need(SEG + FD * mapsize)
     s = Segment(type, base, size)
     s.id = k.nsegment = k.nsegment + 1
+    if k.watch is not None:
+        k.watch.made(s)
     k.segcreated(s)
     if mapsize > SSEGMAPSIZE:
         if not k.malloc():
@@ -135,6 +137,8 @@ def putseg(k: Kernel, s: Segment | None) -> None:
             k.mainmem.free(PTE)
     freeprofile(k, s)
     k.mainmem.free(SEG + FD * s.mapsize)
+    if k.watch is not None:
+        k.watch.freed(s)
 
 
 def relocateseg(k: Kernel, s: Segment, offset: int) -> None:

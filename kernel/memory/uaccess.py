@@ -36,6 +36,8 @@ ROUNDS = 100  # faults for one access that are told as a livelock, when time has
 
 def uframe(k: Kernel, addr: int, write: bool, fn: str) -> int:
     """Physical address of user address addr, faulted in for the access; sets the A and D bits as the 386 does."""
+    if k.watch is not None and fn != "cmpswap":  # one instruction
+        k.watch.user(write)
     up = k.up
     assert up is not None
     if up.mmupdb is not None and addr < USTKTOP:

@@ -45,6 +45,21 @@ def preempted(k: Kernel) -> None:
         sched(k)
 
 
+def interrupt(k: Kernel) -> None:
+    """Let the next interrupt come now, in the middle of what the current process does with interrupts on.
+
+    Timers and the clock of this processor: time runs on to whichever is due first. What it finds locked by the very
+    process that it interrupts is a deadlock, as in the original. For k.explore.
+    """
+    m = k.m
+    m.cpu.spend(max(min(m.nexttick, nexttimer(k)) - m.cpu.now(), 0))
+    m.splhi = True
+    runtimers(k, m.cpu.now())
+    while m.nexttick <= m.cpu.now():
+        hzclock(k, m)
+    m.splhi = False
+
+
 def hzclock(k: Kernel, m: Mach, user: bool = False) -> None:
     """One tick of processor m, which may have been in user mode. Source: port/portclock.c:hzclock.
 

@@ -108,6 +108,8 @@ def schedinit(k: Kernel, m: Mach, p: Proc) -> None:
         p.greenlet = None
         if p.index >= 0:
             k.procs.freeprocs.append(p)
+            if k.watch is not None:
+                k.watch.freed(p)
         k.up = None
         return
     p.mach = None

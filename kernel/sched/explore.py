@@ -20,6 +20,7 @@ from greenlet import getcurrent
 
 from kernel.base.error import Panic
 from kernel.base.procdat import Ready, Running
+from kernel.sched.clock import interrupt
 from kernel.sched.dispatch import dispatch
 from kernel.sched.sched import behind, mayrun, pause, sched
 
@@ -38,11 +39,13 @@ MAXSPIN: Final = 100_000  # rounds on one lock before it counts as a deadlock
 # What can be done at a point: go on; let other processors go on; give up the processor; stand still until nobody else
 # can go on.
 STAY, PAUSE, SCHED, HOLD = "", "pause", "sched", "hold"
+INTERRUPT = "interrupt"  # let the next one of this processor come
 # What else is decided: the process that a processor takes, the processor that goes on.
 PICK, TURN = "pick", "turn"
 
 # Who only leads to the function that has the point
 HELPERS: Final = frozenset(f"kernel.sched.{name}" for name in ("explore", "taslock", "qlock", "rwlock", "ref"))
+PASSED: Final = HELPERS | {"kernel.sched.watch", "kernel.memory.uaccess"}
 
 
 class At(NamedTuple):
@@ -119,7 +122,7 @@ class Explore:
         self.spins = 0
         self.npoints += 1
         f = sys._getframe(1)
-        while f.f_globals["__name__"] in HELPERS and f.f_back is not None:
+        while f.f_globals["__name__"] in PASSED and f.f_back is not None:
             f = f.f_back
         pid = up.pid or self.pid(up)
         self._here = here = (pid, f.f_code, point)
@@ -138,6 +141,8 @@ class Explore:
             self.decisions.append(Decision(self.at(), do))
             if do == PAUSE:
                 pause(k)
+            elif do == INTERRUPT:
+                interrupt(k)
             else:
                 sched(k)
 

@@ -38,11 +38,15 @@ def newproc(k: Kernel, atboot: bool = False) -> Proc:
     while True:
         if k.procs.freeprocs:
             p = k.procs.freeprocs.pop()
+            if k.watch is not None:
+                k.watch.made(p)
             _renew(k, p)
             break
         if atboot or len(k.procs.proctab) < k.conf.nproc:
             p = Proc(len(k.procs.proctab))
             k.procs.proctab.append(p)
+            if k.watch is not None:
+                k.watch.made(p)
             break
         resrcwait(k, f"no procs; {k.up.text if k.up else 'kernel'} forking")
     p.state = Scheding

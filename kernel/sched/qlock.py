@@ -43,6 +43,8 @@ def eqlock(k: Kernel, q: QLock) -> None:
     if not q.locked:
         q.locked = True
         q.holder = up
+        if k.watch is not None:
+            k.watch.took(q, up, "qlock")
         return
     if up is not None and up.notepending:
         up.notepending = 0
@@ -55,6 +57,8 @@ def eqlock(k: Kernel, q: QLock) -> None:
         up.notepending = 0
         interrupted(k)
     up.eql = None
+    if k.watch is not None:
+        k.watch.took(q, up, "qlock")
 
 
 def qlock(k: Kernel, q: QLock) -> None:
@@ -64,6 +68,8 @@ def qlock(k: Kernel, q: QLock) -> None:
     if not q.locked:
         q.locked = True
         q.holder = k.up
+        if k.watch is not None:
+            k.watch.took(q, k.up, "qlock")
         return
     if q.holder is k.up:
         raise Panic(f"qlock: already held by {q.holder!r}")  # the original sleeps for ever
@@ -71,6 +77,8 @@ def qlock(k: Kernel, q: QLock) -> None:
     assert k.up is not None
     k.up.eql = None
     sched(k)
+    if k.watch is not None:
+        k.watch.took(q, k.up, "qlock")
 
 
 def canqlock(k: Kernel, q: QLock) -> bool:
@@ -79,6 +87,8 @@ def canqlock(k: Kernel, q: QLock) -> bool:
         return False
     q.locked = True
     q.holder = k.up
+    if k.watch is not None:
+        k.watch.took(q, k.up, "canqlock")
     return True
 
 
@@ -88,6 +98,8 @@ def qunlock(k: Kernel, q: QLock) -> None:
         raise Panic("qunlock called with qlock not held")
     if q.holder is not k.up:
         raise Panic(f"qunlock: held by {q.holder!r}, released by {k.up!r}")
+    if k.watch is not None:
+        k.watch.gave(q, k.up)
     p = q.head
     if p is not None:
         q.head = p.qnext

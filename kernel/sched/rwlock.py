@@ -38,12 +38,16 @@ def rlock(k: Kernel, q: RWlock) -> None:
         q.readers += 1
     else:
         _wait(k, q, False)
+    if k.watch is not None:
+        k.watch.took(q, k.up, "rlock")
 
 
 def runlock(k: Kernel, q: RWlock) -> None:
     """End reading; the last reader lets a waiting writer in. Source: port/qlock.c:runlock."""
     if q.readers <= 0:
         raise Panic("runlock")
+    if k.watch is not None:
+        k.watch.gave(q, k.up)
     q.readers -= 1
     if q.readers > 0 or not q.queue:
         return
@@ -64,12 +68,16 @@ def wlock(k: Kernel, q: RWlock) -> None:
         q.wproc = k.up
     else:
         _wait(k, q, True)
+    if k.watch is not None:
+        k.watch.took(q, k.up, "wlock")
 
 
 def wunlock(k: Kernel, q: RWlock) -> None:
     """End writing: the next writer gets q, or all readers up to the next writer. Source: port/qlock.c:wunlock."""
     if not q.writer:
         raise Panic("wunlock")
+    if k.watch is not None:
+        k.watch.gave(q, k.up)
     if q.queue and q.queue[0][1]:
         p, _ = q.queue.pop(0)
         q.wproc = p

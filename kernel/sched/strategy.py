@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from kernel.sched.explore import HOLD, PAUSE, PICK, SCHED, STAY, TURN, Decision, Strategy
+from kernel.sched.explore import HOLD, INTERRUPT, PAUSE, PICK, SCHED, STAY, TURN, Decision, Strategy
 
 if TYPE_CHECKING:
     from kernel.base.procdat import Mach, Proc
@@ -143,7 +143,11 @@ class Replay(Strategy):
         d = self.left.pop(x.at(), None)
         if d is None:
             return STAY
-        if (d.do == PAUSE and len(x.k.machs) == 1) or (d.do == SCHED and not x.maysched(p)):
+        if (
+            (d.do == PAUSE and len(x.k.machs) == 1)
+            or (d.do == SCHED and not x.maysched(p))
+            or (d.do == INTERRUPT and x.k.m.splhi)
+        ):
             self.void.append(d)
             return STAY
         if d.do == HOLD and not x.others(p):

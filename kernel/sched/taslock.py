@@ -27,16 +27,18 @@ def lock(k: Kernel, l: Lock) -> None:
             raise Panic(f"lock: already held by {l.p!r}")  # the original spins for ever here
         while l.key:
             k.explore("spin")
-    _take(k, l)
+    _take(k, l, "lock")
 
 
-def _take(k: Kernel, l: Lock) -> None:
+def _take(k: Kernel, l: Lock, how: str) -> None:
     up = k.up
     l.key = True
     l.p = up
     if up is not None:
         up.nlocks += 1
         up.lastlock = l
+    if k.watch is not None:
+        k.watch.took(l, up, how)
 
 
 def canlock(k: Kernel, l: Lock) -> bool:
@@ -45,7 +47,7 @@ def canlock(k: Kernel, l: Lock) -> bool:
         k.explore("lock")
     if l.key:
         return False
-    _take(k, l)
+    _take(k, l, "canlock")
     return True
 
 
@@ -58,6 +60,8 @@ def unlock(k: Kernel, l: Lock) -> None:
         raise Panic(f"unlock: up changed: lock {l.p!r}, unlock {up!r}")
     l.key = False
     l.p = None
+    if k.watch is not None:
+        k.watch.gave(l, up)
     if up is not None:
         up.nlocks -= 1
         if up.nlocks == 0 and up.delaysched and not k.m.splhi:

@@ -63,6 +63,8 @@ def sysrendezvous(k: Kernel, args: Args) -> int:
 
 def _cmpswap(k: Kernel, addr: int, old: int, new: int) -> bool:
     """One instruction: it faults, if it must, for writing and before it looks. Source: pc/l.s:cmpswap486."""
+    if k.watch is not None:
+        k.watch.user(True)
     for a in (addr, addr + BY2WD - 1):
         uframe(k, a, True, "cmpswap")
     if uword(k, addr, "cmpswap") != old & MASK32:
@@ -146,6 +148,8 @@ def semacquire(k: Kernel, s: Segment, addr: int, ms: int | None) -> int:
     semdequeue(k, s, phore)
     if not phore.waiting:
         semwakeup(k, s, addr, 1)
+    if k.watch is not None:
+        k.watch.freed(phore)
     if timedout:
         return 0
     if failed is not None:
