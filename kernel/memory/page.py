@@ -121,11 +121,11 @@ def putpage(k: Kernel, p: Page | int) -> None:
     runs short. Any other page goes to the head of the free list at ref 0. Panics if the
     reference was not ours to drop. Source: port/page.c:putpage.
     """
-    if type(p) is not Page:
-        if not isinstance(p, Page):
-            putswap(k, p)
-        elif k.parent is not None:
-            k.parent.putpage(k, p)
+    if not isinstance(p, Page):
+        putswap(k, p)
+        return
+    if k.parent is not None:
+        k.parent.putpage(k, p)
         return
     if k.variant.original_putpage:
         _lookfirst(k, p)
@@ -290,11 +290,11 @@ def ptecpy(k: Kernel, old: Pte) -> Pte:
     for n in range(old.first, old.last + 1):
         e = src[n]
         if e is not None:
-            if type(e) is Page:
-                incref(k, e)
-            elif not isinstance(e, Page):
+            if not isinstance(e, Page):
                 dupswap(k, e)
-            elif k.parent is not None:
+            elif k.parent is None:
+                incref(k, e)
+            else:
                 k.parent.duppage(k, e)
             new.last = n
             dst[n] = e

@@ -54,12 +54,11 @@ def takehead(k: Kernel) -> Page | None:
     """
     pa = k.palloc
     p = pa.head
-    if type(p) is Page:
+    if p is not None:
+        if k.parent is not None:
+            return k.parent.takehead(k)
         pa.head = p.next
         p.next = None
-    elif p is not None:
-        assert k.parent is not None
-        return k.parent.takehead(k)
     elif pa.fresh:
         pa.fresh -= 1
         p = pa.pages[pa.fresh] = Page(pa.base + pa.fresh * BY2PG, pa.nmach)

@@ -1,4 +1,4 @@
-"""Which of the kernel's lines are for a trace alone: what stands in ``if k.sink is not None``, and is called there.
+"""Which of the kernel's lines are for a trace alone: what stands in an ``if`` that asks for the sink.
 
 A run must be the same whether it is traced or not, so what they load is no switch point, and no use of what is freed.
 """
@@ -46,7 +46,7 @@ class Telling:
 
 
 def sinklines(source: str) -> frozenset[int]:
-    """The lines of each ``if`` that asks whether there is a sink, but not those of its else."""
+    """The lines of each ``if k.sink is not None`` or ``if KIND in k.kinds``, but not those of its else."""
     found: set[int] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.If) and _asks(node.test):
@@ -57,9 +57,12 @@ def sinklines(source: str) -> frozenset[int]:
 def _asks(test: ast.expr) -> bool:
     if isinstance(test, ast.BoolOp):
         return isinstance(test.op, ast.And) and any(_asks(value) for value in test.values)
-    return (
-        isinstance(test, ast.Compare)
-        and isinstance(test.left, ast.Attribute)
-        and test.left.attr == "sink"
-        and isinstance(test.ops[0], ast.IsNot)
-    )
+    if not isinstance(test, ast.Compare):
+        return False
+    if isinstance(test.ops[0], ast.In):  # "page" in k.kinds
+        return _named(test.comparators[0], "kinds")
+    return isinstance(test.ops[0], ast.IsNot) and _named(test.left, "sink")
+
+
+def _named(e: ast.expr, name: str) -> bool:
+    return isinstance(e, ast.Attribute) and e.attr == name

@@ -333,8 +333,12 @@ else:
     five(x)
 if k.sink is not None or x:
     six(x)
+if "page" in k.kinds:
+    seven(x)
+if x in k.others:
+    eight(x)
 """
-    assert sinklines(source) == {2, 3, 4, 5}
+    assert sinklines(source) == {2, 3, 4, 5, 14, 15}
 
 
 # Tables
