@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ENOENT, EBADF, EINVAL, EROFS, ENOSYS = 2, 9, 22, 30, 88
 MAXREAD: Final = 4096
 KEPT: Final = 8  # files that are kept
-STAT: Final = struct.Struct(">7I4Q")  # dev ino mode nlink uid gid rdev, size blksize blocks, times
+STAT: Final = struct.Struct(">7I3Q3I")  # dev ino mode nlink uid gid rdev, size blksize blocks, times
 MODE: Final = 0o100444
 
 
@@ -50,7 +50,8 @@ class Files:
                 return b"F0" if self._open.pop(int(args[0], 16), None) is not None else _error(EBADF)
             if operation == b"fstat":
                 size = len(self._open[int(args[0], 16)])
-                return _result(STAT.size, STAT.pack(0, 0, MODE, 1, 0, 0, 0, size, MAXREAD, size + 511 >> 9, 0) + b"\0" * 4)
+                stat = STAT.pack(0, 0, MODE, 1, 0, 0, 0, size, MAXREAD, size + 511 >> 9, 0, 0, 0)
+                return _result(len(stat), stat)
             if operation == b"pread":
                 fd, n, at = (int(a, 16) for a in args)
                 data = self._open[fd][at : at + min(n, MAXREAD)]

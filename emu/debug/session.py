@@ -211,7 +211,7 @@ class Session:
         p = self.machine.kernel.machs[cpu.machno].proc
         if p is None:
             return False
-        self._why = self._accessed(cpu, p) or self._stepped(p, pc, again) or self._broke(p, pc, again)
+        self._why = (cpu.touched and self._accessed(cpu, p)) or self._stepped(p, pc, again) or self._broke(p, pc, again)
         return self._why is not None
 
     def still(self, cpu: Probed, pc: int) -> None:
@@ -226,13 +226,17 @@ class Session:
 
     def _accessed(self, cpu: Probed, p: Proc) -> Stop | None:
         for t in cpu.touched:
-            for w in self.watches:
+            for w in sorted(self.watches, key=lambda w: w.pid != p.pid):  # gdb knows watches of a process's own alone
                 if w.kind == READ and t.write or w.kind == WRITE and not t.write:
                     continue
                 if any(t.pa < a.end and t.pa + t.size > a.start for a in w.frames):
-                    pid = p.pid if p.pid in self.attached else w.pid
-                    return Stop(pid, what=(w.kind, f"{w.addr:x}"))
+                    return self._watched(w, p, f"at pc 0x{t.pc:08x}", "written" if t.write else "read")
         return None
+
+    def _watched(self, w: Watch, p: Proc | None, where: str, what: str) -> Stop:
+        """The stop at an access to what is watched; it is told of the process whose watch it is."""
+        why = f"0x{w.addr:08x} of {w.pid} was {what} by {p.text} {p.pid}, {where}" if p and p.pid != w.pid else ""
+        return Stop(w.pid, what=(w.kind, f"{w.addr:x}"), why=why)
 
     def _stepped(self, p: Proc, pc: int, again: bool) -> Stop | None:
         step = self._step
@@ -417,8 +421,7 @@ class Session:
             value = self._value(w)
             was, w.value = w.value, value
             if value != was and w.kind != READ and value is not None and was is not None:
-                pid = p.pid if p is not None and p.pid in self.attached else w.pid
-                self._tell(Stop(pid, what=(w.kind, f"{w.addr:x}")))
+                self._tell(self._watched(w, p, "in the kernel", "written"))
 
     # Events
 
