@@ -256,16 +256,21 @@ class Session:
     # Around a trap (emu.debug.machine.Debugger)
 
     def serve(self, machno: int, service: Service, trapno: int, ecode: int) -> Regs | None:
-        """As of Debugger."""
+        """As of Debugger. Where nothing is caught, it costs a few looks."""
         if self.client is None:
             return service(trapno, ecode)
-        p = self.machine.kernel.machs[machno].proc
-        if trapno == x86.SYSCALL and p is not None and p.regs is not None:
+        k = self.machine.kernel
+        m = k.machs[machno]
+        p, switches = m.proc, m.cs
+        if self._catching and trapno == x86.SYSCALL and p is not None:
             self._called(p)
         regs = service(trapno, ecode)
-        self._check()
-        if self.watches:
-            self._changed(p)
+        if trapno == x86.SYSCALL and p is not None and p.scallnr == EXEC:
+            self._execing[p.pid] = p
+        if m.proc is not p or m.cs != switches or self._execing or self._calling or self.watches or k.procs.pidgen != self._pidgen:
+            self._check()
+            if self.watches:
+                self._changed(p)
         return regs
 
     def round(self) -> None:
@@ -280,12 +285,14 @@ class Session:
             for pid in (running or living)[:1]:
                 self._tell(Stop(pid, SIGINT))
 
+    @property
+    def _catching(self) -> bool:
+        return self.catch.calls is not None or self.catch.named is not None
+
     def _called(self, p: Proc) -> None:
         """A process makes a system call."""
         assert p.regs is not None
         nr = p.regs.ax
-        if nr == EXEC:
-            self._execing[p.pid] = p
         if p.pid not in self.attached:
             return
         calls, named = self.catch.calls, self.catch.named
