@@ -16,7 +16,6 @@ from emu.plain import plain
 
 if TYPE_CHECKING:
     from emu.debug.link import Link
-    from emu.debug.server import Server
 
 
 def gdb(options: Options, program: str, args: Sequence[str], address: str) -> int:
@@ -51,7 +50,7 @@ def gdb(options: Options, program: str, args: Sequence[str], address: str) -> in
             server = Server(machine, connect)
             if console is not None:
                 console.send = server.output
-            outcome = run(server, program, tuple(args))
+            outcome = run(server, program, args)
     except Gone:
         raise Failure("gdb: the client went away; the program was ended", BROKEN) from None
     except Killed:

@@ -27,7 +27,7 @@ class Debugger(Observer, Protocol):
 
 
 class DebugMachine(Machine):
-    """A Machine whose traps go through a debugger, and whose processors are looked at. ``debugger`` is set before run."""
+    """A Machine whose traps go through a debugger, which looks at its processors too; to be attached before run()."""
 
     debugger: Debugger
 

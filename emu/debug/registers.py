@@ -8,7 +8,7 @@ from emu.machine.regs import FXHEAD
 from kernel.base.mem import UDSEL, UESEL
 
 if TYPE_CHECKING:
-    from emu.machine.regs import Regs
+    from kernel.base.hw import Regs
 
 NAMES: Final = ("ax", "cx", "dx", "bx", "sp", "bp", "si", "di", "pc", "flags")
 SEGMENTS: Final = (UESEL, UDSEL, UDSEL, UDSEL, UDSEL, UDSEL)  # cs ss ds es fs gs
@@ -33,9 +33,8 @@ def _description() -> bytes:
     control = "fctrl", "fstat", "ftag", "fiseg", "fioff", "foseg", "fooff", "fop"
     x += [f'<reg name="{r}" bitsize="32" type="int" group="float"/>' for r in control]
     x += ["</feature>", '<feature name="org.gnu.gdb.i386.sse">']
-    vectors = (("v4f", "ieee_single", 4), ("v2d", "ieee_double", 2), ("v16i8", "int8", 16), ("v8i16", "int16", 8))
-    vectors += (("v4i32", "int32", 4), ("v2i64", "int64", 2))
-    x += [f'<vector id="{name}" type="{kind}" count="{n}"/>' for name, kind, n in vectors]
+    vectors = "v4f ieee_single 4,v2d ieee_double 2,v16i8 int8 16,v8i16 int16 8,v4i32 int32 4,v2i64 int64 2"
+    x += ['<vector id="{}" type="{}" count="{}"/>'.format(*v.split()) for v in vectors.split(",")]
     fields = "v4_float v4f", "v2_double v2d", "v16_int8 v16i8", "v8_int16 v8i16", "v4_int32 v4i32", "v2_int64 v2i64"
     x.append('<union id="vec128">')
     x += ['<field name="{}" type="{}"/>'.format(*f.split()) for f in fields]

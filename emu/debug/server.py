@@ -7,7 +7,7 @@ one process alone would wait for the others for ever. Source: gdb's manual, appe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from emu.debug import files, memory, registers
@@ -20,6 +20,8 @@ from kernel.devices.procctl import killproc
 
 if TYPE_CHECKING:
     from emu.debug.machine import DebugMachine
+    from emu.machine.config import Outcome
+    from kernel.base.hw import Regs
     from kernel.base.procdat import Proc
 
 OK: Final = b"OK"
@@ -28,7 +30,6 @@ EINVAL, EFAULT, ESRCH = b"E16", b"E0e", b"E03"
 KINDS: Final = {0: "swbreak", 1: "hwbreak", 2: WRITE, 3: READ, 4: ACCESS}
 LONGEST: Final = MAXPACKET // 2 - 16  # bytes of memory in one answer
 MAXWATCH: Final = 4096  # bytes that are watched at once
-PAGESTEP: Final = 4096
 MEMORYMAP: Final = (
     '<?xml version="1.0"?><!DOCTYPE memory-map PUBLIC "+//IDN gnu.org//DTD GDB Memory Map V1.0//EN" '
     '"http://sourceware.org/gdb/gdb-memory-map.dtd"><memory-map>'
@@ -261,8 +262,10 @@ class Server:
             self._pid = next(iter(self.session.attached), 0)
         return OK
 
-    def _regs(self):  # type: ignore[no-untyped-def]
-        return self._proc(self._pid).regs
+    def _regs(self) -> Regs:
+        regs = self._proc(self._pid).regs
+        assert regs is not None
+        return regs
 
     def _putall(self, args: bytes) -> bytes:
         data = unhex(args)
@@ -419,7 +422,7 @@ class Server:
             self.link.close()
 
 
-def run(server: Server, program: str, args: tuple[str, ...]):  # type: ignore[no-untyped-def]
+def run(server: Server, program: str, args: Sequence[str]) -> Outcome:
     """Run the program to its end, with gdb at the other end of the line. Raises as Machine.run does, Killed, Gone."""
     machine, session = server.machine, server.session
     machine.attach(session)

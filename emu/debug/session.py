@@ -227,7 +227,7 @@ class Session:
     def _accessed(self, cpu: Probed, p: Proc) -> Stop | None:
         for t in cpu.touched:
             for w in sorted(self.watches, key=lambda w: w.pid != p.pid):  # gdb knows watches of a process's own alone
-                if w.kind == READ and t.write or w.kind == WRITE and not t.write:
+                if (w.kind == READ and t.write) or (w.kind == WRITE and not t.write):
                     continue
                 if any(t.pa < a.end and t.pa + t.size > a.start for a in w.frames):
                     return self._watched(w, p, f"at pc 0x{t.pc:08x}", "written" if t.write else "read")
@@ -267,7 +267,8 @@ class Session:
         regs = service(trapno, ecode)
         if trapno == x86.SYSCALL and p is not None and p.scallnr == EXEC:
             self._execing[p.pid] = p
-        if m.proc is not p or m.cs != switches or self._execing or self._calling or self.watches or k.procs.pidgen != self._pidgen:
+        others = m.proc is not p or m.cs != switches or k.procs.pidgen != self._pidgen  # somebody else was at work
+        if others or self._execing or self._calling or self.watches:
             self._check()
             if self.watches:
                 self._changed(p)
@@ -437,8 +438,8 @@ class Session:
         if isinstance(ev, FaultEvent) and faults is not None and ev.pid in self.attached:
             if not faults or ev.cls in faults:
                 where = f"in {ev.fn}" if ev.mode == "kernel" else f"at pc 0x{ev.pc:08x}"
-                text = f"{ev.access} fault of {ev.pid} at 0x{ev.addr:08x}, {ev.segment or 'no segment'}: {ev.cls}, {where}"
-                self._tell(Stop(ev.pid, why=text))
+                what = f"{ev.access} fault of {ev.pid} at 0x{ev.addr:08x}"
+                self._tell(Stop(ev.pid, why=f"{what}, {ev.segment or 'no segment'}: {ev.cls}, {where}"))
 
 
 def callname(nr: int) -> str:

@@ -18,12 +18,13 @@ TEXT: Final = UTZERO + HDRSIZE
 VERSION: Final = 4
 # Tags, attributes, forms
 COMPILE_UNIT, SUBPROGRAM = 0x11, 0x2E
-AT_NAME, AT_STMT_LIST, AT_LOW_PC, AT_HIGH_PC, AT_LANGUAGE, AT_PRODUCER, AT_EXTERNAL = 3, 0x10, 0x11, 0x12, 0x13, 0x25, 0x3F
+AT_NAME, AT_STMT_LIST, AT_LOW_PC, AT_HIGH_PC, AT_LANGUAGE, AT_PRODUCER = 3, 0x10, 0x11, 0x12, 0x13, 0x25
+AT_EXTERNAL: Final = 0x3F
 FORM_ADDR, FORM_DATA2, FORM_DATA4, FORM_STRING, FORM_SEC_OFFSET, FORM_FLAG_PRESENT = 1, 5, 6, 8, 0x17, 0x19
 C99: Final = 0x0C
-ASM: Final = 0x8001
 # The line table's instructions
-COPY, ADVANCE_PC, ADVANCE_LINE, SET_FILE, SET_ADDRESS, END_SEQUENCE = 1, 2, 3, 4, 2, 1
+COPY, ADVANCE_PC, ADVANCE_LINE, SET_FILE = 1, 2, 3, 4
+SET_ADDRESS, END_SEQUENCE = 2, 1  # the extended ones
 LINEBASE, LINERANGE, OPCODEBASE = -5, 14, 13
 LENGTHS: Final = bytes((0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1))
 # Frames: the rule of a function is an offset from SP to what was there before its call
@@ -66,7 +67,8 @@ def abbrev() -> bytes:
         (AT_PRODUCER, FORM_STRING), (AT_LANGUAGE, FORM_DATA2), (AT_NAME, FORM_STRING), (AT_STMT_LIST, FORM_SEC_OFFSET),
         (AT_LOW_PC, FORM_ADDR), (AT_HIGH_PC, FORM_DATA4),
     )  # fmt: skip
-    function = (AT_EXTERNAL, FORM_FLAG_PRESENT), (AT_NAME, FORM_STRING), (AT_LOW_PC, FORM_ADDR), (AT_HIGH_PC, FORM_DATA4)
+    named = (AT_EXTERNAL, FORM_FLAG_PRESENT), (AT_NAME, FORM_STRING)
+    function = (*named, (AT_LOW_PC, FORM_ADDR), (AT_HIGH_PC, FORM_DATA4))
     out = b""
     for code, tag, children, attributes in ((1, COMPILE_UNIT, 1, unit), (2, SUBPROGRAM, 0, function)):
         out += uleb(code) + uleb(tag) + bytes((children,))

@@ -44,7 +44,7 @@ def elf(aout: Aout) -> bytes:
     """The ELF file of a program. Raises AoutError if that cannot be read."""
     lines = Lines(aout)
     functions = list(_functions(aout))
-    text, data, bss, _ = aout.segments
+    data = aout.segments[1]
     sections = [
         _Section("", 0, 0, 0, b"", 0, 0),
         _Section(".text", PROGBITS, ALLOC | CODE, UTZERO + HDRSIZE, _text(aout), aout.text, 16),
