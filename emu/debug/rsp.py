@@ -1,8 +1,8 @@
 """gdb's remote serial protocol: how packets are framed. Nothing here knows what they mean.
 
 A packet is ``$``, its data, ``#`` and two hexadecimal digits: the sum of the data's bytes. In data the bytes ``#``,
-``$``, ``}`` and ``*`` stand behind a ``}`` and have 0x20 flipped. Outside of packets there are ``+`` and ``-``, which tell
-whether a packet came through, and the byte 3 for Ctrl-C. Source: gdb's manual, appendix E.
+``$``, ``}`` and ``*`` stand behind a ``}`` and have 0x20 flipped. Outside of packets there are ``+`` and ``-``, which
+tell whether a packet came through, and the byte 3 for Ctrl-C. Source: gdb's manual, appendix E.
 """
 
 from __future__ import annotations

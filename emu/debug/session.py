@@ -448,5 +448,3 @@ def callname(nr: int) -> str:
 
     call = SYSTAB.get(nr)
     return call.name if call is not None else f"number {nr}"
-
-

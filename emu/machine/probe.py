@@ -245,5 +245,3 @@ class ProbedPlain(Probed, PlainCpu):
 
 class ProbedReal(Probed, Realcpu):
     """The same with the host's time."""
-
-

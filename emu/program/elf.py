@@ -69,9 +69,8 @@ def _text(aout: Aout) -> bytes:
 def _functions(aout: Aout) -> Iterator[tuple[str, int, int]]:
     """Name, address and size of each: it reaches to the next one."""
     found = [s for s in aout.functions if s.value >= UTZERO + HDRSIZE]
-    ends = [s.value for s in found[1:]] + [aout.textend]
-    for s, end in zip(found, ends, strict=True):
-        yield s.name, s.value, end - s.value
+    for i, s in enumerate(found, 1):
+        yield s.name, s.value, (found[i].value if i < len(found) else aout.textend) - s.value
 
 
 def _symbols(aout: Aout, functions: list[tuple[str, int, int]]) -> tuple[bytes, bytes]:
@@ -125,7 +124,5 @@ def _file(aout: Aout, sections: list[_Section]) -> bytes:
     out[: EHDR.size] = EHDR.pack(*ident, SHDR.size, len(sections), len(sections) - 1)
     PHDR.pack_into(out, EHDR.size, LOAD, offsets[1], text.addr, text.addr, text.size, text.size, R | X, BY2PG)
     memory = data.size + aout.bss
-    PHDR.pack_into(
-        out, EHDR.size + PHDR.size, LOAD, offsets[2], data.addr, data.addr, data.size, memory, R | W, BY2PG
-    )
+    PHDR.pack_into(out, EHDR.size + PHDR.size, LOAD, offsets[2], data.addr, data.addr, data.size, memory, R | W, BY2PG)
     return bytes(out)
