@@ -88,6 +88,7 @@ class Server:
         self.link: Link | None = None
         self._connect = connect
         self._pid = 0  # for what follows
+        self._doomed = False  # the program was killed
         self._last: Stop | End | None = None
         self._features: frozenset[str] = frozenset()
         self._opened = files.Files()
@@ -120,6 +121,9 @@ class Server:
         self._last = why
         self._pid = why.pid if isinstance(why, Stop) else next(iter(self.session.attached), 0)
         if not first:
+            if isinstance(why, Stop) and why.what is not None and why.what[0] == "exec":
+                p = self._proc(why.pid)
+                self._opened.announce(self.machine, p, self.session.name(p))
             if isinstance(why, Stop) and why.why:
                 self.output(f"p9emu: {why.why}\n".encode())
             self.link.send(self._reply(why))
@@ -151,7 +155,13 @@ class Server:
     def _serve(self) -> Plan | None:
         assert self.link is not None
         while True:
-            for item in self.link.receive(wait=True):
+            try:
+                items = self.link.receive(wait=True)
+            except Gone:
+                if self._doomed:
+                    raise Killed from None
+                raise
+            for item in items:
                 if isinstance(item, Bad):
                     self.link.send(EINVAL)
                 elif isinstance(item, Packet):
@@ -163,11 +173,12 @@ class Server:
         """Answer; whether the machine goes on, and how."""
         assert self.link is not None
         try:
-            if data == b"k" or (data.startswith(b"vKill;") and self._kill(data)):
-                self.link.send(OK if data != b"k" else b"X09")
+            if data == b"k":
                 raise Killed
             plan = self._resumed(data)
             if plan is not None:
+                if self._doomed:
+                    raise Killed
                 return True, plan
             answer = self._answer(data)
         except Wrong:
@@ -177,7 +188,10 @@ class Server:
         self.link.send(answer)
         if data == b"QStartNoAckMode":
             self.link.quiet()
-        return (True, None) if data.startswith(b"D") and answer == OK and not self.session.attached else (False, None)
+        left = not self.session.attached and answer == OK
+        if self._doomed and left:
+            raise Killed
+        return (True, None) if data.startswith((b"D", b"vKill;")) and left else (False, None)
 
     def _answer(self, data: bytes) -> bytes:
         if data.startswith(b"vFile:"):
@@ -185,7 +199,7 @@ class Server:
         if data == b"vCont?":
             return b"vCont;c;C;s;S;r"
         if data.startswith(b"vKill;"):
-            return OK
+            return self._kill(data[6:])
         handler = self._answers.get(data[:1])
         return handler(data[1:]) if handler is not None else UNKNOWN
 
@@ -226,16 +240,17 @@ class Server:
                 raise Wrong
         return Plan()
 
-    def _kill(self, data: bytes) -> bool:
-        """End a process; whether it was the program."""
-        pid = thread(b"p" + data[6:])
+    def _kill(self, args: bytes) -> bytes:
+        """End a process. With the program itself the machine ends, when gdb has nothing more to say."""
+        pid = thread(b"p" + args)
         p = self._proc(pid)
         first = self.machine.first
-        if first is None or first.noteid == pid or len(self.session.attached) == 1:
-            return True
         self.session.detach(pid)
-        killproc(self.machine.kernel, p)
-        return False
+        if first is not None and first.noteid == pid:
+            self._doomed = True
+        else:
+            killproc(self.machine.kernel, p)
+        return OK
 
     def _detach(self, args: bytes) -> bytes:
         pids = [thread(b"p" + args[1:])] if args[:1] == b";" else list(self.session.attached)
