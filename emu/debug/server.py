@@ -7,13 +7,14 @@ one process alone would wait for the others for ever. Source: gdb's manual, appe
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from emu.debug import files, memory, registers
 from emu.debug.link import Gone, Link
 from emu.debug.monitor import Monitor
-from emu.debug.rsp import MAXPACKET, Bad, Interrupt, Packet
+from emu.debug.rsp import MAXPACKET, Bad, Interrupt, Item, Packet
 from emu.debug.session import ACCESS, READ, WRITE, Catch, End, Plan, Session, Stop
 from kernel.base.mem import USTKTOP
 from kernel.devices.procctl import killproc
@@ -87,6 +88,8 @@ class Server:
         self.monitor = Monitor(machine, self.session)
         self.link: Link | None = None
         self._connect = connect
+        self._hungup = False  # nothing more comes
+        self._queue: deque[Item] = deque()  # what came and was not looked at yet
         self._pid = 0  # for what follows
         self._doomed = False  # the program was killed
         self._last: Stop | End | None = None
@@ -130,18 +133,29 @@ class Server:
         return self._serve()
 
     def interrupted(self) -> bool:
-        """As of Client."""
-        if self.link is None:
+        """As of Client. What else has come is for the next stop."""
+        if self.link is None or self._hungup:
+            return False
+        try:
+            self._queue.extend(self.link.receive(wait=False))
+        except Gone:
+            if self._queue:  # what it said before
+                self._hungup = True
+                self.machine.signals.also = -1
+                return False
+            if self.session.attached:
+                raise
+            self.session.release()
             return False
         stop = False
-        for item in self.link.receive(wait=False):
-            if isinstance(item, Interrupt):
-                stop = True
-            elif isinstance(item, Packet) and item.data == b"vCtrlC":
-                self.link.send(OK)
-                stop = True
-            elif isinstance(item, Packet) and item.data == b"k":
+        for item in list(self._queue):
+            if isinstance(item, Packet) and item.data == b"k":
                 raise Killed
+            if isinstance(item, Interrupt) or (isinstance(item, Packet) and item.data == b"vCtrlC"):
+                self._queue.remove(item)
+                stop = True
+                if isinstance(item, Packet):
+                    self.link.send(OK)
         return stop
 
     def output(self, data: bytes) -> None:
@@ -155,19 +169,22 @@ class Server:
     def _serve(self) -> Plan | None:
         assert self.link is not None
         while True:
-            try:
-                items = self.link.receive(wait=True)
-            except Gone:
-                if self._doomed:
-                    raise Killed from None
-                raise
-            for item in items:
-                if isinstance(item, Bad):
-                    self.link.send(EINVAL)
-                elif isinstance(item, Packet):
-                    done, plan = self._packet(item.data)
-                    if done:
-                        return plan
+            if not self._queue:
+                try:
+                    self._queue.extend(self.link.receive(wait=True))
+                except Gone:
+                    if self._doomed:
+                        raise Killed from None
+                    if not self.session.attached:
+                        return None  # nothing is left to be looked at
+                    raise
+            item = self._queue.popleft()
+            if isinstance(item, Bad):
+                self.link.send(EINVAL)
+            elif isinstance(item, Packet):
+                done, plan = self._packet(item.data)
+                if done:
+                    return plan
 
     def _packet(self, data: bytes) -> tuple[bool, Plan | None]:
         """Answer; whether the machine goes on, and how."""
