@@ -49,7 +49,22 @@ def test_a_run_that_is_only_looked_at_is_the_same_run() -> None:
     assert same(result, plain("hello"))
 
 
-@pytest.mark.parametrize("options", [{}, {"mmu": "plain"}, {"cpus": 2}, {"counter": "hook"}, {"counter": "python"}])
+EVERYWHERE = pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"mmu": "plain"},
+        {"cpus": 2},
+        {"cpus": 4, "sched": "random", "seed": 5},
+        {"sched": "random", "seed": 3},
+        {"counter": "hook"},
+        {"counter": "python"},
+    ],
+    ids=str,
+)
+
+
+@EVERYWHERE
 def test_breakpoints_and_steps_cost_no_time(options: dict[str, Any]) -> None:
     main = symbol("cow", "main")
     stops: list[int] = []
@@ -68,6 +83,22 @@ def test_breakpoints_and_steps_cost_no_time(options: dict[str, Any]) -> None:
     result = debug("cow", "3", talk=talk, **options)
     assert stops
     assert same(result, plain("cow", "3", **options))
+
+
+@EVERYWHERE
+def test_watching_costs_no_time(options: dict[str, Any]) -> None:
+    area = symbol("shm", "area")
+    values: list[bytes] = []
+
+    def talk(server: Server) -> Talk:
+        yield b"Z2,%x,4" % area
+        while True:
+            if b"watch" in (yield from ask(b"vCont;c")):
+                values.append((yield from ask(b"m%x,4" % area)))
+
+    result = debug("shm", "3", talk=talk, **options)
+    assert b"0000005a" in values
+    assert same(result, plain("shm", "3", **options))
 
 
 def test_each_step_is_one_instruction_through_faults_and_system_calls() -> None:
