@@ -92,7 +92,7 @@ class Probed(Cpu):
         self._unwanted = 0  # calls for nothing
         self._inblock = False  # in a hook, between two instructions
         self._late = False  # hooks are to be set before emulation goes on
-        self._recount = False  # the block that was left is begun anew, and counted again
+        self._recount: int | None = None  # the counter as it is to be for a block that was left, and is begun anew
         self._begun: tuple[int, int] | None = None  # pc and time at which it was left
         self._restart: dict[int, int] = {}  # by the Regs of a process: pc of an instruction that has faulted
         self.touched: list[Touch] = []
@@ -193,7 +193,7 @@ class Probed(Cpu):
     def _again(self, pc: int) -> None:
         """Leave the block here and go on with the current Regs; whatever of it still runs does not count."""
         self._begun = (pc, self._zero - self._blocks[0])
-        self._recount = True
+        self._recount = self._blocks[0] + 1
         self._leave()
         self.counter.leave()
 
@@ -234,9 +234,9 @@ class Probed(Cpu):
         if self._late:
             self._place()
         super()._emulate()
-        if self._recount:
-            self._recount = False
-            self._blocks[0] += 1
+        recount, self._recount = self._recount, None
+        if recount is not None:
+            self._blocks[0] = recount
 
 
 class ProbedPlain(Probed, PlainCpu):
