@@ -6,12 +6,14 @@ places, so the machine can stand still there and go on as if nothing had been: n
 time is what it is without. Only if something was changed meanwhile is the block left, and begun anew where it stood.
 
 A hook for memory is told the physical address. With one, all loads and stores are slow; so are all instructions, as
-it is to be known where the one ends that has made the access.
+it is to be known where the one ends that has made the access: a function in C notes each (emu/machine/_probe.c), or,
+where that was not built, one in Python, some fifty times slower.
 """
 
 from __future__ import annotations
 
 import ctypes
+import functools
 from ctypes import CFUNCTYPE, c_bool, c_int, c_int64, c_size_t, c_uint64, c_void_p
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
@@ -30,6 +32,8 @@ IDLE: Final = 64  # calls of hooks that nobody wants any more before they are ta
 
 CODEHOOK: Final = CFUNCTYPE(None, c_void_p, c_uint64)
 MEMHOOK: Final = CFUNCTYPE(c_bool, c_void_p, c_int, c_uint64, c_int, c_int64)
+
+EACH, NOTED = -1, -2  # in place of an address: all, each told in Python; or noted in C
 
 # Traps after which the same instruction is executed once more, if it is served
 AGAIN: Final = frozenset((x86.PAGEFAULT, 7, x86.EXIT + x86.EXIT_NPF))
@@ -88,16 +92,18 @@ class Probed(Cpu):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._wanted = NOTHING
-        self._placed: dict[int | Area, Any] = {}  # -1: every instruction
+        self._placed: dict[int | Area, Any] = {}  # handles of hooks
         self._unwanted = 0  # calls for nothing
         self._inblock = False  # in a hook, between two instructions
         self._late = False  # hooks are to be set before emulation goes on
         self._recount: int | None = None  # the counter as it is to be for a block that was left, and is begun anew
         self._begun: tuple[int, int] | None = None  # pc and time at which it was left
-        self._restart: dict[int, int] = {}  # by the Regs of a process: pc of an instruction that has faulted
+        self._restart: dict[int, int] = {}  # with EACH, by the Regs of a process: pc of an instruction that has faulted
         self.touched: list[Touch] = []
-        self.pc = 0  # of the instruction that is being executed, if every one is told
         self._codehook = CODEHOOK(self._code)
+        # struct place of _probe.c: pc, whether to call on, whom
+        call = ctypes.cast(self._codehook, c_void_p).value
+        self._noted: ctypes.Array[c_uint64] = (c_uint64 * 3)(0, 0, call or 0)
         self._memhook = MEMHOOK(self._access)
         super().__init__(*args, **kwargs)
 
@@ -107,7 +113,7 @@ class Probed(Cpu):
         """From now on stop and ask there. To be called while the machine stands still, or the kernel is at work."""
         self._wanted = wanted
         needed = self._needed()
-        if needed <= self._placed.keys() and (-1 in self._placed) == (-1 in needed):
+        if needed <= self._placed.keys() and not {EACH, NOTED} & (self._placed.keys() - needed):
             return
         if self._inblock:
             self._late = True
@@ -117,11 +123,12 @@ class Probed(Cpu):
     def _needed(self) -> set[int | Area]:
         wanted = self._wanted
         needed: set[int | Area] = set(wanted.areas)
-        if wanted.every or wanted.areas:
-            needed.add(-1)
-        else:
-            needed |= wanted.addresses
-        return needed
+        native = _native()
+        if wanted.every or (wanted.areas and not native):
+            return needed | {EACH}
+        if wanted.areas:
+            needed.add(NOTED)
+        return needed | wanted.addresses
 
     def _place(self) -> None:
         """Set the hooks that are wanted, outside translated code; forget that."""
@@ -133,13 +140,15 @@ class Probed(Cpu):
             self._lib.check(self._lib.unhook(self._uc, self._placed.pop(gone)), "uc_hook_del")
         for new in needed - self._placed.keys():
             handle = c_size_t()
-            hook: Any = self._codehook
+            args: tuple[Any, ...]
             if isinstance(new, Area):
                 kind = (HOOK_MEM_READ if new.read else 0) | (HOOK_MEM_WRITE if new.write else 0)
                 # an access that begins before the area may reach into it
                 args = kind, self._memhook, None, max(new.start - 15, 0), new.end - 1
+            elif new == NOTED:
+                args = HOOK_CODE, c_void_p(_native()), ctypes.byref(self._noted), 1, 0
             else:
-                args = HOOK_CODE, hook, None, *((1, 0) if new < 0 else (new, new))
+                args = HOOK_CODE, self._codehook, None, *((1, 0) if new == EACH else (new, new))
             self._lib.check(self._lib.hook(self._uc, ctypes.byref(handle), *args), "uc_hook_add")
             self._placed[new] = handle
         self._lib.ctl(self._uc, CTL_TB_FLUSH)
@@ -159,11 +168,12 @@ class Probed(Cpu):
 
     def _instruction(self, pc: int) -> None:
         regs = self.hook.current
-        begun, self._begun = self._begun, None
         again = self._restart.pop(id(regs), None) == pc if self._restart else False
-        self.pc = pc
-        if begun is not None and begun == (pc, self._zero - self._blocks[0]):
+        if NOTED not in self._placed:
+            self._noted[0] = pc
+        if self._begun == (pc, self._zero - self._blocks[0]):
             return
+        self._begun = None
         if not self.touched and not self._wanted.every and pc not in self._wanted.addresses:
             if not self._wanted.areas:
                 self._unwanted += 1
@@ -174,16 +184,20 @@ class Probed(Cpu):
             return
         observer = self.observer
         if observer is None or not observer.stops(self, pc, again):
-            self.touched.clear()
+            self._untouched()
             return
         self._save(regs, pc)
         before = bytes(regs.buf)
         self._inblock = True
         observer.still(self, pc)
         self._inblock = False
-        self.touched.clear()
+        self._untouched()
         if self._late or bytes(regs.buf) != before or self.hook.flush:
             self._again(pc)
+
+    def _untouched(self) -> None:
+        self.touched.clear()
+        self._noted[1] = 0
 
     def _save(self, regs: Regs, pc: int) -> None:
         self._lib.save(self._uc, regs.handle)
@@ -208,7 +222,8 @@ class Probed(Cpu):
             write = kind == MEM_WRITE
             for a in self._wanted.areas:
                 if pa < a.end and pa + size > a.start and (a.write if write else a.read):
-                    self.touched.append(Touch(write, pa, size, self.pc))
+                    self.touched.append(Touch(write, pa, size, self._noted[0]))
+                    self._noted[1] = 1
                     break
         return True
 
@@ -224,8 +239,8 @@ class Probed(Cpu):
     def trapped(self, intno: int, isint: bool) -> Regs | None:
         """As of Cpu; what the instruction has done so far is done once more."""
         if not isint and intno in AGAIN:
-            self.touched.clear()
-            if -1 in self._placed:
+            self._untouched()
+            if EACH in self._placed:
                 regs = self.hook.current
                 self._restart[id(regs)] = regs.pc
         return super().trapped(intno, isint)
@@ -237,6 +252,16 @@ class Probed(Cpu):
         recount, self._recount = self._recount, None
         if recount is not None:
             self._blocks[0] = recount
+
+
+@functools.cache
+def _native() -> int:
+    """Where the function of _probe.c is; 0 if the extension was not built."""
+    try:
+        from emu.machine._probe import hook
+    except ImportError:
+        return 0
+    return hook
 
 
 class ProbedPlain(Probed, PlainCpu):

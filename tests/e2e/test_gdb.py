@@ -129,7 +129,15 @@ def test_forks_execs_and_registers() -> None:
 
 
 def test_what_gdb_changes_the_program_finds(made: Path) -> None:
-    script = ("break leaf", "continue", "set var $ecx = 3", "delete", "finish", "p *((char*)&page+3*4096)", "monitor segs")
+    script = (
+        "break leaf",
+        "continue",
+        "set var $ecx = 3",
+        "delete",
+        "finish",
+        "p *((char*)&page+3*4096)",
+        "monitor segs",
+    )
     out = gdb(made / "deep", script=script)
     assert inorder(out, "= 1 '\\001'", "bss      0x00002000 to 0x00006000, 1 pages in memory")
 

@@ -117,7 +117,9 @@ def test_a_socket_that_a_killed_one_left_is_used(tmp_path: Path) -> None:
     assert path.read_text() == "a file"
 
 
-@pytest.mark.parametrize("address", ["", "host:port", "1.2.3.4:99999", ":-1", "/nowhere/at/all", "no such host:1", "\0/x"])
+@pytest.mark.parametrize(
+    "address", ["", "host:port", "1.2.3.4:99999", ":-1", "/nowhere/at/all", "no such host:1", "\0/x"]
+)
 def test_what_is_no_address(address: str) -> None:
     with pytest.raises(AddressError):
         Listener(address)

@@ -39,7 +39,10 @@ def test_a_packet_that_is_too_large_is_told_and_not_kept() -> None:
     for _ in range(256):
         assert parser.feed(b"x" * 4096 if _ else b"$") == []
         assert len(parser._data) <= MAXPACKET
-    assert parser.feed(b"#00$g#67") == [Bad(f"a packet of {255 * 4096} bytes, of at most {MAXPACKET}", True), Packet(b"g")]
+    assert parser.feed(b"#00$g#67") == [
+        Bad(f"a packet of {255 * 4096} bytes, of at most {MAXPACKET}", True),
+        Packet(b"g"),
+    ]
 
 
 @given(st.binary(max_size=300))

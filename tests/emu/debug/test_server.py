@@ -13,6 +13,7 @@ from capstone import CS_ARCH_X86, CS_MODE_32, Cs
 
 from emu.debug.memory import frame
 from emu.debug.server import Killed, Server
+from emu.machine import probe
 from emu.machine.config import Config, Outcome
 from emu.machine.machine import Machine
 from emu.program.aout import load
@@ -99,6 +100,26 @@ def test_watching_costs_no_time(options: dict[str, Any]) -> None:
     result = debug("shm", "3", talk=talk, **options)
     assert b"0000005a" in values
     assert same(result, plain("shm", "3", **options))
+
+
+def test_watching_without_the_extension_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "_native", lambda: 0)
+    area = symbol("shm", "area")
+    stops: list[bytes] = []
+
+    def talk(server: Server) -> Talk:
+        yield b"Z4,%x,4" % area
+        while True:
+            reply = yield from ask(b"vCont;c")
+            if b"awatch" in reply:
+                stops.append(reply)
+
+    result = debug("shm", "1", talk=talk)
+    first, stops = stops, []
+    monkeypatch.undo()
+    assert same(debug("shm", "1", talk=talk), plain("shm", "1"))
+    assert first == stops and len(stops) > 3
+    assert same(result, plain("shm", "1"))
 
 
 def test_each_step_is_one_instruction_through_faults_and_system_calls() -> None:
