@@ -123,6 +123,7 @@ class Session:
         self._calling: dict[int, int] = {}  # pid: system call that is to be told when it returns
         self._broken: set[int] = set()
         self._telling = False
+        self._insink = False
 
     # For the client, while the machine stands still
 
@@ -160,7 +161,7 @@ class Session:
         self._calling.clear()
         self.catch = Catch()
         self._apply(NOTHING)
-        self.machine.kernel.sink = None
+        self._listen()
         self.machine.signals.onround = None
         self.machine.signals.also = -1
 
@@ -187,7 +188,7 @@ class Session:
                 self._step = _Step(plan, -1 if inside and why.pid == p.pid else p.regs.pc)
         for w in self.watches:
             w.value = self._value(w)
-        self.machine.kernel.sink = self._sink if self.catch.faults is not None else None
+        self._listen()
         self._areas = self._where()
         self._look()
 
@@ -257,9 +258,11 @@ class Session:
 
     def serve(self, machno: int, service: Service, trapno: int, ecode: int) -> Regs | None:
         """As of Debugger. Where nothing is caught, it costs a few looks."""
+        k = self.machine.kernel
+        if k.sink is not None and self.catch.faults is None:
+            self._listen()
         if self.client is None:
             return service(trapno, ecode)
-        k = self.machine.kernel
         m = k.machs[machno]
         p, switches = m.proc, m.cs
         if self._catching and trapno == x86.SYSCALL and p is not None:
@@ -433,7 +436,19 @@ class Session:
 
     # Events
 
+    def _listen(self) -> None:
+        """Take events if they are wanted; not in the middle of one: who tells it may have another to tell."""
+        if not self._insink:
+            self.machine.kernel.sink = self._sink if self.catch.faults is not None else None
+
     def _sink(self, ev: Event) -> None:
+        self._insink = True
+        try:
+            self._event(ev)
+        finally:
+            self._insink = False
+
+    def _event(self, ev: Event) -> None:
         faults = self.catch.faults
         if isinstance(ev, FaultEvent) and faults is not None and ev.pid in self.attached:
             if not faults or ev.cls in faults:
