@@ -257,5 +257,7 @@ def shell(tree: str | None, words: tuple[str, ...], **common: Any) -> int:
     return command(Options(**common), tree, words)
 
 
-for command in (explore, report, view, gdb, elf, top, diff, mrc, info, disasm, guests, variants, cc, changes, bench, judge):
+for command in (explore, report, view, gdb, elf, top, diff, mrc):
+    cli.add_command(command)
+for command in (info, disasm, guests, variants, cc, changes, bench, judge):
     cli.add_command(command)
