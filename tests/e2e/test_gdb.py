@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from guest.cc import compile
 from tests.e2e.harness import ROOT
+from tests.e2e.realgdb import gdb, inorder
 
 pytestmark = [pytest.mark.gdb, pytest.mark.guest]
 
-SETUP = "set pagination off", "set confirm off", "set width 0", "set debuginfod enabled off"
 ALL = "set detach-on-fork off", "set schedule-multiple on"
 
 
@@ -27,34 +23,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         out = where / Path(source).stem
         out.write_bytes(compile([ROOT / source]).image)
     return where
-
-
-def gdb(program: str | Path, *args: str, script: tuple[str, ...], before: tuple[str, ...] = ()) -> str:
-    """What gdb prints that is given these commands, after it was connected to a program."""
-    server = shlex.join([sys.executable, "-m", "emu", "gdb", "-l", "-", str(program), *args])
-    commands = [*SETUP, *before, f"target remote | {server}", *script]
-    done = subprocess.run(
-        ["gdb", "-nx", "-batch", *(word for c in commands for word in ("-ex", c))],
-        cwd=ROOT,
-        env={**os.environ, "LC_ALL": "C.UTF-8", "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return done.stdout.replace(f"{ROOT}/", "")
-
-
-def inorder(text: str, *parts: str) -> bool:
-    """Whether the parts stand there, one after the other."""
-    at = 0
-    for part in parts:
-        at = text.find(part, at)
-        assert at >= 0, f"{part!r} is not there, or not in that place:\n{text}"
-        at += len(part)
-    return True
 
 
 def test_a_backtrace_with_lines_and_finish(made: Path) -> None:
