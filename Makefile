@@ -37,15 +37,18 @@ demo: $(BIN)/p9emu
 
 # Reports are looked at by a real browser, where there is one; .ci/run sees to it that there is.
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
-WITHOUT := $(if $(CHROMIUM),,-m "not browser")
+# And a real gdb is what p9emu gdb is tried with.
+GDB := $(shell command -v gdb)
+WITHOUT := $(if $(CHROMIUM),$(if $(GDB),,-m "not gdb"),-m "not browser$(if $(GDB),, and not gdb)")
 
 test: $(VENV)/.test lint
 	$(if $(CHROMIUM),,@echo "There is no chromium: the tests marked browser are left out. CI runs them.")
+	$(if $(GDB),,@echo "There is no gdb: the tests marked gdb are left out. CI runs them.")
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(WITHOUT)
 
 # By directory, by marker, and without the one long test of random sequences.
 quick: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not guest and not browser" tests/kernel tests/vectors tests/emu \
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not guest and not browser and not gdb" tests/kernel tests/vectors tests/emu \
 		--ignore=tests/emu/bench --ignore=tests/kernel/memory/test_properties.py
 
 lint: $(VENV)/.test

@@ -63,6 +63,8 @@ class Signals:
         self.fatal: BaseException | None = None  # what is to end the run
         self.came = False  # the last wait was ended by a signal
         self.late = 0  # times that the timer has rung since
+        self.onround: Callable[[], None] | None = None  # called whenever the machine's loop comes round
+        self.also = -1  # what can be read there ends a wait, too
         self.blocked = False  # in a call of the host's that may block: a handler may raise
         self._old: dict[int, Any] = {}
         self._oldwake = -1
@@ -140,6 +142,8 @@ class Signals:
         """Raise what is to end the run."""
         if self.fatal is not None:
             raise self.fatal
+        if self.onround is not None:
+            self.onround()
 
     def wait(self, source: Input | None, ns: int | None) -> bool:
         """Wait until source can be read: True. Or until ns have passed, a day at the most, or a signal came: False."""
@@ -148,8 +152,10 @@ class Signals:
             poll.register(source.fd, select.POLLIN)
         if self._wake:
             poll.register(self._wake[0], select.POLLIN)
+        if self.also >= 0:
+            poll.register(self.also, select.POLLIN)
         ready = poll.poll(None if ns is None else min(ns, LONGEST) / 1e6)
-        self.came = bool(self._wake) and any(fd == self._wake[0] for fd, _ in ready)
+        self.came = bool(self._wake) and any(fd in (self._wake[0], self.also) for fd, _ in ready)
         if self.came:
             try:
                 os.read(self._wake[0], 4096)

@@ -174,6 +174,10 @@ class Aout:
             out += b[max(off - i * PIECE, 0) : end - i * PIECE]
         return out
 
+    def contents(self, segment: Segment) -> bytes:
+        """What the file has of a segment. Raises AoutError."""
+        return _read(self.path, segment.start, segment.filelen)
+
     @cached_property
     def symbols(self) -> tuple[Symbol, ...]:
         """The symbol table, in the file's order. A table that is cut short or damaged ends where it does.

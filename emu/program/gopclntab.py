@@ -9,6 +9,7 @@ What is damaged tells nothing. Source: Go's debug/gosym/pclntab.go, internal/abi
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 from emu.program.aout import Aout
@@ -57,6 +58,47 @@ class GoLines:
             return self._value(self.pcs + found[1][4], found[0])
         except (struct.error, IndexError):
             return None
+
+    def runs(self) -> Iterator[tuple[int, tuple[str, int] | None]]:
+        """Addresses from which on a line holds, in order, with that line."""
+        for entry, record in self._all():
+            try:
+                starts = {0} | set(self._steps(self.pcs + record[5])) | set(self._steps(self.pcs + record[6]))
+                end = max(self._steps(self.pcs + record[6]), default=0)
+            except (struct.error, IndexError):
+                continue
+            for at in sorted(starts):
+                yield self.text + entry + at, self.at(self.text + entry + at) if at < end else None
+
+    def frames(self) -> Iterator[tuple[int, int | None]]:
+        """Addresses from which on so many bytes are on the stack, in order."""
+        for entry, record in self._all():
+            try:
+                steps = [0, *self._steps(self.pcs + record[4])] if record[4] else [0]
+            except (struct.error, IndexError):
+                continue
+            for at in steps:
+                yield self.text + entry + at, self.frame(self.text + entry + at)
+
+    def _all(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Each function's offset in the text, and its record."""
+        for i in range(self.count if self.table else 0):
+            try:
+                entry, offset = PAIR.unpack_from(self.table, self.functions + PAIR.size * i)
+                yield entry, RECORD.unpack_from(self.table, self.functions + offset)
+            except struct.error:
+                return
+
+    def _steps(self, at: int) -> Iterator[int]:
+        """Where the values of a pc table end."""
+        reached = 0
+        for step in range(STEPS):
+            change, at = self._number(at)
+            if not change and step:
+                return
+            n, at = self._number(at)
+            reached += n
+            yield reached
 
     def _function(self, pc: int) -> tuple[int, tuple[int, ...]] | None:
         """How far into its function pc is, and the function's record."""

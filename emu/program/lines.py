@@ -172,6 +172,32 @@ class Lines:
             return self._go.frame(pc)
         return 0 if pc == starts[i] else sizes[i]
 
+    def runs(self) -> Iterator[tuple[int, Place | None]]:
+        """Addresses from which on a line holds, in order, with that line."""
+        if not self.aout.pcsz:
+            for pc, found in self._go.runs():
+                yield pc, Place(*found) if found else None
+            return
+        starts = {TEXT, *(end + 1 for end in self._lines.ends), *self._histories[0]}
+        for pc in sorted(start for start in starts if self.aout.holds(start)):
+            yield pc, self._at(pc)
+
+    def frames(self) -> Iterator[tuple[int, int | None]]:
+        """The same for what is on the stack, as frame() tells it."""
+        if self.aout.spsz:
+            starts = {TEXT, *(end + 1 for end in self._stack.ends)}
+            for pc in sorted(start for start in starts if self.aout.holds(start)):
+                yield pc, self._stack.at(pc)
+            return
+        for start, size in zip(*self._frames, strict=True):
+            if size is None:
+                break
+            yield start, 0
+            yield start + 1, size
+        else:
+            return
+        yield from self._go.frames()
+
     @cached_property
     def _go(self) -> GoLines:
         return GoLines(self.aout)

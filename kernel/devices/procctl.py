@@ -79,7 +79,7 @@ def procctlreq(k: Kernel, p: Proc, data: bytes) -> None:
     elif cmd == "noswap":
         p.noswap = True
     elif cmd == "kill":
-        _kill(k, p)
+        killproc(k, p)
     elif cmd in ("pri", "fixedpri"):
         pri = atoi(f[1])
         if pri > PriNormal and not iseve(k):
@@ -111,7 +111,8 @@ def procctlreq(k: Kernel, p: Proc, data: bytes) -> None:
         tellproc(k, current(k), SUser)
 
 
-def _kill(k: Kernel, p: Proc) -> None:
+def killproc(k: Kernel, p: Proc) -> None:
+    """Have p end as soon as it runs."""
     if p.state == Broken:
         unbreak(k, p)
         return

@@ -42,11 +42,13 @@ Policy = Callable[["Bare", Trap], Regs | None]
 class Bare:
     """Processors, memory, address spaces, and the list of traps. By default each trap ends the run."""
 
-    def __init__(self, size: int = 16 << 20, ncpu: int = 1, counter: Kind = "auto", plain: bool = False) -> None:
+    def __init__(
+        self, size: int = 16 << 20, ncpu: int = 1, counter: Kind = "auto", plain: bool = False, kind: type[Cpu] = Cpu
+    ) -> None:
         self.memory = Memory(size)
         self.traps: list[Trap] = []
         self.policy: Policy = lambda bare, trap: None
-        cpu = PlainCpu if plain else Cpu
+        cpu = PlainCpu if plain else kind
         self.cpus = [cpu(i, self.memory, self._service(i), counter=counter) for i in range(ncpu)]
         self.cpu = self.cpus[0]
         self.running = self.cpu

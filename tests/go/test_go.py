@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.realgdb import gdb, inorder
 from tests.go import tool
 from tests.go.std import CHECK, PAGING, swapins
 from tests.kernel.devices.test_overlay_random import snapshot
@@ -99,6 +100,22 @@ def test_faults_become_panics(programs: Path, opts: str) -> None:
     assert good(programs / "recovered", opts=opts) == (
         f"read: {nil}write: {nil}far: {nil}kernel: {nil}divide: runtime error: integer divide by zero\n"
         f"call: {nil}" + f"goroutine: {nil}" * 3
+    )
+
+
+@pytest.mark.gdb
+def test_a_panic_has_its_goroutine_s_backtrace_in_gdb(programs: Path) -> None:
+    out = gdb(programs / "recovered", script=("break runtime.gopanic", "continue", "backtrace", "delete", "continue"))
+    assert inorder(
+        out,
+        "Breakpoint 1, runtime.gopanic () at ",
+        "in runtime.sigpanic () at ",
+        "in main.deref () at guest/go/recovered/main.go:16",
+        "in main.main.func1 () at guest/go/recovered/main.go:31",
+        "in main.attempt () at guest/go/recovered/main.go:26",
+        "in main.main () at guest/go/recovered/main.go:31",
+        "read: runtime error: invalid memory address",
+        "exited normally",
     )
 
 

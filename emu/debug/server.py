@@ -1,0 +1,466 @@
+"""The server of gdb's remote protocol: packets in, answers out, and the session told what is wanted.
+
+Processes are gdb's inferiors, each with one thread of the same number. Whatever gdb resumes, the whole machine runs:
+one process alone would wait for the others for ever. Source: gdb's manual, appendix E.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from emu.debug import files, memory, registers
+from emu.debug.link import Gone, Link
+from emu.debug.monitor import Monitor
+from emu.debug.rsp import MAXPACKET, Bad, Interrupt, Item, Packet
+from emu.debug.session import ACCESS, READ, WRITE, Catch, End, Plan, Session, Stop
+from kernel.base.mem import USTKTOP
+from kernel.devices.procctl import killproc
+
+if TYPE_CHECKING:
+    from emu.debug.machine import DebugMachine
+    from emu.machine.config import Outcome
+    from kernel.base.hw import Regs
+    from kernel.base.procdat import Proc
+
+OK: Final = b"OK"
+UNKNOWN: Final = b""
+EINVAL, EFAULT, ESRCH = b"E16", b"E0e", b"E03"
+KINDS: Final = {0: "swbreak", 1: "hwbreak", 2: WRITE, 3: READ, 4: ACCESS}
+LONGEST: Final = MAXPACKET // 2 - 16  # bytes of memory in one answer
+MAXWATCH: Final = 4096  # bytes that are watched at once
+MEMORYMAP: Final = (
+    '<?xml version="1.0"?><!DOCTYPE memory-map PUBLIC "+//IDN gnu.org//DTD GDB Memory Map V1.0//EN" '
+    '"http://sourceware.org/gdb/gdb-memory-map.dtd"><memory-map>'
+    f'<memory type="ram" start="0x0" length="0x{USTKTOP:x}"/></memory-map>'
+).encode()
+SUPPORTED: Final = (
+    f"PacketSize={MAXPACKET:x};QStartNoAckMode+;multiprocess+;swbreak+;hwbreak+;vContSupported+;QCatchSyscalls+;"
+    "qXfer:features:read+;qXfer:threads:read+;qXfer:exec-file:read+;qXfer:memory-map:read+"
+)
+
+
+class Killed(BaseException):
+    """gdb has ended the program."""
+
+
+class Wrong(ValueError):
+    """A packet that is not well formed."""
+
+
+def number(text: bytes) -> int:
+    """A hexadecimal number. Raises Wrong."""
+    if not re.fullmatch(rb"[0-9a-fA-F]{1,16}", text):
+        raise Wrong
+    return int(text, 16)
+
+
+def unhex(text: bytes) -> bytes:
+    """Bytes in hexadecimal. Raises Wrong."""
+    try:
+        return bytes.fromhex(text.decode("ascii"))
+    except ValueError:
+        raise Wrong from None
+
+
+def thread(text: bytes) -> int:
+    """The process of a thread's name, pPID.TID or TID; 0 any, -1 all. Raises Wrong."""
+    m = re.fullmatch(rb"p(-1|[0-9a-fA-F]{1,8})(?:\.(-1|[0-9a-fA-F]{1,8}))?|(-1|[0-9a-fA-F]{1,8})", text)
+    if m is None:
+        raise Wrong
+    return int(m[1] if m[1] is not None else m[3], 16)
+
+
+def dotted(pid: int) -> str:
+    """The name of a process's thread."""
+    return f"p{pid:x}.{pid:x}"
+
+
+class Server:
+    """Implements emu.debug.session.Client for a gdb at the other end of ``link``."""
+
+    def __init__(self, machine: DebugMachine, connect: Callable[[], Link]) -> None:
+        self.forks = self.execs = False
+        self.machine = machine
+        self.session = Session(machine, self)
+        self.monitor = Monitor(machine, self.session)
+        self.link: Link | None = None
+        self._connect = connect
+        self._hungup = False  # nothing more comes
+        self._queue: deque[Item] = deque()  # what came and was not looked at yet
+        self._pid = 0  # for what follows
+        self._doomed = False  # the program was killed
+        self._last: Stop | End | None = None
+        self._features: frozenset[str] = frozenset()
+        self._opened = files.Files()
+        self._answers: dict[bytes, Callable[[bytes], bytes]] = {
+            b"?": lambda _: self._reply(self._last) if self._last is not None else b"W00",
+            b"H": self._select,
+            b"T": lambda a: OK if self.session.process(thread(a)) else ESRCH,
+            b"g": lambda _: registers.everything(self._regs()).hex().encode(),
+            b"G": self._putall,
+            b"p": self._register,
+            b"P": self._putregister,
+            b"m": self._read,
+            b"M": lambda a: self._write(a, unhex),
+            b"X": lambda a: self._write(a, bytes),
+            b"Z": lambda a: self._break(a, True),
+            b"z": lambda a: self._break(a, False),
+            b"q": self._query,
+            b"Q": self._set,
+            b"D": self._detach,
+        }
+
+    # emu.debug.session.Client
+
+    def stopped(self, why: Stop | End) -> Plan | None:
+        """As of Client: tell gdb, and answer until it goes on."""
+        first = self.link is None
+        if self.link is None:
+            self.link = self._connect()
+            self.machine.signals.also = self.link.fd
+        self._last = why
+        self._pid = why.pid if isinstance(why, Stop) else next(iter(self.session.attached), 0)
+        if not first:
+            if isinstance(why, Stop) and why.what is not None and why.what[0] == "exec":
+                p = self._proc(why.pid)
+                self._opened.announce(self.machine, p, self.session.name(p))
+            if isinstance(why, Stop) and why.why:
+                self.output(f"p9emu: {why.why}\n".encode())
+            self.link.send(self._reply(why))
+        return self._serve()
+
+    def interrupted(self) -> bool:
+        """As of Client. What else has come is for the next stop."""
+        if self.link is None or self._hungup:
+            return False
+        try:
+            self._queue.extend(self.link.receive(wait=False))
+        except Gone:
+            if self._queue:  # what it said before
+                self._hungup = True
+                self.machine.signals.also = -1
+                return False
+            if self.session.attached:
+                raise
+            self.session.release()
+            return False
+        stop = False
+        for item in list(self._queue):
+            if isinstance(item, Packet) and item.data == b"k":
+                raise Killed
+            if isinstance(item, Interrupt) or (isinstance(item, Packet) and item.data == b"vCtrlC"):
+                self._queue.remove(item)
+                stop = True
+                if isinstance(item, Packet):
+                    self.link.send(OK)
+        return stop
+
+    def output(self, data: bytes) -> None:
+        """Show on gdb's terminal what the program writes; only while it runs."""
+        if self.link is not None:
+            for at in range(0, len(data), LONGEST):
+                self.link.send(b"O" + data[at : at + LONGEST].hex().encode())
+
+    # Packets
+
+    def _serve(self) -> Plan | None:
+        assert self.link is not None
+        while True:
+            if not self._queue:
+                try:
+                    self._queue.extend(self.link.receive(wait=True))
+                except Gone:
+                    if self._doomed:
+                        raise Killed from None
+                    if not self.session.attached:
+                        return None  # nothing is left to be looked at
+                    raise
+            item = self._queue.popleft()
+            if isinstance(item, Bad):
+                self.link.send(EINVAL)
+            elif isinstance(item, Packet):
+                done, plan = self._packet(item.data)
+                if done:
+                    return plan
+
+    def _packet(self, data: bytes) -> tuple[bool, Plan | None]:
+        """Answer; whether the machine goes on, and how."""
+        assert self.link is not None
+        try:
+            if data == b"k":
+                raise Killed
+            plan = self._resumed(data)
+            if plan is not None:
+                if self._doomed:
+                    raise Killed
+                return True, plan
+            answer = self._answer(data)
+        except Wrong:
+            answer = EINVAL
+        except LookupError:
+            answer = ESRCH
+        self.link.send(answer)
+        if data == b"QStartNoAckMode":
+            self.link.quiet()
+        left = not self.session.attached and answer == OK
+        if self._doomed and left:
+            raise Killed
+        return (True, None) if data.startswith((b"D", b"vKill;")) and left else (False, None)
+
+    def _answer(self, data: bytes) -> bytes:
+        if data.startswith(b"vFile:"):
+            return self._opened.answer(data)
+        if data == b"vCont?":
+            return b"vCont;c;C;s;S;r"
+        if data.startswith(b"vKill;"):
+            return self._kill(data[6:])
+        handler = self._answers.get(data[:1])
+        return handler(data[1:]) if handler is not None else UNKNOWN
+
+    def _reply(self, why: Stop | End) -> bytes:
+        if isinstance(why, End):
+            kind = f"X{why.signal:02x}" if why.signal else f"W{why.status:02x}"
+            return f"{kind};process:{why.pid:x}".encode()
+        out = f"T{why.signal:02x}"
+        regs = self._proc(why.pid).regs
+        assert regs is not None
+        for n in (registers.BP, registers.SP, registers.PC):
+            out += f"{n:02x}:{registers.get(regs, n).hex()};"
+        if why.what is not None and (why.what[0] not in ("swbreak", "hwbreak") or why.what[0] in self._features):
+            out += "{}:{};".format(*why.what)
+        return f"{out}thread:{dotted(why.pid)};".encode()
+
+    # Going on
+
+    def _resumed(self, data: bytes) -> Plan | None:
+        """The plan of a packet that resumes; None if it is another."""
+        if data[:1] in (b"c", b"C"):
+            return Plan()
+        if data[:1] in (b"s", b"S"):
+            return Plan(self._pid)
+        if not data.startswith(b"vCont;"):
+            return None
+        for action in data[6:].split(b";"):
+            what, _, whom = action.partition(b":")
+            if what[:1] in (b"s", b"S", b"r"):
+                pid = thread(whom) if whom else self._pid
+                pid = pid if pid > 0 else self._pid
+                self._proc(pid)
+                if what[:1] != b"r":
+                    return Plan(pid)
+                start, _, end = what[1:].partition(b",")
+                return Plan(pid, number(start), number(end))
+            if what[:1] not in (b"c", b"C"):
+                raise Wrong
+        return Plan()
+
+    def _kill(self, args: bytes) -> bytes:
+        """End a process. With the program itself the machine ends, when gdb has nothing more to say."""
+        pid = thread(b"p" + args)
+        p = self._proc(pid)
+        first = self.machine.first
+        self.session.detach(pid)
+        if first is not None and first.noteid == pid:
+            self._doomed = True
+        else:
+            killproc(self.machine.kernel, p)
+        return OK
+
+    def _detach(self, args: bytes) -> bytes:
+        pids = [thread(b"p" + args[1:])] if args[:1] == b";" else list(self.session.attached)
+        for pid in pids:
+            self._proc(pid)
+            self.session.detach(pid)
+        return OK
+
+    # Processes and their registers
+
+    def _proc(self, pid: int) -> Proc:
+        p = self.session.process(pid)
+        if p is None:
+            raise LookupError(pid)
+        return p
+
+    def _select(self, args: bytes) -> bytes:
+        pid = thread(args[1:])
+        if pid > 0:
+            self._proc(pid)
+            if args[:1] == b"g":
+                self._pid = pid
+        elif not self.session.process(self._pid):
+            self._pid = next(iter(self.session.attached), 0)
+        return OK
+
+    def _regs(self) -> Regs:
+        regs = self._proc(self._pid).regs
+        assert regs is not None
+        return regs
+
+    def _putall(self, args: bytes) -> bytes:
+        data = unhex(args)
+        regs, at = self._regs(), 0
+        if len(data) != sum(map(registers.size, range(registers.COUNT))):
+            raise Wrong
+        for n in range(registers.COUNT):
+            registers.put(regs, n, data[at : at + registers.size(n)])
+            at += registers.size(n)
+        return OK
+
+    def _register(self, args: bytes) -> bytes:
+        try:
+            return registers.get(self._regs(), number(args)).hex().encode()
+        except IndexError:
+            return EINVAL
+
+    def _putregister(self, args: bytes) -> bytes:
+        n, _, value = args.partition(b"=")
+        try:
+            registers.put(self._regs(), number(n), unhex(value))
+        except (IndexError, ValueError):
+            return EINVAL
+        return OK
+
+    # Memory
+
+    def _range(self, args: bytes) -> tuple[int, int]:
+        addr, comma, n = args.partition(b",")
+        if not comma:
+            raise Wrong
+        return number(addr), number(n)
+
+    def _read(self, args: bytes) -> bytes:
+        addr, n = self._range(args)
+        try:
+            return memory.read(self.machine, self._proc(self._pid), addr, min(n, LONGEST)).hex().encode()
+        except memory.Absent:
+            return EFAULT
+
+    def _write(self, args: bytes, decode: Callable[[bytes], bytes]) -> bytes:
+        where, colon, text = args.partition(b":")
+        addr, n = self._range(where)
+        data = decode(text)
+        if not colon or len(data) != n:
+            raise Wrong
+        try:
+            memory.write(self.machine, self._proc(self._pid), addr, data)
+        except memory.Absent:
+            return EFAULT
+        return OK
+
+    def _break(self, args: bytes, on: bool) -> bytes:
+        parts = args.partition(b";")[0].split(b",")
+        if len(parts) != 3:
+            raise Wrong
+        kind, addr, size = map(number, parts)
+        if kind not in KINDS:
+            return UNKNOWN
+        if b";" in args:  # conditions and commands are gdb's own affair
+            return EINVAL
+        session, pid, name = self.session, self._pid, KINDS[kind]
+        self._proc(pid)
+        if kind < 2:
+            if on:
+                session.breaks.setdefault((pid, addr), set()).add(name)
+            elif (pid, addr) in session.breaks:
+                session.breaks[pid, addr].discard(name)
+                if not session.breaks[pid, addr]:
+                    del session.breaks[pid, addr]
+        elif on:
+            if not 0 < size <= MAXWATCH or addr + size > USTKTOP:
+                return EFAULT
+            session.watch(name, pid, addr, size)
+        else:
+            session.unwatch(name, pid, addr, size)
+        return OK
+
+    # Questions and settings
+
+    def _query(self, args: bytes) -> bytes:
+        name, _, rest = args.partition(b":")
+        if name == b"Supported":
+            self._features = frozenset(f.removesuffix("+") for f in rest.decode("latin-1").split(";") if f[-1:] == "+")
+            self.forks, self.execs = "fork-events" in self._features, "exec-events" in self._features
+            events = [f"{f}+" for f in ("fork-events", "vfork-events", "exec-events") if f in self._features]
+            return ";".join([SUPPORTED, *events]).encode()
+        if name == b"Xfer":
+            return self._transfer(rest)
+        if name.startswith(b"Rcmd,"):
+            text = self.monitor.command(unhex(name[5:]).decode("utf-8", "replace"))
+            return text.encode()[:LONGEST].hex().encode() or OK
+        if name == b"C":
+            return f"QC{dotted(self._pid)}".encode()
+        if name == b"fThreadInfo":
+            return b"m" + ",".join(dotted(pid) for pid in self.session.attached).encode()
+        if name == b"sThreadInfo":
+            return b"l"
+        if name.startswith(b"ThreadExtraInfo,"):
+            return self.monitor.thread(self._proc(thread(name[16:]))).encode().hex().encode()
+        if name == b"Attached":
+            return b"0"
+        if name == b"Symbol":
+            return OK
+        return UNKNOWN
+
+    def _set(self, args: bytes) -> bytes:
+        name, _, rest = args.partition(b":")
+        if name == b"StartNoAckMode":
+            return OK
+        if name != b"CatchSyscalls":
+            return UNKNOWN
+        on, *calls = rest.split(b";")
+        if on not in (b"0", b"1"):
+            raise Wrong
+        catch: Catch = self.session.catch
+        catch.calls = frozenset(map(number, calls)) if on == b"1" else None
+        return OK
+
+    def _transfer(self, args: bytes) -> bytes:
+        parts = args.split(b":")
+        if len(parts) != 4 or parts[1] != b"read":
+            return UNKNOWN
+        what, _, annex, where = parts
+        offset, n = self._range(where)
+        if what == b"features" and annex == b"target.xml":
+            data = registers.DESCRIPTION
+        elif what == b"memory-map":
+            data = MEMORYMAP
+        elif what == b"threads":
+            data = self._threads()
+        elif what == b"exec-file":
+            p = self._proc(number(annex) if annex else self._pid)
+            name = self.session.name(p)
+            self._opened.announce(self.machine, p, name)
+            data = name.encode()
+        else:
+            return UNKNOWN if what != b"features" else b"E00"
+        part = data[offset : offset + min(n, LONGEST)]
+        return (b"m" if offset + len(part) < len(data) else b"l") + part
+
+    def _threads(self) -> bytes:
+        rows = []
+        for pid in self.session.attached:
+            p = self._proc(pid)
+            name = re.sub(r"[^\w.+-]", "?", p.text)
+            core = p.mach.machno if p.mach is not None else 0
+            rows.append(f'<thread id="{dotted(pid)}" core="{core}" name="{name}">{self.monitor.thread(p)}</thread>')
+        return f'<?xml version="1.0"?><threads>{"".join(rows)}</threads>'.encode()
+
+    def close(self) -> None:
+        """Hang up."""
+        if self.link is not None:
+            self.link.close()
+
+
+def run(server: Server, program: str, args: Sequence[str]) -> Outcome:
+    """Run the program to its end, with gdb at the other end of the line. Raises as Machine.run does, Killed, Gone."""
+    machine, session = server.machine, server.session
+    machine.attach(session)
+    outcome = machine.run(program, args)
+    try:
+        session.finish()
+    except (Gone, Killed):
+        pass  # it has ended anyway
+    return outcome

@@ -1,0 +1,465 @@
+"""Where a machine stands still, and why: breakpoints, watchpoints, steps, and what processes do.
+
+The machine stands still in a call of the client's, made from wherever that is: between two instructions, before or
+after a trap is served, in the kernel when it tells an event, in the machine's loop. The run goes on when the call
+returns. No virtual time passes, and a run that was looked at is the run that it would have been.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+from emu.debug.memory import Absent, frame, read
+from emu.machine import x86
+from emu.machine.boot import hostpath
+from emu.machine.config import hoststatus
+from emu.machine.probe import NOTHING, Area, Wanted
+from kernel.base.event import FaultEvent
+from kernel.base.mem import BY2PG
+from kernel.base.procdat import Broken, Dead, Moribund, Scheding
+
+if TYPE_CHECKING:
+    from emu.debug.machine import DebugMachine
+    from emu.machine.cpu import Service
+    from emu.machine.probe import Probed
+    from emu.machine.regs import Regs
+    from kernel.base.event import Event
+    from kernel.base.procdat import Proc
+
+SIGINT, SIGTRAP, SIGKILL, SIGSEGV = 2, 5, 9, 11
+EXEC: Final = 7
+FAILED: Final = 0xFFFFFFFF
+WRITE, READ, ACCESS = "watch", "rwatch", "awatch"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why the machine stands still. ``what`` is gdb's word for it with a value; ``why`` is for a person."""
+
+    pid: int
+    signal: int = SIGTRAP
+    what: tuple[str, str] | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class End:
+    """A process is no more: it has exited with a status, or was ended by a signal (as gdb counts them)."""
+
+    pid: int
+    status: int = 0
+    signal: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to go on: until something happens, or until process ``step`` has left [start, end) by single steps."""
+
+    step: int = 0
+    start: int = 0
+    end: int = 0
+
+
+@dataclass
+class Watch:
+    """Memory of a process that is watched; ``value`` as it was when last looked at, None where it cannot be read."""
+
+    pid: int
+    addr: int
+    size: int
+    kind: str
+    value: bytes | None = None
+    frames: tuple[Area, ...] = ()
+
+
+@dataclass
+class Catch:
+    """What is to be told besides: system calls (None: no, empty: all), faults of classes, likewise."""
+
+    calls: frozenset[int] | None = None
+    faults: frozenset[str] | None = None
+    named: frozenset[str] | None = None  # system calls by their names, for a person
+
+
+class Client(Protocol):
+    """Who is told."""
+
+    forks: bool
+    execs: bool
+
+    def stopped(self, why: Stop | End) -> Plan | None:
+        """The machine stands still; how to go on. None: nobody is interested any more. May raise to end the run."""
+
+    def interrupted(self) -> bool:
+        """Whether the client wants the machine to stop. To be asked often."""
+
+
+@dataclass
+class _Step:
+    plan: Plan
+    skip: int  # pc of the instruction that is to be stepped over, -1 if the process is within a system call
+    done: bool = field(default=False)
+
+
+class Session:
+    """Implements emu.debug.machine.Debugger for one client."""
+
+    def __init__(self, machine: DebugMachine, client: Client) -> None:
+        self.machine = machine
+        self.client: Client | None = client
+        self.attached: dict[int, Proc] = {}
+        self.catch = Catch()
+        self.breaks: dict[tuple[int, int], set[str]] = {}  # (pid, address): swbreak, hwbreak
+        self.watches: list[Watch] = []
+        self.started = False
+        self._addresses: frozenset[int] = frozenset()
+        self._areas: tuple[Area, ...] = ()
+        self._step: _Step | None = None
+        self._why: Stop | None = None  # found by stops(), told by still()
+        self._pidgen = 0
+        self._unborn: list[Proc] = []
+        self._execing: dict[int, Proc] = {}
+        self._calling: dict[int, int] = {}  # pid: system call that is to be told when it returns
+        self._broken: set[int] = set()
+        self._telling = False
+        self._insink = False
+
+    # For the client, while the machine stands still
+
+    def time(self) -> int:
+        """Virtual time, ns."""
+        return max(cpu.now() for cpu in self.machine.cpus)
+
+    def process(self, pid: int) -> Proc | None:
+        """The process, if it is looked at."""
+        p = self.attached.get(pid)
+        return p if p is not None and p.pid == pid and p.state not in (Dead, Moribund) else None
+
+    def detach(self, pid: int) -> None:
+        """Look at it no more; it goes on as if nobody ever had."""
+        self.attached.pop(pid, None)
+        self._calling.pop(pid, None)
+        self._forget(pid)
+
+    def watch(self, kind: str, pid: int, addr: int, size: int) -> None:
+        """From now on tell of accesses to this memory of the process's, in whatever process they are made."""
+        w = Watch(pid, addr, size, kind)
+        w.value = self._value(w)
+        self.watches.append(w)
+
+    def unwatch(self, kind: str, pid: int, addr: int, size: int) -> None:
+        """The reverse."""
+        self.watches = [w for w in self.watches if (w.kind, w.pid, w.addr, w.size) != (kind, pid, addr, size)]
+
+    def release(self) -> None:
+        """Nobody looks any more: the rest of the run is an ordinary one."""
+        self.client = None
+        self.attached.clear()
+        self.breaks.clear()
+        self.watches.clear()
+        self._calling.clear()
+        self.catch = Catch()
+        self._apply(NOTHING)
+        self._listen()
+        self.machine.signals.onround = None
+        self.machine.signals.also = -1
+
+    # Standing still
+
+    def _tell(self, why: Stop | End) -> None:
+        client = self.client
+        if client is None or self._telling:
+            return
+        self._telling = True
+        self._step = None
+        try:
+            with self.machine.signals.away():
+                plan = client.stopped(why)
+        finally:
+            self._telling = False
+        if plan is None:
+            self.release()
+            return
+        if plan.step:
+            p = self.process(plan.step)
+            inside = isinstance(why, Stop) and why.what is not None and why.what[0] == "syscall_entry"
+            if p is not None and p.regs is not None:
+                self._step = _Step(plan, -1 if inside and why.pid == p.pid else p.regs.pc)
+        for w in self.watches:
+            w.value = self._value(w)
+        self._listen()
+        self._areas = self._where()
+        self._look()
+
+    def _look(self) -> None:
+        self._addresses = frozenset(addr for _, addr in self.breaks)
+        self._apply(Wanted(self._addresses, self._step is not None, self._areas))
+
+    def _apply(self, wanted: Wanted) -> None:
+        for cpu in self.machine.probes:
+            cpu.look(wanted)
+
+    def _forget(self, pid: int) -> None:
+        """Breakpoints and watchpoints of a process that is no more, or has become another program."""
+        self.breaks = {key: kinds for key, kinds in self.breaks.items() if key[0] != pid}
+        self.watches = [w for w in self.watches if w.pid != pid]
+
+    # Between two instructions (emu.machine.probe.Observer)
+
+    def stops(self, cpu: Probed, pc: int, again: bool) -> bool:
+        """As of Observer."""
+        p = self.machine.kernel.machs[cpu.machno].proc
+        if p is None:
+            return False
+        self._why = (cpu.touched and self._accessed(cpu, p)) or self._stepped(p, pc, again) or self._broke(p, pc, again)
+        return self._why is not None
+
+    def still(self, cpu: Probed, pc: int) -> None:
+        """As of Observer."""
+        why, self._why = self._why, None
+        if why is not None:
+            self._tell(why)
+
+    def entering(self) -> None:
+        """As of Observer."""
+        self._check()
+
+    def _accessed(self, cpu: Probed, p: Proc) -> Stop | None:
+        for t in cpu.touched:
+            for w in sorted(self.watches, key=lambda w: w.pid != p.pid):  # gdb knows watches of a process's own alone
+                if (w.kind == READ and t.write) or (w.kind == WRITE and not t.write):
+                    continue
+                if any(t.pa < a.end and t.pa + t.size > a.start for a in w.frames):
+                    return self._watched(w, p, f"at pc 0x{t.pc:08x}", "written" if t.write else "read")
+        return None
+
+    def _watched(self, w: Watch, p: Proc | None, where: str, what: str) -> Stop:
+        """The stop at an access to what is watched; it is told of the process whose watch it is."""
+        why = f"0x{w.addr:08x} of {w.pid} was {what} by {p.text} {p.pid}, {where}" if p and p.pid != w.pid else ""
+        return Stop(w.pid, what=(w.kind, f"{w.addr:x}"), why=why)
+
+    def _stepped(self, p: Proc, pc: int, again: bool) -> Stop | None:
+        step = self._step
+        if step is None or p.pid != step.plan.step:
+            return None
+        skip, step.skip = step.skip, -1
+        if again or pc == skip or step.plan.start <= pc < step.plan.end:
+            return None
+        return Stop(p.pid)
+
+    def _broke(self, p: Proc, pc: int, again: bool) -> Stop | None:
+        kinds = self.breaks.get((p.pid, pc))
+        if not kinds or again or p.pid not in self.attached:
+            return None
+        return Stop(p.pid, what=(min(kinds, key=("swbreak", "hwbreak").index), ""))
+
+    # Around a trap (emu.debug.machine.Debugger)
+
+    def serve(self, machno: int, service: Service, trapno: int, ecode: int) -> Regs | None:
+        """As of Debugger. Where nothing is caught, it costs a few looks."""
+        k = self.machine.kernel
+        if k.sink is not None and self.catch.faults is None:
+            self._listen()
+        if self.client is None:
+            return service(trapno, ecode)
+        m = k.machs[machno]
+        p, switches = m.proc, m.cs
+        if self._catching and trapno == x86.SYSCALL and p is not None:
+            self._called(p)
+        regs = service(trapno, ecode)
+        if trapno == x86.SYSCALL and p is not None and p.scallnr == EXEC:
+            self._execing[p.pid] = p
+        others = m.proc is not p or m.cs != switches or k.procs.pidgen != self._pidgen  # somebody else was at work
+        if others or self._execing or self._calling or self.watches:
+            self._check()
+            if self.watches:
+                self._changed(p)
+        return regs
+
+    def round(self) -> None:
+        """As of Debugger."""
+        client = self.client
+        if client is None or not self.started:
+            return
+        self._check()
+        if client.interrupted():
+            running = [m.proc.pid for m in self.machine.kernel.machs if m.proc and m.proc.pid in self.attached]
+            living = [pid for pid in self.attached if self.process(pid) is not None]
+            for pid in (running or living)[:1]:
+                self._tell(Stop(pid, SIGINT))
+
+    @property
+    def _catching(self) -> bool:
+        return self.catch.calls is not None or self.catch.named is not None
+
+    def _called(self, p: Proc) -> None:
+        """A process makes a system call."""
+        assert p.regs is not None
+        nr = p.regs.ax
+        if p.pid not in self.attached:
+            return
+        calls, named = self.catch.calls, self.catch.named
+        if calls is not None and (not calls or nr in calls):
+            self._calling[p.pid] = nr
+            self._tell(Stop(p.pid, what=("syscall_entry", f"{nr:x}")))
+        elif named is not None:
+            name = callname(nr)
+            if not named or name in named:
+                self._tell(Stop(p.pid, why=f"system call {name} of {p.text} {p.pid}"))
+
+    # What has become of processes
+
+    def _check(self) -> None:
+        """The kernel was at work: look what it did."""
+        if self.client is None:
+            return
+        k = self.machine.kernel
+        if k.procs.pidgen != self._pidgen:
+            known, self._pidgen = self._pidgen, k.procs.pidgen
+            self._unborn += [p for p in k.procs.proctab if p.pid > known and not p.kp and p.state != Dead]
+        if self._unborn:
+            self._births()
+        if not self.started:
+            return
+        for pid, p in list(self.attached.items()):
+            if p.pid != pid or p.state in (Dead, Moribund):
+                self._gone(pid, End(pid, self._status(pid, p)))
+            elif p.state == Broken and pid not in self._broken:
+                self._broken.add(pid)
+                self._tell(Stop(pid, SIGSEGV, why=f"{p.text} {pid} was ended by the kernel, and is kept"))
+                self._gone(pid, End(pid, signal=SIGSEGV))
+        up = k.up
+        if up is not None and (self._execing or self._calling):
+            self._returned(up)
+        if self.watches and self._where() != self._areas:
+            self._areas = self._where()
+            self._look()
+
+    def _births(self) -> None:
+        first = self.machine.first
+        waiting, self._unborn = self._unborn, []
+        for p in waiting:
+            if p.state == Scheding or (not self.started and p is not self.machine.kernel.up):
+                self._unborn.append(p)
+            elif not self.started and first is not None:
+                self.started = True
+                self.attached[p.pid] = p
+                self._tell(Stop(p.pid))
+            else:
+                self._born(p)
+
+    def _born(self, p: Proc) -> None:
+        parent = p.parent.pid if p.parent is not None else 0
+        if self.client is None or parent not in self.attached or not self.client.forks:
+            return
+        self.attached[p.pid] = p
+        # the child's memory is its parent's: gdb takes it that the breakpoints are there too, and removes them
+        for (pid, addr), kinds in list(self.breaks.items()):
+            if pid == parent:
+                self.breaks[p.pid, addr] = set(kinds)
+        self._tell(Stop(parent, what=("fork", f"p{p.pid:x}.{p.pid:x}")))
+
+    def _returned(self, up: Proc) -> None:
+        """A process is about to return from a system call."""
+        assert up.regs is not None
+        nr = self._calling.pop(up.pid, None)
+        if self._execing.pop(up.pid, None) is not None and up.regs.ax != FAILED:
+            self._forget(up.pid)
+            self._look()
+            if up.pid in self.attached and self.client is not None and self.client.execs:
+                self._tell(Stop(up.pid, what=("exec", self.name(up).encode().hex())))
+                return
+        if nr is not None and up.pid in self.attached:
+            self._tell(Stop(up.pid, what=("syscall_return", f"{nr:x}")))
+
+    def _gone(self, pid: int, end: End) -> None:
+        self.detach(pid)
+        self._broken.discard(pid)
+        self._tell(end)
+
+    def _status(self, pid: int, p: Proc) -> int:
+        first = self.machine.first
+        told = [first.wait] if first is not None and first.wait is not None else []
+        told += p.parent.waitq if p.parent is not None else []
+        return next((hoststatus(w.exits) for w in told if w.pid == pid), 0)
+
+    def finish(self) -> None:
+        """The run is over: tell of those who were there to its end."""
+        for pid, p in list(self.attached.items()):
+            if pid in self.attached:
+                first = self.machine.first
+                own = first is not None and first.wait is not None and first.wait.pid == pid
+                self._gone(pid, End(pid, self._status(pid, p)) if own else End(pid, signal=SIGKILL))
+
+    def name(self, p: Proc) -> str:
+        """What gdb is told to be the file that p executes; "" if it is no file of the host's."""
+        return f"/bin/{p.text}" if hostpath(self.machine, p) is not None else ""
+
+    # Watched memory
+
+    def _where(self) -> tuple[Area, ...]:
+        """Where it lies now."""
+        out: dict[Area, None] = {}
+        for w in self.watches:
+            p = self.process(w.pid)
+            w.frames = self._frames(p, w) if p is not None else ()
+            out |= dict.fromkeys(w.frames)
+        return tuple(out)
+
+    def _frames(self, p: Proc, w: Watch) -> tuple[Area, ...]:
+        areas = []
+        at = w.addr
+        while at < w.addr + w.size:
+            n = min(w.addr + w.size - at, BY2PG - at % BY2PG)
+            pa = frame(p, at)
+            if pa is not None:
+                pa += at % BY2PG
+                areas.append(Area(pa, pa + n, w.kind != WRITE, w.kind != READ))
+            at += n
+        return tuple(areas)
+
+    def _value(self, w: Watch) -> bytes | None:
+        p = self.process(w.pid)
+        try:
+            return read(self.machine, p, w.addr, w.size) if p is not None else None
+        except Absent:
+            return None
+
+    def _changed(self, p: Proc | None) -> None:
+        """After a trap: whether the kernel has stored something there, for read(2) and the like."""
+        for w in list(self.watches):
+            value = self._value(w)
+            was, w.value = w.value, value
+            if value != was and w.kind != READ and value is not None and was is not None:
+                self._tell(self._watched(w, p, "in the kernel", "written"))
+
+    # Events
+
+    def _listen(self) -> None:
+        """Take events if they are wanted; not in the middle of one: who tells it may have another to tell."""
+        if not self._insink:
+            self.machine.kernel.sink = self._sink if self.catch.faults is not None else None
+
+    def _sink(self, ev: Event) -> None:
+        self._insink = True
+        try:
+            self._event(ev)
+        finally:
+            self._insink = False
+
+    def _event(self, ev: Event) -> None:
+        faults = self.catch.faults
+        if isinstance(ev, FaultEvent) and faults is not None and ev.pid in self.attached:
+            if not faults or ev.cls in faults:
+                where = f"in {ev.fn}" if ev.mode == "kernel" else f"at pc 0x{ev.pc:08x}"
+                what = f"{ev.access} fault of {ev.pid} at 0x{ev.addr:08x}"
+                self._tell(Stop(ev.pid, why=f"{what}, {ev.segment or 'no segment'}: {ev.cls}, {where}"))
+
+
+def callname(nr: int) -> str:
+    """The name of a system call."""
+    from kernel.syscalls.systab import SYSTAB
+
+    call = SYSTAB.get(nr)
+    return call.name if call is not None else f"number {nr}"

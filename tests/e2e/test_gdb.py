@@ -1,0 +1,115 @@
+"""p9emu gdb with a real gdb: what its user types, and sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from guest.cc import compile
+from tests.e2e.harness import ROOT
+from tests.e2e.realgdb import gdb, inorder
+
+pytestmark = [pytest.mark.gdb, pytest.mark.guest]
+
+ALL = "set detach-on-fork off", "set schedule-multiple on"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Programs with lines."""
+    where = tmp_path_factory.mktemp("made")
+    for source in ("guest/examples/deep.c", "guest/src/cow.c", "guest/src/shm.c"):
+        out = where / Path(source).stem
+        out.write_bytes(compile([ROOT / source]).image)
+    return where
+
+
+def test_a_backtrace_with_lines_and_finish(made: Path) -> None:
+    out = gdb(made / "deep", script=("break leaf", "continue", "backtrace", "finish", "next", "delete", "continue"))
+    assert inorder(
+        out,
+        "Breakpoint 1, leaf () at guest/examples/deep.c:8",
+        "#0  leaf () at guest/examples/deep.c:8",
+        "in middle () at guest/examples/deep.c:16",
+        "in middle () at guest/examples/deep.c:14",
+        "in main () at guest/examples/deep.c:22",
+        "in middle () at guest/examples/deep.c:16",
+        "exited normally",
+    )
+
+
+def test_a_child_after_fork_steps_over_a_copy_on_write_fault(made: Path) -> None:
+    out = gdb(
+        made / "cow",
+        "2",
+        before=("set follow-fork-mode child", *ALL),
+        script=(
+            "break cow.c:26",
+            "continue",
+            "monitor catch fault class=cow-copy",
+            "continue",
+            "p $pc",
+            "x/i $pc",
+            "monitor pte 0x3000",
+            "monitor catch none",
+            "stepi",
+            "x/i $pc",
+            "delete",
+            "continue",
+            "inferior 1",
+            "continue",
+        ),
+    )
+    assert inorder(
+        out,
+        'Thread 2.1 "cow" hit Breakpoint 1.2, main () at guest/src/cow.c:26',
+        "p9emu: write fault of 3 at 0x00003004, bss: cow-copy, at pc 0x",
+        "received signal SIGTRAP",
+        "mov    %ecx,(%edx)",
+        "0x00003000 is in frame 0x",
+        "add    $0x1000,%edx",
+        "[Inferior 2 (process 3) exited normally]",
+        "[Inferior 1 (process 2) exited normally]",
+    )
+
+
+def test_a_word_that_another_process_writes_through_shared_memory(made: Path) -> None:
+    watch = "watch *(int*)&area"
+    out = gdb(made / "shm", "2", before=ALL, script=("break share", "continue", watch, "continue", "backtrace"))
+    assert inorder(
+        out,
+        "Hardware watchpoint 2: *(int*)&area",
+        "p9emu: 0x00003000 of 2 was written by shm 3, at pc 0x",
+        "Old value = 0",
+        "New value = 1509949440",
+        "in rfork () at guest/lib/sys.S:",
+    )
+
+
+def test_forks_execs_and_registers() -> None:
+    out = gdb(
+        "exec",
+        "/bin/hello",
+        script=("catch exec", "continue", "info inferiors", "info registers eip", "p $xmm0.uint128", "p $st0", "kill"),
+    )
+    assert inorder(out, "Catchpoint 1 (exec'd /bin/hello)", "target:/bin/hello", "<_start>", "$1 = 0", "killed]")
+
+
+def test_what_gdb_changes_the_program_finds(made: Path) -> None:
+    script = (
+        "break leaf",
+        "continue",
+        "set var $ecx = 3",
+        "delete",
+        "finish",
+        "p *((char*)&page+3*4096)",
+        "monitor segs",
+    )
+    out = gdb(made / "deep", script=script)
+    assert inorder(out, "= 1 '\\001'", "bss      0x00002000 to 0x00006000, 1 pages in memory")
+
+
+def test_a_child_that_nobody_looks_at_runs_as_ever(made: Path) -> None:
+    out = gdb(made / "cow", "2", script=("break waitgood", "continue", "delete", "continue"))
+    assert inorder(out, "[Detaching after fork from child process 3]", "[Inferior 1 (process 2) exited normally]")
