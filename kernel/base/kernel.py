@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from kernel.base.alloc import mainmem
 from kernel.base.cachedat import Cache, Ecache
@@ -51,6 +51,7 @@ NSPERSEC = 1_000_000_000
 KMESGSIZE = 16384
 
 Args = tuple[int, ...]  # of a system call
+T = TypeVar("T")
 
 
 class Started:
@@ -216,6 +217,12 @@ class Kernel:
     def malloc(self) -> bool:
         """Whether kernel memory for a structure can be had."""
         return self.inject is None or not self.inject.hit("malloc")
+
+    def made(self, x: T) -> T:
+        """x, a structure that is made just now, for k.watch to know."""
+        if self.watch is not None:
+            self.watch.made(x)
+        return x
 
     def segcreated(self, s: Segment) -> None:
         """Called with each new segment as soon as it has its memory."""

@@ -56,9 +56,7 @@ def newchan(k: Kernel) -> Chan:
     Source: port/chan.c:newchan.
     """
     k.mainmem.charge(CHAN)
-    c = Chan()
-    if k.watch is not None:
-        k.watch.made(c)
+    c = k.made(Chan())
     f = k.files
     if f.fids:
         c.fid = f.fids.pop()
@@ -299,10 +297,7 @@ def newmhead(k: Kernel, from_: Chan) -> Mhead:
     """Source: port/chan.c:newmhead."""
     incref(k, from_)
     k.mainmem.charge(MHEAD)
-    m = Mhead(from_)
-    if k.watch is not None:
-        k.watch.made(m)
-    return m
+    return k.made(Mhead(from_))
 
 
 def mounthash(pg: Pgrp, qid: Qid) -> list[Mhead]:
@@ -328,10 +323,7 @@ def newmount(k: Kernel, mh: Mhead | None, to: Chan, flag: int, spec: str | None)
     """One more element of a union. Source: port/pgrp.c:newmount."""
     incref(k, to)
     k.mainmem.charge(mountsize(spec))
-    m = Mount(mh, to, flag, incref(k, k.files.mountid), spec)
-    if k.watch is not None:
-        k.watch.made(m)
-    return m
+    return k.made(Mount(mh, to, flag, incref(k, k.files.mountid), spec))
 
 
 def mountfree(k: Kernel, m: Mount | None) -> None:

@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 
 def newpgrp(k: Kernel) -> Pgrp:
     """An empty name space. Source: port/pgrp.c:newpgrp."""
-    pg = Pgrp(incref(k, k.files.pgrpid))
-    if k.watch is not None:
-        k.watch.made(pg)
-    return pg
+    return k.made(Pgrp(incref(k, k.files.pgrpid)))
 
 
 def newrgrp(k: Kernel) -> Rgrp:
