@@ -56,6 +56,9 @@ class Config:
     swap: int = 0
     swapfile: str | None = None
     sched: str = "fifo"
+    points: tuple[str, ...] = ()
+    lockorder: bool = False
+    lockset: bool = False
     mmu: str = "nested"
     pagecache: str = "commit"
     pageout: str | None = None
