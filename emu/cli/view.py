@@ -15,7 +15,7 @@ from emu.plain import plain
 
 if TYPE_CHECKING:
     from emu.observe.filter import Filter
-    from emu.view.source import Source
+    from emu.session.source import Source
 
 MAXSTDIN: Final = 64 << 20  # bytes that a program may be given
 NOCOLOR: Final = ("dumb", "unknown", "vt52", "vt100", "vt102", "vt220")  # terminals
@@ -27,7 +27,7 @@ def view(options: Options, program: str, args: Sequence[str], wanted: "Filter", 
     config = configure(options)
     data = _input(stdin)
     _terminal()
-    from emu.view.live import Live
+    from emu.session.live import Live
 
     live = Live(config, program, args, data)
     try:
@@ -45,7 +45,7 @@ def view(options: Options, program: str, args: Sequence[str], wanted: "Filter", 
 def fromtrace(trace: str, wanted: "Filter", color: str) -> int:
     """Show a trace of JSON lines, as far as it can be understood; the status to exit with. Raises Failure."""
     _needed()
-    from emu.view.recorded import Recorded
+    from emu.session.recorded import Recorded
 
     try:
         recorded = Recorded(trace)

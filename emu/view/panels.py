@@ -6,13 +6,14 @@ from typing import Final
 
 from emu.observe.model.records import FLAGS, ONSWAP
 from emu.observe.text import TextWriter
+from emu.observe.words import many, told
 from emu.plain import plain
 from emu.program.disasm import instruction
 from emu.view.index import classof
 from emu.view.look import FIXED
 from emu.view.paint import BOLD, CLASSES, DIM, HERE, PLAIN, TITLE, Line, Paint, fit, wrap
 from emu.view.session import Session
-from emu.view.words import HELP, KEYS, LETTERS, frame, many, told
+from emu.view.words import HELP, KEYS, LETTERS, NOTHING, frame
 from kernel.base.event import Event, FaultEvent
 
 MINWIDTH: Final = 80
@@ -189,7 +190,7 @@ def words(s: Session, width: int, height: int) -> list[Line]:
     if ev is not None:
         lines.append(detail(s, s.at - 1, width))
     head = f"{ev.cls if isinstance(ev, FaultEvent) else classof(ev)}: " if ev is not None else ""
-    rows = wrap(head + told(ev, s.look()), width)
+    rows = wrap(head + (told(ev) if ev is not None else NOTHING), width)
     if rows and head:
         rows[0] = [(head, BOLD), (rows[0][0][0][len(head) :], PLAIN)]
     return (lines + rows)[:height]

@@ -14,9 +14,9 @@ from typing import Final
 
 from emu.observe.model.history import BLOCK, History
 from emu.program.symbols import Found
+from emu.session.source import Source, Wanted
 from emu.view.index import Index, after, before, classof
 from emu.view.look import Look, Owners
-from emu.view.source import Source, Wanted
 from kernel.base.event import Event, FaultEvent
 
 SPEEDS: Final = (1, 2, 5, 10, 30, 100, 1000, 0)  # events a second; 0: as fast as it goes

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from emu.observe.model.records import FLAGS, NOIMAGE, ONSWAP, WRITE
+from emu.observe.words import many
 from emu.view.look import Look
 from emu.view.paint import BOLD, DIM, HERE, SWAP, Line, Paint
-from emu.view.words import many
 from kernel.base.mem import BY2PG
 
 LABEL: Final = 9  # columns: an address and a blank

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 
 from emu.observe.filter import DEFAULT
 from emu.program.symbols import Found
+from emu.session.source import Item, Wanted
 from emu.view.session import Session
-from emu.view.source import Item, Wanted
 from kernel.base.event import Event
 
 

@@ -10,8 +10,8 @@ from typing import Final
 from rich.console import Console
 
 from emu.machine.config import Config
+from emu.session.live import Live
 from emu.view.app import View
-from emu.view.live import Live
 from emu.view.session import Session
 from tests.e2e.harness import ROOT
 from tests.emu.view.faked import of

@@ -10,11 +10,11 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from emu.machine.config import Config
+from emu.session.live import Live
+from emu.session.source import Source
 from emu.view.app import Life, Panel, View
-from emu.view.live import Live
 from emu.view.paint import text
 from emu.view.session import Session
-from emu.view.source import Source
 from kernel.base.event import Event, FaultEvent
 from tests.emu.view import faked
 from tests.emu.view.faked import of

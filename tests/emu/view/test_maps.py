@@ -9,6 +9,7 @@ import pytest
 
 from emu.observe.model.look import PURPOSES
 from emu.observe.model.records import NOIMAGE
+from emu.observe.words import USES
 from emu.view import words
 from emu.view.look import FIXED, Look, Owners
 from emu.view.pagemap import PageMap, columns, pool_of
@@ -158,7 +159,7 @@ def test_each_use_has_its_letter(program: str, args: tuple[str, ...], config: di
 
 
 def test_every_use_is_told_in_words_and_by_a_letter() -> None:
-    assert set(words.USES) == set(PURPOSES) | {"swapcache"}
+    assert set(USES) == set(PURPOSES) | {"swapcache"}
     assert set(words.LETTERS) | {"private"} == set(PURPOSES)
     letters = [letter for letter, _ in words.LETTERS.values()]
     assert len(set(letters)) == len(letters)

@@ -15,15 +15,11 @@ from emu.program.symbols import Found
 from emu.view import panels, words
 from emu.view.paint import Line, text
 from emu.view.session import Session
-from kernel.base.event import Event, FaultClass, FaultEvent, NoteEvent, NoteOp, PageEvent, PageOp
+from kernel.base.event import Event, FaultEvent
 from tests.e2e.harness import run
 from tests.emu.view.faked import Source, goto, of, session
 
 M = 1 << 20
-CLASSES = {
-    "zero-fill", "text-load", "data-load", "cache-hit", "cow-copy", "cow-reuse", "remap", "swap-in", "protection",
-    "unmapped",
-}  # fmt: skip
 
 
 def said(lines: list[Line]) -> list[str]:
@@ -49,43 +45,6 @@ def test_a_copy_is_told_for_a_student(cow: list[Event]) -> None:
     assert told[0].endswith("main+0x129 cow.c:23: mov dword ptr [ebx + 0x30")
     assert "Shared after fork, copied on the first write" in told[1]
     assert all(len(row) <= 80 for row in told)
-
-
-def test_every_class_of_faults_is_told_differently() -> None:
-    classes = typing.cast(list[FaultClass], list(words.FAULTS))
-    assert set(classes) == CLASSES
-    s = session([])
-    told = set()
-    for cls in classes:
-        ev = FaultEvent(0, 2, 0, 0x3000, 0x1020, "user", "", 6, "write", "bss", cls, "", 0x5000)
-        told.add(words.told(ev, s.look()))
-    assert len(told) == len(classes)
-    copy = FaultEvent(0, 2, 0, 0x3000, 0x1020, "user", "", 6, "write", "data", "cow-copy", "data-load", 0x5000)
-    assert "the page as it is in the file" in words.told(copy, s.look())
-    copy.load = "swap-in"
-    assert words.told(copy, s.look()).startswith("A write to a page that is on swap.")
-    copy.access = "read"
-    assert words.told(copy, s.look()).endswith("It had to be brought back from swap first.")
-    copy.access, copy.load, copy.mode = "read", "", "kernel"
-    assert "even a read made a copy" in words.told(copy, s.look())
-    assert words.told(copy, s.look()).endswith("for the process.")
-
-
-def test_every_event_of_a_run_is_told(cow: list[Event]) -> None:
-    s = session(cow, kinds=frozenset(KINDS))
-    for n in range(len(cow) + 1):
-        goto(s, n)
-        assert words.told(s.event, s.look()), s.event
-    swap = run("thrash", "1500", "1", trace=True, check=False, memory=8 * M, swap=32 * M).events
-    seen = {type(ev): ev for ev in swap} | {(type(ev), getattr(ev, "op", "")): ev for ev in swap}
-    for ev in typing.cast(dict[object, Event], seen).values():
-        assert words.told(ev, s.look()), ev
-
-
-def test_an_operation_that_is_not_known_is_no_failure() -> None:
-    s = session([])
-    assert words.told(PageEvent(0, 0, 0, typing.cast(PageOp, "strange"), 0, 0, 0, 0, 0), s.look()) == ""
-    assert words.told(NoteEvent(0, 0, 0, typing.cast(NoteOp, "strange"), 2, ""), s.look()) == ""
 
 
 def test_counters_have_extremes_and_the_pagers_bounds() -> None:

@@ -16,7 +16,7 @@ from emu.machine.config import Config, LoadError, MachineError, Outcome
 from emu.machine.signals import Ended, TimeLimit
 from emu.plain import plain
 from emu.program.symbols import Symbols
-from emu.view.source import LIMIT, Item, Wanted
+from emu.session.source import LIMIT, Item, Wanted
 from kernel.base.event import FaultEvent, ProcEvent
 
 if TYPE_CHECKING:

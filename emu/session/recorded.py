@@ -10,7 +10,7 @@ from typing import Final
 
 from emu.observe.report.read import Reader
 from emu.program.symbols import Found
-from emu.view.source import LIMIT, Item, Wanted
+from emu.session.source import LIMIT, Item, Wanted
 from kernel.base.event import FaultEvent
 
 NOTHING: Final = Found("", b"")

@@ -10,9 +10,9 @@ import pytest
 
 from emu.machine.config import Config, LoadError
 from emu.machine.signals import TimeLimit
-from emu.view.live import AHEAD, Live
-from emu.view.recorded import Recorded
-from emu.view.source import Item, Source
+from emu.session.live import AHEAD, Live
+from emu.session.recorded import Recorded
+from emu.session.source import Item, Source
 from kernel.base.error import Panic
 from kernel.base.event import Event, FaultEvent, ProcEvent
 from kernel.memory import fault
