@@ -7,7 +7,8 @@
 
 This is the face for other programs; docs/api.md tells of it. The rooms: ``machine`` is the computer, ``program`` what
 an executable is, ``observe`` what becomes of events, ``api`` what is behind this face, ``testing`` the plugin for
-pytest, ``session`` a run that is looked at, ``cli`` the command, ``bench`` what things cost.
+pytest, ``session`` a run that is looked at, ``view`` and ``prompt`` how it is, ``cli`` the command, ``bench`` what
+things cost.
 """
 
 from typing import TYPE_CHECKING, Any

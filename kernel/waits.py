@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from greenlet import getcurrent
 
-from kernel.base.dat import QLock, RWlock, Segment, Sema
+from kernel.base.dat import Lock, QLock, RWlock, Segment, Sema
 from kernel.base.error import Wrong
 from kernel.base.procdat import STATENAME, Broken, Dead, Proc, Queueing, Rendezvous, Stopped, TSys, TUser, Wakeme
 from kernel.devices.qio import Queue
@@ -189,3 +189,75 @@ def checkchanged(k: Kernel, p: Proc, returning: bool) -> None:
         except Wrong as e:
             raise Wrong(f"{e}; seen at {at}{lastlock(k, p)}; all was well at {k.wellat}") from None
         k.wellat = at
+
+
+class Held(NamedTuple):
+    """A lock that somebody has or waits for. ``holder`` is in words; ``waiters`` in the order in which they get it."""
+
+    name: str
+    kind: str  # lock, qlock, rwlock
+    holder: str
+    waiters: tuple[str, ...]
+
+
+def locks(k: Kernel) -> list[Held]:
+    """The locks that are held or waited for: those of the kernel's parts, of processes and their segments, of images,
+    and what processes have in variables on their kernel stacks."""
+    owners: dict[int, tuple[str, object]] = {}
+
+    def add(name: str, o: object) -> None:
+        owners.setdefault(id(o), (name, o))
+
+    for name in ("palloc", "swapalloc", "imagealloc", "mntalloc"):
+        add(name, getattr(k, name))
+    add("alarms", k.procs.alarms)
+    add("clunkq", k.files.clunkq)
+    if k.parent is not None:
+        add("the page cache", k.parent)
+    for i in (*k.imagealloc.list, k.swapimage, k.fscache):
+        add(f"image {i.num}", i)
+    live = [p for p in everyproc(k) if p.state != Dead]
+    for p in live:
+        add(describe(p), p)
+        for s in p.seg:
+            if s is not None:
+                add(describe(s), s)
+        for name in ("pgrp", "egrp", "fgrp", "rgrp"):
+            if (o := getattr(p, name)) is not None:
+                add(f"{name} of {describe(p)}", o)
+    for p in live:
+        for f in frames(p):
+            for name, v in f.f_locals.items():
+                if type(v).__module__.startswith("kernel."):
+                    add(f"{name} in {f.f_code.co_name} of {describe(p)}", v)
+    seen: dict[int, Held] = {}
+    for name, o in owners.values():
+        for l, called in [(o, name), *((v, f"{a} of {name}") for a, v in _attributes(o) if o is not k)]:
+            if id(l) not in seen and (held := _held(live, l, called)) is not None:
+                seen[id(l)] = held
+    return list(seen.values())
+
+
+def _held(live: list[Proc], l: object, name: str) -> Held | None:
+    """A lock as locks() has it, None if it is free or none."""
+    holder = ""
+    waiters: list[Proc] = []
+    if isinstance(l, RWlock):
+        holder = describe(l.wproc) if l.wproc is not None else f"{l.readers} readers" if l.readers else ""
+        waiters, kind = [p for p, _ in l.queue], "rwlock"
+    elif isinstance(l, QLock):
+        kind = "qlock"
+        if l.locked:
+            holder = describe(l.holder) if l.holder is not None else "somebody"
+        p = l.head
+        while p is not None:
+            waiters.append(p)
+            p = p.qnext
+    elif isinstance(l, Lock):
+        kind = "lock"
+        if l.key:
+            holder = describe(l.p) if l.p is not None else "a processor"
+            waiters = [p for p in live if _variable(p, "lock", "l") is l and p is not l.p]
+    else:
+        return None
+    return Held(name, kind, holder, tuple(map(describe, waiters))) if holder or waiters else None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from emu.api import views
+from emu.api import looks, views
 from emu.api.log import Fault
 from emu.api.options import configuration
 from emu.api.result import Result
@@ -16,7 +16,11 @@ from emu.api.step import Stepper
 from emu.machine.config import Config, LimitError, MachineError
 from emu.machine.console import MemoryConsole
 from emu.machine.machine import Machine as Computer
+from emu.observe.answers import state
+from emu.observe.answers.page import Life, life
+from emu.observe.answers.why import Trail, why
 from emu.observe.filter import DEFAULT, Filter, FilterError, select
+from emu.observe.model.history import History
 from emu.program.symbols import Found, Symbols
 from kernel.base.event import Event, FaultEvent
 
@@ -69,6 +73,7 @@ class Machine:
         self._thread: int | None = None  # that it runs in
         self._closed = False
         self._kept: list[Event] = []
+        self._history: History | None = None
 
     # Running
 
@@ -210,7 +215,68 @@ class Machine:
         """Pages of memory and of swap, in all and free."""
         return views.memory(self._kernel)
 
+    def queue(self) -> tuple[looks.Ready, ...]:
+        """The processes that wait for a processor, who gets one first first."""
+        return looks.queue(self._kernel)
+
+    def locks(self) -> looks.Locks:
+        """The kernel's locks that are held or waited for, and what processes wait for."""
+        return looks.heldlocks(self._kernel)
+
+    def invariants(self) -> looks.Invariants:
+        """Whether the memory subsystem is in order now."""
+        return looks.invariants(self._kernel)
+
+    def stack(self, pid: int) -> looks.Stack:
+        """The functions that a process is in, of the kernel and of its program. Raises LookupError."""
+        return looks.stack(self._open(), pid)
+
+    def disasm(self, pid: int, pc: int | None = None, n: int = 8) -> looks.Code:
+        """n instructions of a process at pc, or where it left user mode. Raises LookupError."""
+        return looks.code(self._open(), pid, pc, n)
+
+    # What has happened, if it is recorded
+
+    def record(self) -> History:
+        """Keep all events from now on, for why(), life(), segments() and image(); best called before the run.
+
+        The history may be asked itself: it goes back, too.
+        """
+        if self._history is None:
+            history = self._history = History()
+            self.subscribe(history.append)
+        return self._history
+
+    def why(self, va: int, pid: int) -> Trail:
+        """Each event that led to what a process has at an address, in order. Raises LookupError; see record()."""
+        return why(self._now, va, pid)
+
+    def life(self, pa: int) -> Life:
+        """What has happened to a frame, and who has it. Raises LookupError; see record()."""
+        return life(self._now, pa)
+
+    def segments(self, pid: int) -> tuple[state.Segment, ...]:
+        """The segments of a process, and who shares them. Raises LookupError; see record()."""
+        return state.segments(self._now.model, pid)
+
+    def image(self, number: int) -> state.Image:
+        """An image and its cached pages. Raises LookupError; see record()."""
+        return state.image(self._now.model, number)
+
     # Within
+
+    @property
+    def _now(self) -> History:
+        """The history, at its end."""
+        if self._history is None:
+            raise RuntimeError("nothing is recorded: call record() before the run")
+        self._history.seek(len(self._history))
+        return self._history
+
+    def _open(self) -> Computer:
+        if self._closed:
+            raise RuntimeError("the machine is closed")
+        return self._machine
 
     @property
     def _kernel(self) -> Any:

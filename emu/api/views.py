@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 USERDIRS = 0xF0000000 >> 22  # entries of a page directory below the kernel's window
 FLAGS = ((1, "P"), (2, "W"), (4, "U"), (0x20, "A"), (0x40, "D"), (0x100, "G"))
-
+WORDS = ((0x20, "was touched"), (0x40, "was written to"))
 
 ADDRESSES = frozenset(
     ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp", "pc", "flags", "base", "top", "va", "pa", "daddr", "frames")
@@ -132,6 +132,14 @@ class Walk(_View):
         return "".join(letter if self.pte & bit else "-" for bit, letter in FLAGS)
 
     @property
+    def words(self) -> str:
+        """What the table entry says, in words."""
+        if not self.present:
+            return "not mapped: a touch is a page fault"
+        said = ["may be written" if self.writable else "may be read", *(w for bit, w in WORDS if self.pte & bit)]
+        return f"frame 0x{self.frame:08x}, {', '.join(said)}"
+
+    @property
     def writable(self) -> bool:
         """A program may write there."""
         return self.present and bool(self.pde & self.pte & 2)
@@ -195,7 +203,7 @@ def _hex(name: str, value: object) -> str:
 
 def process(k: Kernel, pid: int) -> ProcessView:
     """The process with that pid. Raises LookupError."""
-    return _process(_proc(k, pid))
+    return _process(proc(k, pid))
 
 
 def processes(k: Kernel) -> tuple[ProcessView, ...]:
@@ -205,7 +213,7 @@ def processes(k: Kernel) -> tuple[ProcessView, ...]:
 
 def read(k: Kernel, pid: int, va: int, n: int) -> bytes:
     """The n bytes at address va of a process. Raises NotPresent where a page is not in memory."""
-    p = _proc(k, pid)
+    p = proc(k, pid)
     out = b""
     while n > 0:
         page = _page(p, va)
@@ -221,12 +229,12 @@ def walk(k: Kernel, pid: int, va: int) -> Walk:
     """What the processor would find at an address. Raises ValueError for what is none."""
     if not 0 <= va <= 0xFFFFFFFF:
         raise ValueError(f"{va:#x} is no address of 32 bits")
-    return _walk(k, _proc(k, pid), va)
+    return _walk(k, proc(k, pid), va)
 
 
 def pagetable(k: Kernel, pid: int) -> tuple[Walk, ...]:
     """All valid entries of a process's own part of its page tables, by address."""
-    p = _proc(k, pid)
+    p = proc(k, pid)
     if p.mmupdb is None:
         return ()
     words = k.mem.words
@@ -301,7 +309,8 @@ def _live(k: Kernel) -> list[Proc]:
     return [p for p in k.procs.proctab if p.state != Dead and p.pid]
 
 
-def _proc(k: Kernel, pid: int) -> Proc:
+def proc(k: Kernel, pid: int) -> Proc:
+    """The kernel's structure of a process. Raises LookupError."""
     p = procbypid(k, pid)
     if p is None:
         raise LookupError(f"there is no process {pid}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emu.cli.debugcommands import elf, gdb
+from emu.cli.debugcommands import debug, elf, gdb
 from emu.cli.front import FrontGroup
 from emu.cli.labcommands import explore
 from emu.cli.lookcommands import diff, mrc, report, top, view
@@ -257,7 +257,7 @@ def shell(tree: str | None, words: tuple[str, ...], **common: Any) -> int:
     return command(Options(**common), tree, words)
 
 
-for command in (explore, report, view, gdb, elf, top, diff, mrc):
+for command in (explore, report, view, debug, gdb, elf, top, diff, mrc):
     cli.add_command(command)
 for command in (info, disasm, guests, variants, cc, changes, bench, judge):
     cli.add_command(command)

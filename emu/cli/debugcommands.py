@@ -1,4 +1,4 @@
-"""What can be typed to debug a program: gdb, elf."""
+"""What can be typed to debug a program, or the kernel below it: gdb, elf, debug."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import click
 
 from emu.cli.options import GUEST_ARGS, HELP, machine_options, tree_options
 from emu.cli.types import Options
+from emu.cli.wanted import onlyfrom, wanted
 
 
 @click.command(context_settings=GUEST_ARGS, short_help="Run a program under gdb.")
@@ -60,3 +61,62 @@ def elf(program: str, output: str | None) -> None:
     from emu.cli.gdb import elf as command
 
     command(program, output)
+
+
+@click.command(context_settings=GUEST_ARGS, short_help="Run a program event by event, at a prompt.")
+@machine_options()
+@tree_options
+@click.option(
+    "-e",
+    "exprs",
+    multiple=True,
+    metavar="EXPR",
+    help="Events that step and back go by, as of trace; why, page and until know them all.  "
+    "[default: fault,syscall,proc,note]",
+)
+@click.option("--from", "source", metavar="TRACE", help="Look at a trace that trace --format json wrote.")
+@click.option(
+    "--stdin",
+    metavar="FILE",
+    help="What the program reads: a file, or with - and -x what is piped to p9emu.  [default: nothing]",
+)
+@click.option("-x", "--command", "script", metavar="FILE", help="Do the commands in FILE, and end.")
+@click.option("-q", "--quiet", is_flag=True, help="Of a script tell what its commands say alone.")
+@click.argument("program", required=False)
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def debug(
+    ctx: click.Context,
+    /,
+    program: str | None,
+    args: tuple[str, ...],
+    exprs: tuple[str, ...],
+    source: str | None,
+    stdin: str | None,
+    script: str | None,
+    quiet: bool,
+    **common: Any,
+) -> int:
+    """Run PROGRAM at a prompt: on and back by events, and ask the kernel why a page is what it is.
+
+    Commands are typed, or read from a pipe or a script; "help" tells them. What PROGRAM writes appears between them.
+
+    \b
+    Examples:
+      p9emu debug cow 4
+      echo "until fault class=cow-copy" | p9emu debug cow 4
+      p9emu debug -x FILE -m 4M --swap 16M swapfork 300
+      p9emu debug --from run.jsonl
+
+    \b
+    Exit status: 0 at the end of the session, however the program ended; 1 if a line of a script could not be done,
+    or "invariants" found something broken in one; else as run.
+    """
+    told = wanted(exprs, (), (), folded=False)
+    onlyfrom(ctx, source, program, (*common, "stdin"))
+    from emu.cli.debug import debug as command
+    from emu.cli.debug import fromtrace
+
+    if source is not None:
+        return fromtrace(source, told, script, quiet)
+    return command(Options(**common), program or "", args, told, stdin, script, quiet)

@@ -7,7 +7,7 @@ from click.core import ParameterSource
 
 from emu.cli.options import GUEST_ARGS, HELP, STATUS, machine_options, tree_options
 from emu.cli.types import Options, interval, sizes
-from emu.cli.wanted import wanted
+from emu.cli.wanted import onlyfrom, shown, wanted
 
 
 @click.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program and draw what happened.")
@@ -49,16 +49,11 @@ def report(
         raise click.UsageError("--from and PROGRAM exclude each other")
     for name in common:
         if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            raise click.UsageError(f"--from runs nothing: {_shown(ctx, name)} would have no effect")
+            raise click.UsageError(f"--from runs nothing: {shown(ctx, name)} would have no effect")
     from emu.cli.report import fromtrace
 
     fromtrace(source, output)
     return 0
-
-
-def _shown(ctx: click.Context, name: str) -> str:
-    """What an option is called on the command line."""
-    return next(p.opts[-1] for p in ctx.command.params if p.name == name)
 
 
 @click.command(context_settings=GUEST_ARGS, short_help="Run a program event by event, on the screen.")
@@ -106,19 +101,12 @@ def view(
     Exit status: 0 when you quit, however the program ended; 1 without textual; else as run.
     """
     listed = wanted(exprs, (), (), folded=False)
-    if source is None:
-        if program is None:
-            raise click.UsageError("Missing argument 'PROGRAM'.")
-        from emu.cli.view import view as command
-
-        return command(Options(**common), program, args, listed, stdin)
-    if program is not None:
-        raise click.UsageError("--from and PROGRAM exclude each other")
-    for name in (*common, "stdin"):
-        if name != "color" and ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            raise click.UsageError(f"--from runs nothing: {_shown(ctx, name)} would have no effect")
+    onlyfrom(ctx, source, program, (*common, "stdin"))
     from emu.cli.view import fromtrace
+    from emu.cli.view import view as command
 
+    if source is None:
+        return command(Options(**common), program or "", args, listed, stdin)
     return fromtrace(source, listed, common["color"])
 
 

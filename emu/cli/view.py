@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from emu.cli.run import configure, failureof, stats_text, use_color
+from emu.cli.stdin import given, opened
 from emu.cli.types import Options
-from emu.failure import BROKEN, USAGE, Failure
-from emu.plain import plain
+from emu.failure import USAGE, Failure
 
 if TYPE_CHECKING:
     from emu.observe.filter import Filter
     from emu.session.source import Source
 
-MAXSTDIN: Final = 64 << 20  # bytes that a program may be given
 NOCOLOR: Final = ("dumb", "unknown", "vt52", "vt100", "vt102", "vt220")  # terminals
 
 
@@ -45,22 +44,9 @@ def view(options: Options, program: str, args: Sequence[str], wanted: "Filter", 
 def fromtrace(trace: str, wanted: "Filter", color: str) -> int:
     """Show a trace of JSON lines, as far as it can be understood; the status to exit with. Raises Failure."""
     _needed()
-    from emu.session.recorded import Recorded
-
-    try:
-        recorded = Recorded(trace)
-    except (OSError, ValueError) as e:
-        why = e.strerror if isinstance(e, OSError) else "not a name of a file"
-        raise Failure(f"cannot read {plain(trace)}: {why}", BROKEN) from None
-    try:
-        if not recorded.first():
-            if recorded.error is not None:
-                raise Failure(f"cannot read {plain(trace)}: {recorded.error.strerror}", BROKEN)
-            raise Failure(f"{plain(trace)}: holds no event of a trace (p9emu trace --format json makes them)", BROKEN)
+    with opened(trace) as recorded:
         _terminal()
         return _show(recorded, wanted, trace, color)
-    finally:
-        recorded.close()
 
 
 def _show(source: "Source", wanted: "Filter", name: str, color: str) -> int:
@@ -100,26 +86,18 @@ def _input(stdin: str | None) -> bytes:
     """What the program reads."""
     if stdin is None:
         return b""
-    try:
-        if stdin != "-":
-            with open(stdin, "rb") as f:
-                data = f.read(MAXSTDIN + 1)
-        elif sys.stdin.isatty():
+    if stdin == "-":
+        if sys.stdin.isatty():
             raise Failure("--stdin - takes what is piped to p9emu: the terminal's keys are the view's", USAGE)
-        else:
-            try:
-                fd = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
-            except OSError:
-                raise Failure("view needs a terminal, and there is none", USAGE) from None
-            data = sys.stdin.buffer.read(MAXSTDIN + 1)
-            os.dup2(fd, 0)
-            os.close(fd)
-    except (OSError, ValueError) as e:
-        why = e.strerror if isinstance(e, OSError) else "not a name of a file"
-        raise Failure(f"--stdin {plain(stdin)}: {why}", BROKEN) from None
-    if len(data) > MAXSTDIN:
-        raise Failure(f"--stdin {plain(stdin)}: is larger than {MAXSTDIN >> 20} MB", BROKEN)
-    return data
+        try:
+            fd = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            raise Failure("view needs a terminal, and there is none", USAGE) from None
+        data = given("-")
+        os.dup2(fd, 0)
+        os.close(fd)
+        return data
+    return given(stdin)
 
 
 def _colored(choice: str) -> bool:

@@ -1,10 +1,11 @@
-"""Which events a command is asked for."""
+"""What a command is asked for: which events, and of a run or of a trace."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from emu.observe.filter import Filter
@@ -31,3 +32,19 @@ def _withnames(some: "Filter") -> Callable[[Any], bool]:
         return ev.kind == "proc" or (hit and ev.kind == "fault")
 
     return test
+
+
+def onlyfrom(ctx: click.Context, source: str | None, program: str | None, options: Sequence[str]) -> None:
+    """Raise UsageError unless there is a program, or a trace and nothing that would be for a program alone."""
+    if source is None and program is None:
+        raise click.UsageError("Missing argument 'PROGRAM'.")
+    if source is not None and program is not None:
+        raise click.UsageError("--from and PROGRAM exclude each other")
+    for name in options if source is not None else ():
+        if name != "color" and ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"--from runs nothing: {shown(ctx, name)} would have no effect")
+
+
+def shown(ctx: click.Context, name: str) -> str:
+    """What an option is called on the command line."""
+    return next(p.opts[-1] for p in ctx.command.params if p.name == name)

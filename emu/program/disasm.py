@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from emu.plain import plain
 from emu.program.aout import DATASYMS, HDRSIZE, TEXTSYMS, Aout
@@ -32,6 +32,23 @@ def instruction(code: bytes, pc: int) -> str:
     for _, _, mnemonic, operands in _engine(False).disasm_lite(code[:LONGEST], pc, 1):
         return f"{mnemonic} {operands}".rstrip()
     return ""
+
+
+class Instruction(NamedTuple):
+    """An instruction, and where it is."""
+
+    pc: int
+    code: bytes
+    text: str
+
+    def __str__(self) -> str:
+        return f"0x{self.pc:08x} {self.code.hex():<16} {self.text}"
+
+
+def instructions(code: bytes, pc: int, n: int) -> Iterator[Instruction]:
+    """Up to n instructions of code that begins at pc; fewer if something there is none."""
+    for at, size, mnemonic, operands in _engine(False).disasm_lite(code, pc, n):
+        yield Instruction(at, code[at - pc : at - pc + size], f"{mnemonic} {operands}".rstrip())
 
 
 def listing(aout: Aout, name: str | None = None) -> Iterator[str]:

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from emu.machine.config import Config, LoadError, MachineError, Outcome
 from emu.machine.signals import Ended, TimeLimit
@@ -29,6 +29,8 @@ AHEAD: Final = 16384  # events that the machine may be ahead of the viewer
 PAUSE: Final = 0.005  # s between two looks at whether it still is
 PATIENCE: Final = 5.0  # s that a machine may take to end
 
+T = TypeVar("T")
+
 
 class Abandoned(BaseException):
     """Ends a run that nobody looks at any more."""
@@ -42,6 +44,7 @@ class Console:
     live = False
 
     def __init__(self, stdin: bytes, count: Callable[[], int]) -> None:
+        self.onwrite: Callable[[bytes], None] = lambda data: None
         self.pieces: deque[tuple[int, str]] = deque(maxlen=KEPT)
         self._stdin = stdin
         self._at = 0
@@ -55,6 +58,7 @@ class Console:
 
     def write(self, fd: int, data: bytes) -> None:
         """Keep what may be seen of it."""
+        self.onwrite(data)
         self.pieces.append((self._count(), data[-PIECE:].decode("utf-8", "replace")))
 
     def raw(self, on: bool) -> None:
@@ -80,6 +84,7 @@ class Live:
         self.still = False
         self.ended = False
         self.onstop: Callable[[], None] = lambda: None
+        self.onwrite: Callable[[bytes], None] = lambda data: None  # all output, in the machine's thread
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None  # why it did not come to its end
         self._config = config
@@ -88,12 +93,15 @@ class Live:
         self._limit = limit
         self._full = False
         self._console = Console(stdin, lambda: self._count)
+        self._console.onwrite = lambda data: self.onwrite(data)
         self._machine: Machine | None = None
         self._turn = threading.Condition()
         self._wanted: Wanted | None = _executed
         self._left = 1
         self._pausing = False
+        self._halting = False
         self._closing = False
+        self._question: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._body, daemon=True)
         self._thread.start()
 
@@ -114,12 +122,42 @@ class Live:
             if self.ended or self._full:
                 return
             self._wanted, self._left = wanted, n
-            self.still = self._pausing = False
+            self.still = self._pausing = self._halting = False
             self._turn.notify_all()
 
     def pause(self) -> None:
         """Stand still at the next event."""
         self._pausing = True
+
+    def halt(self) -> None:
+        """Stand still as soon as can be: at the next event, or, while a program computes, between two."""
+        self._pausing = self._halting = True
+
+    def ask(self, question: Callable[[Machine], T]) -> T:
+        """What the machine, which stands still, answers in its own thread, whose stacks can be looked at there.
+
+        Raises what the question raises, and RuntimeError if there is no machine any more, or it runs.
+        """
+        answers: list[T] = []
+        errors: list[Exception] = []
+
+        def answer() -> None:
+            assert self._machine is not None
+            try:
+                answers.append(question(self._machine))
+            except Exception as e:  # noqa: BLE001 who has asked gets it
+                errors.append(e)
+
+        with self._turn:
+            if self.ended or not self.still:
+                raise RuntimeError("the machine has ended" if self.ended else "the machine runs")
+            self._question = answer
+            self._turn.notify_all()
+            while self._question is answer:
+                self._turn.wait()
+        if errors:
+            raise errors[0]
+        return answers[0]
 
     def state(self) -> str:
         """Whether it runs, and how it ended."""
@@ -171,6 +209,7 @@ class Live:
             self._symbols = symbols
             machine = Machine(self._config, self._sink, console=self._console, warn=self._warn)
             self._machine = symbols.machine = machine
+            machine.onturn = self._turned
             try:
                 self.outcome = machine.run(self._program, self._args)
             finally:
@@ -189,7 +228,7 @@ class Live:
 
     def _warn(self, text: str) -> None:
         """A line of the emulator's own stands among the output."""
-        self._console.pieces.append((self._count, f"p9emu: {plain(text)}\n"))
+        self._console.write(2, f"p9emu: {plain(text)}\n".encode("utf-8", "replace"))
 
     def _sink(self, ev: Event) -> None:
         if self._closing:
@@ -208,6 +247,11 @@ class Live:
             if self._left:
                 return
         self._stand()
+
+    def _turned(self) -> None:
+        """The machine's loop comes round."""
+        if self._halting and not self._closing:
+            self._stand()
 
     def _await(self) -> None:
         """The viewer has not taken in what there is: let it."""
@@ -229,6 +273,10 @@ class Live:
             self._tell()
             with self._turn:
                 while (self.still or self._full) and not self._closing:
+                    if self._question is not None:
+                        self._question()
+                        self._question = None
+                        self._turn.notify_all()
                     self._turn.wait()
         if self._closing:
             raise Abandoned

@@ -45,14 +45,17 @@ if TYPE_CHECKING:
 NOTHING = bytes(BY2PG // 4)  # a quarter of a page table that maps nothing
 
 
-def check(k: Kernel, extra: Counter[int] | None = None, segments: list[Segment] | None = None) -> list[str]:
+def check(
+    k: Kernel, extra: Counter[int] | None = None, segments: list[Segment] | None = None, running: Proc | None = None
+) -> list[str]:
     """What is wrong, in words; empty if nothing is.
 
     ``extra`` counts references held from outside the kernel's structures, by page number;
     ``segments`` are segments no process has. Both are for tests that drive the kernel by hand, and for
-    processes blocked in the middle of a fault.
+    processes blocked in the middle of a fault. ``running`` is a process in the middle of kernel work.
     """
     c: Check = Check(k) if k.parent is None else k.parent.check(k)
+    c.busy = c.busy or running is not None
     c.freelist()
     c.images()
     c.mmu()
@@ -62,10 +65,21 @@ def check(k: Kernel, extra: Counter[int] | None = None, segments: list[Segment] 
     c.swap()
     tables = {}
     for p in everyproc(k):
-        if p.state != Dead and not midway(k, p):
+        if p.state != Dead and p is not running and not midway(k, p):
             tables.update(c.tables(p))
     c.memo.tables = tables
     return c.wrong
+
+
+def checknow(k: Kernel) -> list[str] | None:
+    """What is wrong, at any event or between two: the process that runs may be in the middle of kernel work.
+
+    It may hold references then, as those may that were switched away from. None: nothing can be told, because a
+    process that has ended is giving its page tables back.
+    """
+    if any(not p.pid and mmupages(k, p) for p in everyproc(k)):
+        return None
+    return check(k, running=k.up)
 
 
 def mustcheck(k: Kernel) -> None:

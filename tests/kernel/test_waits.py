@@ -16,7 +16,7 @@ from kernel.sched.sched import sched
 from kernel.sched.sleep import sleep, tsleep
 from kernel.syscalls.bindmount import sysmount
 from kernel.syscalls.syssem import semqueue
-from kernel.waits import functions, position, procdump, waitsfor
+from kernel.waits import functions, locks, position, procdump, waitsfor
 from tests.kernel.fakes import Rig, newrig
 from tests.kernel.plain import PlainKernel
 from tests.kernel.server9p import Server, asleep, client, held, wait
@@ -173,3 +173,35 @@ def test_who_runs_waits_for_nothing(k: PlainKernel) -> None:
     k.run(1)
     assert seen[0] == seen[2] == waitsfor(k, p) == functions(p) == ""
     assert seen[1].endswith("on processor 0, switch 0: test 1 is switched away from in ")
+
+
+def test_all_locks_that_are_held_or_waited_for(k: PlainKernel) -> None:
+    """Of parts of the kernel, of processes, and in variables; the waiters in the order in which they get it."""
+    rw = RWlock()
+
+    def holds() -> None:
+        up = k.up
+        assert up is not None
+        qlock(k, up.seglock)
+        wlock(k, rw)
+        sleep(k, up.sleep, lambda: False)
+
+    first = k.spawn(holds, "first")
+    k.run(1)
+
+    def wants() -> None:
+        qlock(k, first.seglock)
+
+    def wants2() -> None:
+        rlock(k, rw)
+
+    k.spawn(wants, "a"), k.spawn(wants, "b"), k.spawn(wants2, "c")
+    k.run(1)
+    k.palloc.key, k.palloc.p = True, first
+    held = {h.name: h for h in locks(k)}
+    assert held["palloc"] == ("palloc", "lock", "first 1", ())
+    assert held["seglock of first 1"] == ("seglock of first 1", "qlock", "first 1", ("a 2", "b 3"))
+    (inside,) = [h for h in held.values() if h.kind == "rwlock"]
+    assert inside.holder == "first 1"
+    assert inside.waiters == ("c 4",)
+    assert len(held) == 3

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from emu.cli import stdin
 from emu.cli import view as module
 from tests.e2e.harness import p9emu as real
 from tests.emu.cli.faked import oneline, p9emu
@@ -91,7 +92,7 @@ def test_a_program_that_cannot_be_run_is_told_without_a_screen(monkeypatch: pyte
 
 
 def test_input_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAXSTDIN", 1 << 20)
+    monkeypatch.setattr(stdin, "MAXSTDIN", 1 << 20)
     path = tmp_path / "large"
     path.write_bytes(bytes((1 << 20) + 1))
     assert oneline(p9emu("view", "--stdin", str(path), "cat"), 125) == f"--stdin {path}: is larger than 1 MB"

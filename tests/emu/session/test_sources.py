@@ -275,3 +275,54 @@ def test_a_trace_may_tell_source_lines(tmp_path: Path) -> None:
     assert found is not None
     assert found.place == ("cow.c", 23)
     recorded.close()
+
+
+def test_a_machine_that_stands_still_answers_in_its_own_thread() -> None:
+    live = Live(Config(), "cow", ["4"])
+    live.start()
+    until(live)
+    assert live.ask(lambda machine: machine.kernel.up is not None)
+    assert live.ask(lambda machine: threading.current_thread()) is live._thread
+    with pytest.raises(LookupError, match="nothing"):
+        live.ask(lambda machine: dict[str, int]()["nothing"])
+    assert live.ask(lambda machine: machine.kernel.palloc.user) > 1000
+    live.go()
+    until(live)
+    assert live.state() == "ended well"
+    with pytest.raises(RuntimeError, match="has ended"):
+        live.ask(lambda machine: 0)
+    live.close()
+
+
+def test_a_machine_that_computes_can_be_halted_between_two_events() -> None:
+    before = machines()
+    live = Live(Config(), "spin", ["1000000"])
+    live.start()
+    live.go()
+    for _ in range(WAIT * 100):
+        if len(live.items) > 50:  # the rest tells nothing
+            break
+        time.sleep(0.01)
+    with pytest.raises(RuntimeError, match="the machine runs"):
+        live.ask(lambda machine: 0)
+    live.halt()
+    first = until(live)
+    assert live.state() == "stands still"
+    pc = live.ask(lambda machine: [p.regs.pc for p in machine.kernel.procs.proctab if p.pid == 2 and p.regs])
+    assert pc[0] > 0x1000
+    live.go()
+    live.halt()
+    assert until(live) == first
+    live.close()
+    assert machines() == before
+
+
+def test_all_output_is_given_as_it_is_written() -> None:
+    live = Live(Config(), "cat", [], b"x" * 99_999 + b"end")
+    written: list[bytes] = []
+    live.onwrite = written.append
+    live.start()
+    live.go()
+    until(live)
+    assert b"".join(written) == b"x" * 99_999 + b"end"
+    live.close()

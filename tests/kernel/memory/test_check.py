@@ -23,7 +23,7 @@ from kernel.base.dat import (
 )
 from kernel.base.error import Panic
 from kernel.base.mem import BY2PG, KMAP, MB, PDX, PTEDIRTY, PTEUSER, PTEWRITE
-from kernel.memory.check import check, mustcheck
+from kernel.memory.check import check, checknow, mustcheck
 from kernel.memory.fault import fault
 from kernel.memory.mmu import flushmmu
 from kernel.memory.page import cachepage, putpage
@@ -115,6 +115,24 @@ def test_what_a_test_holds_itself_can_be_told(kernel: PlainKernel) -> None:
     s = newseg(kernel, SG_BSS, 0, 1)
     wrong(kernel, "has ref 1, 0 holders")
     assert check(kernel, Counter({pagenumber(kernel, p): 1}), [s]) == []
+
+
+def test_a_process_that_runs_may_hold_what_is_not_counted(kernel: PlainKernel) -> None:
+    """At an event it is in the middle of something; what is too little is wrong all the same."""
+    assert checknow(kernel) == []
+    page = next(p for p in kernel.palloc.pages.values() if p.ref == 1)
+    page.ref += 1
+    assert checknow(kernel) == []
+    assert check(kernel) == [f"page {page.pa:#x} has ref 2, 1 holders"]
+    page.ref = 0
+    assert f"page {page.pa:#x} has ref 0, 1 holders" in (checknow(kernel) or [])
+
+
+def test_while_a_process_that_has_ended_gives_its_tables_back_nothing_is_known(kernel: PlainKernel) -> None:
+    up = kernel.up
+    assert up is not None
+    up.pid = 0
+    assert checknow(kernel) is None
 
 
 def test_kernel_check_panics(kernel: PlainKernel) -> None:
