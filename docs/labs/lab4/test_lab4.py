@@ -4,7 +4,7 @@ import answer
 import pytest
 
 SWAP = "16M"
-ENOUGH = 100  # pages read from swap
+ENOUGH = 100  # faults of class swap-in
 STEP = 64 << 10
 
 
@@ -21,7 +21,7 @@ def number(size):
 def test_it_is_enough(p9):
     n = swapins(p9, answer.MEMORY)
     if n > ENOUGH:
-        pytest.fail(f"{n} pages came from swap, more than {ENOUGH}", pytrace=False)
+        pytest.fail(f"{n} faults are swap-in, more than {ENOUGH}", pytrace=False)
 
 
 def test_less_would_not_do(p9):
