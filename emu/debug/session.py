@@ -124,6 +124,8 @@ class Session:
         self._broken: set[int] = set()
         self._telling = False
         self._insink = False
+        self._catching = False  # system calls
+        self._k = machine.kernel
 
     # For the client, while the machine stands still
 
@@ -160,6 +162,7 @@ class Session:
         self.watches.clear()
         self._calling.clear()
         self.catch = Catch()
+        self._catching = False
         self._apply(NOTHING)
         self._listen()
         self.machine.signals.onround = None
@@ -189,6 +192,7 @@ class Session:
         for w in self.watches:
             w.value = self._value(w)
         self._listen()
+        self._catching = self.catch.calls is not None or self.catch.named is not None
         self._areas = self._where()
         self._look()
 
@@ -258,7 +262,7 @@ class Session:
 
     def serve(self, machno: int, service: Service, trapno: int, ecode: int) -> Regs | None:
         """As of Debugger. Where nothing is caught, it costs a few looks."""
-        k = self.machine.kernel
+        k = self._k
         if k.sink is not None and self.catch.faults is None:
             self._listen()
         if self.client is None:
@@ -288,10 +292,6 @@ class Session:
             living = [pid for pid in self.attached if self.process(pid) is not None]
             for pid in (running or living)[:1]:
                 self._tell(Stop(pid, SIGINT))
-
-    @property
-    def _catching(self) -> bool:
-        return self.catch.calls is not None or self.catch.named is not None
 
     def _called(self, p: Proc) -> None:
         """A process makes a system call."""
