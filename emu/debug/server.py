@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Final
 from emu.debug import files, memory, registers
 from emu.debug.link import Gone, Link
 from emu.debug.monitor import Monitor
+from emu.debug.packets import Wrong, dotted, number, resumption, thread, unhex
 from emu.debug.rsp import MAXPACKET, Bad, Interrupt, Item, Packet
-from emu.debug.session import ACCESS, READ, WRITE, Catch, End, Plan, Session, Stop
+from emu.debug.session import Session
+from emu.debug.stops import Catch, End, Plan, Stop
+from emu.debug.watches import ACCESS, READ, WRITE
 from kernel.base.mem import USTKTOP
 from kernel.devices.procctl import killproc
 
@@ -44,38 +47,6 @@ SUPPORTED: Final = (
 
 class Killed(BaseException):
     """gdb has ended the program."""
-
-
-class Wrong(ValueError):
-    """A packet that is not well formed."""
-
-
-def number(text: bytes) -> int:
-    """A hexadecimal number. Raises Wrong."""
-    if not re.fullmatch(rb"[0-9a-fA-F]{1,16}", text):
-        raise Wrong
-    return int(text, 16)
-
-
-def unhex(text: bytes) -> bytes:
-    """Bytes in hexadecimal. Raises Wrong."""
-    try:
-        return bytes.fromhex(text.decode("ascii"))
-    except ValueError:
-        raise Wrong from None
-
-
-def thread(text: bytes) -> int:
-    """The process of a thread's name, pPID.TID or TID; 0 any, -1 all. Raises Wrong."""
-    m = re.fullmatch(rb"p(-1|[0-9a-fA-F]{1,8})(?:\.(-1|[0-9a-fA-F]{1,8}))?|(-1|[0-9a-fA-F]{1,8})", text)
-    if m is None:
-        raise Wrong
-    return int(m[1] if m[1] is not None else m[3], 16)
-
-
-def dotted(pid: int) -> str:
-    """The name of a process's thread."""
-    return f"p{pid:x}.{pid:x}"
 
 
 class Server:
@@ -237,25 +208,10 @@ class Server:
 
     def _resumed(self, data: bytes) -> Plan | None:
         """The plan of a packet that resumes; None if it is another."""
-        if data[:1] in (b"c", b"C"):
-            return Plan()
-        if data[:1] in (b"s", b"S"):
-            return Plan(self._pid)
-        if not data.startswith(b"vCont;"):
-            return None
-        for action in data[6:].split(b";"):
-            what, _, whom = action.partition(b":")
-            if what[:1] in (b"s", b"S", b"r"):
-                pid = thread(whom) if whom else self._pid
-                pid = pid if pid > 0 else self._pid
-                self._proc(pid)
-                if what[:1] != b"r":
-                    return Plan(pid)
-                start, _, end = what[1:].partition(b",")
-                return Plan(pid, number(start), number(end))
-            if what[:1] not in (b"c", b"C"):
-                raise Wrong
-        return Plan()
+        plan = resumption(data, self._pid)
+        if plan is not None and plan.step:
+            self._proc(plan.step)
+        return plan
 
     def _kill(self, args: bytes) -> bytes:
         """End a process. With the program itself the machine ends, when gdb has nothing more to say."""
@@ -371,9 +327,9 @@ class Server:
         elif on:
             if not 0 < size <= MAXWATCH or addr + size > USTKTOP:
                 return EFAULT
-            session.watch(name, pid, addr, size)
+            session.watches.add(name, pid, addr, size)
         else:
-            session.unwatch(name, pid, addr, size)
+            session.watches.remove(name, pid, addr, size)
         return OK
 
     # Questions and settings

@@ -230,11 +230,18 @@ class Probed(Cpu):
     # Cpu
 
     def run(self, regs: Regs, until: int) -> bool:
-        """As of Cpu; the observer may want to stand still first."""
-        if self.observer is not None:
-            self.observer.entering()
+        """As of Cpu; the observer may want to stand still first, and at an access by the last instruction."""
+        observer = self.observer
+        if observer is not None:
+            observer.entering()
         self._begun = None
-        return super().run(regs, until)
+        over = super().run(regs, until)
+        if over and self.touched and observer is not None:
+            pc = self.hook.current.pc
+            if observer.stops(self, pc, False):
+                observer.still(self, pc)
+            self._untouched()
+        return over
 
     def trapped(self, intno: int, isint: bool) -> Regs | None:
         """As of Cpu; what the instruction has done so far is done once more."""

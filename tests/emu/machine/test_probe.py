@@ -113,6 +113,26 @@ def test_reads_are_told_apart() -> None:
     bare.close()
 
 
+def test_an_access_by_the_last_instruction_of_a_turn() -> None:
+    """Time is over before the next instruction, and somebody else may be next."""
+    with Bare(kind=Probed) as bare:
+        bare.load(CODE, bytes.fromhex("e800000000 cd40"))  # CALL the next; INT $64
+        bare.map(DATA, 0x200000)
+        recorder = Recorder()
+        recorder.then = wanted = Wanted(areas=(Area(0x200000, 0x201000, False, True),))
+        cpu = bare.cpu
+        assert isinstance(cpu, Probed)
+        cpu.observer = recorder
+        cpu.look(wanted)
+        regs = bare.regs(CODE)
+        regs.sp = DATA + 0x1000
+        cpu.putcr3(bare.pdb)
+        assert cpu.run(regs, cpu.now() + 10)
+        assert recorder.touched == [Touch(True, 0x200FFC, 4, CODE)]
+        assert recorder.stopped == [(CODE + 5, 0)]
+        assert cpu.touched == []
+
+
 def test_what_was_not_asked_for_costs_nothing() -> None:
     recorder, bare = run(Wanted(frozenset({0x5000})))
     assert recorder.asked == []
