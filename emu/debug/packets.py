@@ -40,7 +40,7 @@ def dotted(pid: int) -> str:
 
 
 def resumption(data: bytes, current: int) -> Plan | None:
-    """The plan of a packet that resumes, process ``current`` where none is named; None if it is another. Raises Wrong."""
+    """The plan of a packet that resumes, with process ``current`` where none is named; else None. Raises Wrong."""
     if data[:1] in (b"c", b"C"):
         return Plan()
     if data[:1] in (b"s", b"S"):
