@@ -191,10 +191,18 @@ class Server:
         handler = self._answers.get(data[:1])
         return handler(data[1:]) if handler is not None else UNKNOWN
 
+    @property
+    def _several(self) -> bool:
+        """gdb knows of several processes: it names them, and us theirs."""
+        return "multiprocess" in self._features
+
+    def _named(self, pid: int) -> str:
+        return dotted(pid) if self._several else f"{pid:x}"
+
     def _reply(self, why: Stop | End) -> bytes:
         if isinstance(why, End):
             kind = f"X{why.signal:02x}" if why.signal else f"W{why.status:02x}"
-            return f"{kind};process:{why.pid:x}".encode()
+            return f"{kind};process:{why.pid:x}".encode() if self._several else kind.encode()
         out = f"T{why.signal:02x}"
         regs = self._proc(why.pid).regs
         assert regs is not None
@@ -202,7 +210,7 @@ class Server:
             out += f"{n:02x}:{registers.get(regs, n).hex()};"
         if why.what is not None and (why.what[0] not in ("swbreak", "hwbreak") or why.what[0] in self._features):
             out += "{}:{};".format(*why.what)
-        return f"{out}thread:{dotted(why.pid)};".encode()
+        return f"{out}thread:{self._named(why.pid)};".encode()
 
     # Going on
 
@@ -347,9 +355,9 @@ class Server:
             text = self.monitor.command(unhex(name[5:]).decode("utf-8", "replace"))
             return text.encode()[:LONGEST].hex().encode() or OK
         if name == b"C":
-            return f"QC{dotted(self._pid)}".encode()
+            return f"QC{self._named(self._pid)}".encode()
         if name == b"fThreadInfo":
-            return b"m" + ",".join(dotted(pid) for pid in self.session.attached).encode()
+            return b"m" + ",".join(self._named(pid) for pid in self.session.attached).encode()
         if name == b"sThreadInfo":
             return b"l"
         if name.startswith(b"ThreadExtraInfo,"):
@@ -401,7 +409,7 @@ class Server:
             p = self._proc(pid)
             name = re.sub(r"[^\w.+-]", "?", p.text)
             core = p.mach.machno if p.mach is not None else 0
-            rows.append(f'<thread id="{dotted(pid)}" core="{core}" name="{name}">{self.monitor.thread(p)}</thread>')
+            rows.append(f'<thread id="{self._named(pid)}" core="{core}" name="{name}">{self.monitor.thread(p)}</thread>')
         return f'<?xml version="1.0"?><threads>{"".join(rows)}</threads>'.encode()
 
     def close(self) -> None:
