@@ -24,6 +24,7 @@ GUESTS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("pipe", "20"), {}),
     (("sema", "20"), {}),
     (("notes",), {}),
+    (("notes",), {"mmu": "plain"}),
     (("selfmod",), {}),
     (("exec", "/bin/cow", "2"), {}),
     (("segs",), {}),

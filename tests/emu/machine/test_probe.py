@@ -6,6 +6,7 @@ import pytest
 
 from emu.machine import probe
 from emu.machine.cpu import Cpu
+from emu.machine.lib import lib
 from emu.machine.probe import NOTHING, Area, Probed, Touch, Wanted
 from tests.emu.bare import Bare
 
@@ -91,6 +92,17 @@ def test_a_register_that_is_changed_counts_from_this_instruction_on() -> None:
     recorder, bare = run(Wanted(frozenset({CMP})), ax=5)
     assert recorder.stopped == [(CMP, 1)]
     assert bare.cpu.current.bx == 1
+    bare.close()
+
+
+def test_hooks_for_code_are_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taking one away has Unicorn look up where it was translated: page faults, that in the end halt the processor."""
+    removed: list[object] = []
+    monkeypatch.setattr(lib(), "unhook", lambda uc, handle: removed.append(handle) or 0)
+    recorder, bare = run(Wanted(every=True), Wanted(frozenset({CMP})))
+    assert recorder.stopped == [(INC, 0), *((CMP, n) for n in range(1, 6))]
+    assert removed == []
+    assert bare.cpu.now() == plaintime()
     bare.close()
 
 
