@@ -409,7 +409,8 @@ class Server:
             p = self._proc(pid)
             name = re.sub(r"[^\w.+-]", "?", p.text)
             core = p.mach.machno if p.mach is not None else 0
-            rows.append(f'<thread id="{self._named(pid)}" core="{core}" name="{name}">{self.monitor.thread(p)}</thread>')
+            told = self.monitor.thread(p)
+            rows.append(f'<thread id="{self._named(pid)}" core="{core}" name="{name}">{told}</thread>')
         return f'<?xml version="1.0"?><threads>{"".join(rows)}</threads>'.encode()
 
     def close(self) -> None:

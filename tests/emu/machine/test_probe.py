@@ -98,7 +98,14 @@ def test_a_register_that_is_changed_counts_from_this_instruction_on() -> None:
 def test_hooks_for_code_are_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Taking one away has Unicorn look up where it was translated: page faults, that in the end halt the processor."""
     removed: list[object] = []
-    monkeypatch.setattr(lib(), "unhook", lambda uc, handle: removed.append(handle) or 0)
+    place = Probed._place
+
+    def replaced(cpu: Probed) -> None:
+        with monkeypatch.context() as m:
+            m.setattr(lib(), "unhook", lambda uc, handle: removed.append(handle))
+            place(cpu)
+
+    monkeypatch.setattr(Probed, "_place", replaced)
     recorder, bare = run(Wanted(every=True), Wanted(frozenset({CMP})))
     assert recorder.stopped == [(INC, 0), *((CMP, n) for n in range(1, 6))]
     assert removed == []
