@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Final
 from emu.debug import files, memory, registers
 from emu.debug.link import Gone, Link
 from emu.debug.monitor import Monitor
+from emu.debug.packets import Wrong, dotted, number, resumption, thread, unhex
 from emu.debug.rsp import MAXPACKET, Bad, Interrupt, Item, Packet
-from emu.debug.session import ACCESS, READ, WRITE, Catch, End, Plan, Session, Stop
+from emu.debug.session import Session
+from emu.debug.stops import Catch, End, Plan, Stop
+from emu.debug.watches import ACCESS, READ, WRITE
 from kernel.base.mem import USTKTOP
 from kernel.devices.procctl import killproc
 
@@ -44,38 +47,6 @@ SUPPORTED: Final = (
 
 class Killed(BaseException):
     """gdb has ended the program."""
-
-
-class Wrong(ValueError):
-    """A packet that is not well formed."""
-
-
-def number(text: bytes) -> int:
-    """A hexadecimal number. Raises Wrong."""
-    if not re.fullmatch(rb"[0-9a-fA-F]{1,16}", text):
-        raise Wrong
-    return int(text, 16)
-
-
-def unhex(text: bytes) -> bytes:
-    """Bytes in hexadecimal. Raises Wrong."""
-    try:
-        return bytes.fromhex(text.decode("ascii"))
-    except ValueError:
-        raise Wrong from None
-
-
-def thread(text: bytes) -> int:
-    """The process of a thread's name, pPID.TID or TID; 0 any, -1 all. Raises Wrong."""
-    m = re.fullmatch(rb"p(-1|[0-9a-fA-F]{1,8})(?:\.(-1|[0-9a-fA-F]{1,8}))?|(-1|[0-9a-fA-F]{1,8})", text)
-    if m is None:
-        raise Wrong
-    return int(m[1] if m[1] is not None else m[3], 16)
-
-
-def dotted(pid: int) -> str:
-    """The name of a process's thread."""
-    return f"p{pid:x}.{pid:x}"
 
 
 class Server:
@@ -220,10 +191,18 @@ class Server:
         handler = self._answers.get(data[:1])
         return handler(data[1:]) if handler is not None else UNKNOWN
 
+    @property
+    def _several(self) -> bool:
+        """gdb knows of several processes: it names them, and us theirs."""
+        return "multiprocess" in self._features
+
+    def _named(self, pid: int) -> str:
+        return dotted(pid) if self._several else f"{pid:x}"
+
     def _reply(self, why: Stop | End) -> bytes:
         if isinstance(why, End):
             kind = f"X{why.signal:02x}" if why.signal else f"W{why.status:02x}"
-            return f"{kind};process:{why.pid:x}".encode()
+            return f"{kind};process:{why.pid:x}".encode() if self._several else kind.encode()
         out = f"T{why.signal:02x}"
         regs = self._proc(why.pid).regs
         assert regs is not None
@@ -231,31 +210,16 @@ class Server:
             out += f"{n:02x}:{registers.get(regs, n).hex()};"
         if why.what is not None and (why.what[0] not in ("swbreak", "hwbreak") or why.what[0] in self._features):
             out += "{}:{};".format(*why.what)
-        return f"{out}thread:{dotted(why.pid)};".encode()
+        return f"{out}thread:{self._named(why.pid)};".encode()
 
     # Going on
 
     def _resumed(self, data: bytes) -> Plan | None:
         """The plan of a packet that resumes; None if it is another."""
-        if data[:1] in (b"c", b"C"):
-            return Plan()
-        if data[:1] in (b"s", b"S"):
-            return Plan(self._pid)
-        if not data.startswith(b"vCont;"):
-            return None
-        for action in data[6:].split(b";"):
-            what, _, whom = action.partition(b":")
-            if what[:1] in (b"s", b"S", b"r"):
-                pid = thread(whom) if whom else self._pid
-                pid = pid if pid > 0 else self._pid
-                self._proc(pid)
-                if what[:1] != b"r":
-                    return Plan(pid)
-                start, _, end = what[1:].partition(b",")
-                return Plan(pid, number(start), number(end))
-            if what[:1] not in (b"c", b"C"):
-                raise Wrong
-        return Plan()
+        plan = resumption(data, self._pid)
+        if plan is not None and plan.step:
+            self._proc(plan.step)
+        return plan
 
     def _kill(self, args: bytes) -> bytes:
         """End a process. With the program itself the machine ends, when gdb has nothing more to say."""
@@ -371,9 +335,9 @@ class Server:
         elif on:
             if not 0 < size <= MAXWATCH or addr + size > USTKTOP:
                 return EFAULT
-            session.watch(name, pid, addr, size)
+            session.watches.add(name, pid, addr, size)
         else:
-            session.unwatch(name, pid, addr, size)
+            session.watches.remove(name, pid, addr, size)
         return OK
 
     # Questions and settings
@@ -391,9 +355,9 @@ class Server:
             text = self.monitor.command(unhex(name[5:]).decode("utf-8", "replace"))
             return text.encode()[:LONGEST].hex().encode() or OK
         if name == b"C":
-            return f"QC{dotted(self._pid)}".encode()
+            return f"QC{self._named(self._pid)}".encode()
         if name == b"fThreadInfo":
-            return b"m" + ",".join(dotted(pid) for pid in self.session.attached).encode()
+            return b"m" + ",".join(self._named(pid) for pid in self.session.attached).encode()
         if name == b"sThreadInfo":
             return b"l"
         if name.startswith(b"ThreadExtraInfo,"):
@@ -445,7 +409,8 @@ class Server:
             p = self._proc(pid)
             name = re.sub(r"[^\w.+-]", "?", p.text)
             core = p.mach.machno if p.mach is not None else 0
-            rows.append(f'<thread id="{dotted(pid)}" core="{core}" name="{name}">{self.monitor.thread(p)}</thread>')
+            told = self.monitor.thread(p)
+            rows.append(f'<thread id="{self._named(pid)}" core="{core}" name="{name}">{told}</thread>')
         return f'<?xml version="1.0"?><threads>{"".join(rows)}</threads>'.encode()
 
     def close(self) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from emu.debug.memory import Absent, frame, read
+from emu.debug.stops import SIGINT, SIGKILL, SIGSEGV, Catch, End, Plan, Stop
+from emu.debug.watches import Watch, Watches
 from emu.machine import x86
 from emu.machine.boot import hostpath
 from emu.machine.config import hoststatus
-from emu.machine.probe import NOTHING, Area, Wanted
+from emu.machine.probe import NOTHING, Wanted
 from kernel.base.event import FaultEvent
-from kernel.base.mem import BY2PG
 from kernel.base.procdat import Broken, Dead, Moribund, Scheding
 
 if TYPE_CHECKING:
@@ -27,59 +27,8 @@ if TYPE_CHECKING:
     from kernel.base.event import Event
     from kernel.base.procdat import Proc
 
-SIGINT, SIGTRAP, SIGKILL, SIGSEGV = 2, 5, 9, 11
 EXEC: Final = 7
 FAILED: Final = 0xFFFFFFFF
-WRITE, READ, ACCESS = "watch", "rwatch", "awatch"
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Why the machine stands still. ``what`` is gdb's word for it with a value; ``why`` is for a person."""
-
-    pid: int
-    signal: int = SIGTRAP
-    what: tuple[str, str] | None = None
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class End:
-    """A process is no more: it has exited with a status, or was ended by a signal (as gdb counts them)."""
-
-    pid: int
-    status: int = 0
-    signal: int = 0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to go on: until something happens, or until process ``step`` has left [start, end) by single steps."""
-
-    step: int = 0
-    start: int = 0
-    end: int = 0
-
-
-@dataclass
-class Watch:
-    """Memory of a process that is watched; ``value`` as it was when last looked at, None where it cannot be read."""
-
-    pid: int
-    addr: int
-    size: int
-    kind: str
-    value: bytes | None = None
-    frames: tuple[Area, ...] = ()
-
-
-@dataclass
-class Catch:
-    """What is to be told besides: system calls (None: no, empty: all), faults of classes, likewise."""
-
-    calls: frozenset[int] | None = None
-    faults: frozenset[str] | None = None
-    named: frozenset[str] | None = None  # system calls by their names, for a person
 
 
 class Client(Protocol):
@@ -111,10 +60,9 @@ class Session:
         self.attached: dict[int, Proc] = {}
         self.catch = Catch()
         self.breaks: dict[tuple[int, int], set[str]] = {}  # (pid, address): swbreak, hwbreak
-        self.watches: list[Watch] = []
+        self.watches = Watches(machine, self.process)
         self.started = False
         self._addresses: frozenset[int] = frozenset()
-        self._areas: tuple[Area, ...] = ()
         self._step: _Step | None = None
         self._why: Stop | None = None  # found by stops(), told by still()
         self._pidgen = 0
@@ -124,6 +72,8 @@ class Session:
         self._broken: set[int] = set()
         self._telling = False
         self._insink = False
+        self._catching = False  # system calls
+        self._k = machine.kernel
 
     # For the client, while the machine stands still
 
@@ -142,24 +92,15 @@ class Session:
         self._calling.pop(pid, None)
         self._forget(pid)
 
-    def watch(self, kind: str, pid: int, addr: int, size: int) -> None:
-        """From now on tell of accesses to this memory of the process's, in whatever process they are made."""
-        w = Watch(pid, addr, size, kind)
-        w.value = self._value(w)
-        self.watches.append(w)
-
-    def unwatch(self, kind: str, pid: int, addr: int, size: int) -> None:
-        """The reverse."""
-        self.watches = [w for w in self.watches if (w.kind, w.pid, w.addr, w.size) != (kind, pid, addr, size)]
-
     def release(self) -> None:
         """Nobody looks any more: the rest of the run is an ordinary one."""
         self.client = None
         self.attached.clear()
         self.breaks.clear()
-        self.watches.clear()
+        self.watches.all.clear()
         self._calling.clear()
         self.catch = Catch()
+        self._catching = False
         self._apply(NOTHING)
         self._listen()
         self.machine.signals.onround = None
@@ -186,15 +127,15 @@ class Session:
             inside = isinstance(why, Stop) and why.what is not None and why.what[0] == "syscall_entry"
             if p is not None and p.regs is not None:
                 self._step = _Step(plan, -1 if inside and why.pid == p.pid else p.regs.pc)
-        for w in self.watches:
-            w.value = self._value(w)
+        self.watches.refresh()
         self._listen()
-        self._areas = self._where()
+        self._catching = self.catch.calls is not None or self.catch.named is not None
+        self.watches.moved()
         self._look()
 
     def _look(self) -> None:
         self._addresses = frozenset(addr for _, addr in self.breaks)
-        self._apply(Wanted(self._addresses, self._step is not None, self._areas))
+        self._apply(Wanted(self._addresses, self._step is not None, self.watches.areas))
 
     def _apply(self, wanted: Wanted) -> None:
         for cpu in self.machine.probes:
@@ -203,7 +144,7 @@ class Session:
     def _forget(self, pid: int) -> None:
         """Breakpoints and watchpoints of a process that is no more, or has become another program."""
         self.breaks = {key: kinds for key, kinds in self.breaks.items() if key[0] != pid}
-        self.watches = [w for w in self.watches if w.pid != pid]
+        self.watches.forget(pid)
 
     # Between two instructions (emu.machine.probe.Observer)
 
@@ -226,13 +167,11 @@ class Session:
         self._check()
 
     def _accessed(self, cpu: Probed, p: Proc) -> Stop | None:
-        for t in cpu.touched:
-            for w in sorted(self.watches, key=lambda w: w.pid != p.pid):  # gdb knows watches of a process's own alone
-                if (w.kind == READ and t.write) or (w.kind == WRITE and not t.write):
-                    continue
-                if any(t.pa < a.end and t.pa + t.size > a.start for a in w.frames):
-                    return self._watched(w, p, f"at pc 0x{t.pc:08x}", "written" if t.write else "read")
-        return None
+        found = self.watches.touched(cpu.touched, p.pid)
+        if found is None:
+            return None
+        w, t = found
+        return self._watched(w, p, f"at pc 0x{t.pc:08x}", "written" if t.write else "read")
 
     def _watched(self, w: Watch, p: Proc | None, where: str, what: str) -> Stop:
         """The stop at an access to what is watched; it is told of the process whose watch it is."""
@@ -258,7 +197,7 @@ class Session:
 
     def serve(self, machno: int, service: Service, trapno: int, ecode: int) -> Regs | None:
         """As of Debugger. Where nothing is caught, it costs a few looks."""
-        k = self.machine.kernel
+        k = self._k
         if k.sink is not None and self.catch.faults is None:
             self._listen()
         if self.client is None:
@@ -271,10 +210,11 @@ class Session:
         if trapno == x86.SYSCALL and p is not None and p.scallnr == EXEC:
             self._execing[p.pid] = p
         others = m.proc is not p or m.cs != switches or k.procs.pidgen != self._pidgen  # somebody else was at work
-        if others or self._execing or self._calling or self.watches:
+        watching = bool(self.watches.all)
+        if others or self._execing or self._calling or watching:
             self._check()
-            if self.watches:
-                self._changed(p)
+            for w in self.watches.changed() if watching else ():
+                self._tell(self._watched(w, p, "in the kernel", "written"))
         return regs
 
     def round(self) -> None:
@@ -288,10 +228,6 @@ class Session:
             living = [pid for pid in self.attached if self.process(pid) is not None]
             for pid in (running or living)[:1]:
                 self._tell(Stop(pid, SIGINT))
-
-    @property
-    def _catching(self) -> bool:
-        return self.catch.calls is not None or self.catch.named is not None
 
     def _called(self, p: Proc) -> None:
         """A process makes a system call."""
@@ -332,8 +268,7 @@ class Session:
         up = k.up
         if up is not None and (self._execing or self._calling):
             self._returned(up)
-        if self.watches and self._where() != self._areas:
-            self._areas = self._where()
+        if self.watches.all and self.watches.moved():
             self._look()
 
     def _births(self) -> None:
@@ -395,44 +330,6 @@ class Session:
     def name(self, p: Proc) -> str:
         """What gdb is told to be the file that p executes; "" if it is no file of the host's."""
         return f"/bin/{p.text}" if hostpath(self.machine, p) is not None else ""
-
-    # Watched memory
-
-    def _where(self) -> tuple[Area, ...]:
-        """Where it lies now."""
-        out: dict[Area, None] = {}
-        for w in self.watches:
-            p = self.process(w.pid)
-            w.frames = self._frames(p, w) if p is not None else ()
-            out |= dict.fromkeys(w.frames)
-        return tuple(out)
-
-    def _frames(self, p: Proc, w: Watch) -> tuple[Area, ...]:
-        areas = []
-        at = w.addr
-        while at < w.addr + w.size:
-            n = min(w.addr + w.size - at, BY2PG - at % BY2PG)
-            pa = frame(p, at)
-            if pa is not None:
-                pa += at % BY2PG
-                areas.append(Area(pa, pa + n, w.kind != WRITE, w.kind != READ))
-            at += n
-        return tuple(areas)
-
-    def _value(self, w: Watch) -> bytes | None:
-        p = self.process(w.pid)
-        try:
-            return read(self.machine, p, w.addr, w.size) if p is not None else None
-        except Absent:
-            return None
-
-    def _changed(self, p: Proc | None) -> None:
-        """After a trap: whether the kernel has stored something there, for read(2) and the like."""
-        for w in list(self.watches):
-            value = self._value(w)
-            was, w.value = w.value, value
-            if value != was and w.kind != READ and value is not None and was is not None:
-                self._tell(self._watched(w, p, "in the kernel", "written"))
 
     # Events
 

@@ -5,6 +5,10 @@ alone: what is not asked for costs nothing. The hook is called between two instr
 places, so the machine can stand still there and go on as if nothing had been: no block is counted twice, and virtual
 time is what it is without. Only if something was changed meanwhile is the block left, and begun anew where it stood.
 
+A hook for code cannot be taken away safely: Unicorn then looks up each address that it was translated at, in whatever
+address space there is, and after three page faults of that kind the processor is halted for good. So such a hook is
+aimed elsewhere and used again; where its bounds are not found in Unicorn's structure, it is taken away nevertheless.
+
 A hook for memory is told the physical address. With one, all loads and stores are slow; so are all instructions, as
 it is to be known where the one ends that has made the access: a function in C notes each (emu/machine/_probe.c), or,
 where that was not built, one in Python, some fifty times slower.
@@ -32,6 +36,11 @@ IDLE: Final = 64  # calls of hooks that nobody wants any more before they are ta
 
 CODEHOOK: Final = CFUNCTYPE(None, c_void_p, c_uint64)
 MEMHOOK: Final = CFUNCTYPE(c_bool, c_void_p, c_int, c_uint64, c_int, c_int64)
+
+BOUNDS: Final = (
+    24  # where a hook of Unicorn's (uc_priv.h:struct hook) has its first and last address, and then the callback
+)
+ELSEWHERE: Final = (1 << 64) - 1, (1 << 64) - 1  # no address of a 386
 
 EACH, NOTED = -1, -2  # in place of an address: all, each told in Python; or noted in C
 
@@ -93,6 +102,7 @@ class Probed(Cpu):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._wanted = NOTHING
         self._placed: dict[int | Area, Any] = {}  # handles of hooks
+        self._spare: dict[bool, list[c_size_t]] = {False: [], True: []}  # aimed elsewhere; of NOTED and of the others
         self._unwanted = 0  # calls for nothing
         self._inblock = False  # in a hook, between two instructions
         self._late = False  # hooks are to be set before emulation goes on
@@ -137,21 +147,41 @@ class Probed(Cpu):
         self._restart.clear()
         needed = self._needed()
         for gone in self._placed.keys() - needed:
-            self._lib.check(self._lib.unhook(self._uc, self._placed.pop(gone)), "uc_hook_del")
-        for new in needed - self._placed.keys():
-            handle = c_size_t()
-            args: tuple[Any, ...]
-            if isinstance(new, Area):
-                kind = (HOOK_MEM_READ if new.read else 0) | (HOOK_MEM_WRITE if new.write else 0)
-                # an access that begins before the area may reach into it
-                args = kind, self._memhook, None, max(new.start - 15, 0), new.end - 1
-            elif new == NOTED:
-                args = HOOK_CODE, c_void_p(_native()), ctypes.byref(self._noted), 1, 0
+            handle = self._placed.pop(gone)
+            if not isinstance(gone, Area) and self._aim(handle, gone, ELSEWHERE):
+                self._spare[gone == NOTED].append(handle)
             else:
-                args = HOOK_CODE, self._codehook, None, *((1, 0) if new == EACH else (new, new))
-            self._lib.check(self._lib.hook(self._uc, ctypes.byref(handle), *args), "uc_hook_add")
-            self._placed[new] = handle
+                self._lib.check(self._lib.unhook(self._uc, handle), "uc_hook_del")
+        for new in needed - self._placed.keys():
+            self._placed[new] = self._hooked(new)
         self._lib.ctl(self._uc, CTL_TB_FLUSH)
+
+    def _hooked(self, new: int | Area) -> c_size_t:
+        """A hook for that."""
+        args: tuple[Any, ...]
+        if isinstance(new, Area):
+            kind = (HOOK_MEM_READ if new.read else 0) | (HOOK_MEM_WRITE if new.write else 0)
+            # an access that begins before the area may reach into it
+            args = kind, self._memhook, None, max(new.start - 15, 0), new.end - 1
+        else:
+            bounds = (new, new) if new >= 0 else (1, 0)
+            spare = self._spare[new == NOTED]
+            if spare:
+                self._aim(spare[-1], new, bounds)
+                return spare.pop()
+            noted = c_void_p(_native()), ctypes.byref(self._noted)
+            args = HOOK_CODE, *(noted if new == NOTED else (self._codehook, None)), *bounds
+        handle = c_size_t()
+        self._lib.check(self._lib.hook(self._uc, ctypes.byref(handle), *args), "uc_hook_add")
+        return handle
+
+    def _aim(self, handle: c_size_t, what: int, bounds: tuple[int, int]) -> bool:
+        """Let a hook for code be for other addresses; whether it is where they are found."""
+        place = (c_uint64 * 3).from_address(handle.value + BOUNDS)
+        if place[2] != (_native() if what == NOTED else self._noted[2]):
+            return False
+        place[0], place[1] = bounds
+        return True
 
     # The hooks
 
@@ -230,11 +260,18 @@ class Probed(Cpu):
     # Cpu
 
     def run(self, regs: Regs, until: int) -> bool:
-        """As of Cpu; the observer may want to stand still first."""
-        if self.observer is not None:
-            self.observer.entering()
+        """As of Cpu; the observer may want to stand still first, and at an access by the last instruction."""
+        observer = self.observer
+        if observer is not None:
+            observer.entering()
         self._begun = None
-        return super().run(regs, until)
+        over = super().run(regs, until)
+        if over and self.touched and observer is not None:
+            pc = self.hook.current.pc
+            if observer.stops(self, pc, False):
+                observer.still(self, pc)
+            self._untouched()
+        return over
 
     def trapped(self, intno: int, isint: bool) -> Regs | None:
         """As of Cpu; what the instruction has done so far is done once more."""

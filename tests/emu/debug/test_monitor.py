@@ -7,7 +7,7 @@ from collections.abc import Generator
 import pytest
 
 from emu.debug import memory
-from emu.debug.server import Server
+from emu.debug.server import Killed, Server
 from tests.emu.debug.scripted import Talk, ask, debug, symbol
 
 pytestmark = pytest.mark.guest
@@ -98,6 +98,27 @@ def test_catching_ends_at_a_fault() -> None:
         yield from onward()
 
     debug("touch", "4", talk=talk)
+
+
+def test_gdb_may_go_away_or_kill_in_the_middle_of_a_fault() -> None:
+    def leaving(server: Server) -> Talk:
+        yield from monitor("catch fault")
+        yield b"vCont;c"
+
+    assert debug("touch", "4", talk=leaving).outcome is None
+
+    def killing(server: Server) -> Talk:
+        yield from leaving(server)
+        yield b"k"
+
+    with pytest.raises(Killed):
+        debug("touch", "4", talk=killing)
+
+    def detaching(server: Server) -> Talk:
+        yield from leaving(server)
+        yield b"D"
+
+    assert debug("touch", "4", talk=detaching).outcome is not None
 
 
 def test_a_page_on_swap_is_read_there() -> None:

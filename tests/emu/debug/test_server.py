@@ -390,6 +390,23 @@ def test_what_gdb_asks_at_first() -> None:
     debug("hello", talk=talk)
 
 
+def test_a_client_that_knows_of_one_process_alone() -> None:
+    def talk(server: Server) -> Talk:
+        assert (yield from ask(b"?")).endswith(b";thread:2;")
+        assert (yield from ask(b"qC")) == b"QC2"
+        assert (yield from ask(b"qfThreadInfo")) == b"m2"
+        assert (yield from ask(b"Hg2")) == b"OK"
+        assert pc((yield from ask(b"vCont;s:2"))) > 0
+        yield b"Z0,%x,1" % symbol("cow", "exits")
+        stop = yield from ask(b"c")
+        assert b"swbreak" not in stop and stop.endswith(b";thread:2;")
+        yield b"z0,%x,1" % symbol("cow", "exits")
+        assert (yield from ask(b"c")) == b"W00"
+        yield b"c"
+
+    assert debug("cow", "1", talk=talk, hello=b"qSupported").outcome is not None
+
+
 SEEDS = (
     b"g", b"G00", b"p8", b"P8=00000000", b"m1020,10", b"M3000,1:00", b"X3000,1:a", b"Z0,1020,1", b"z0,1020,1",
     b"Z2,3000,4", b"Z3,3000,ffffffff", b"z2,3000,4", b"Hgp2.2", b"Hg0", b"Hc-1", b"Tp2.2", b"qC", b"qSupported:a+;b-",

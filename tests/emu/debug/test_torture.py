@@ -24,6 +24,7 @@ GUESTS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("pipe", "20"), {}),
     (("sema", "20"), {}),
     (("notes",), {}),
+    (("notes",), {"mmu": "plain"}),
     (("selfmod",), {}),
     (("exec", "/bin/cow", "2"), {}),
     (("segs",), {}),
@@ -58,11 +59,10 @@ def mischief(rng: random.Random, server: Server, addresses: list[int]) -> Talk:
             kind = rng.choice((2, 3, 4))
             sp = server.session.attached[pid].regs.sp  # type: ignore[union-attr]
             addr = rng.choice((0x3000, 0x4000, sp & ~3, sp - 4 & ~3))
-            if len(server.session.watches) < 2:
+            if len(server.session.watches.all) < 2:
                 yield b"Z%d,%x,4" % (kind, addr)
             else:
-                for w in list(server.session.watches):
-                    server.session.unwatch(w.kind, w.pid, w.addr, w.size)
+                server.session.watches.all.clear()
             yield b"m%x,40" % addr
             continue
         elif what == 6:

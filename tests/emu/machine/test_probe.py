@@ -6,6 +6,7 @@ import pytest
 
 from emu.machine import probe
 from emu.machine.cpu import Cpu
+from emu.machine.lib import lib
 from emu.machine.probe import NOTHING, Area, Probed, Touch, Wanted
 from tests.emu.bare import Bare
 
@@ -94,6 +95,24 @@ def test_a_register_that_is_changed_counts_from_this_instruction_on() -> None:
     bare.close()
 
 
+def test_hooks_for_code_are_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taking one away has Unicorn look up where it was translated: page faults, that in the end halt the processor."""
+    removed: list[object] = []
+    place = Probed._place
+
+    def replaced(cpu: Probed) -> None:
+        with monkeypatch.context() as m:
+            m.setattr(lib(), "unhook", lambda uc, handle: removed.append(handle))
+            place(cpu)
+
+    monkeypatch.setattr(Probed, "_place", replaced)
+    recorder, bare = run(Wanted(every=True), Wanted(frozenset({CMP})))
+    assert recorder.stopped == [(INC, 0), *((CMP, n) for n in range(1, 6))]
+    assert removed == []
+    assert bare.cpu.now() == plaintime()
+    bare.close()
+
+
 @pytest.mark.parametrize("native", [True, False])
 def test_memory_is_watched_by_its_physical_address(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not native:
@@ -111,6 +130,26 @@ def test_reads_are_told_apart() -> None:
     assert recorder.touched == [Touch(False, 0x200000, 4, LOAD)]
     assert recorder.stopped == [(TRAP, 5)]
     bare.close()
+
+
+def test_an_access_by_the_last_instruction_of_a_turn() -> None:
+    """Time is over before the next instruction, and somebody else may be next."""
+    with Bare(kind=Probed) as bare:
+        bare.load(CODE, bytes.fromhex("e800000000 cd40"))  # CALL the next; INT $64
+        bare.map(DATA, 0x200000)
+        recorder = Recorder()
+        recorder.then = wanted = Wanted(areas=(Area(0x200000, 0x201000, False, True),))
+        cpu = bare.cpu
+        assert isinstance(cpu, Probed)
+        cpu.observer = recorder
+        cpu.look(wanted)
+        regs = bare.regs(CODE)
+        regs.sp = DATA + 0x1000
+        cpu.putcr3(bare.pdb)
+        assert cpu.run(regs, cpu.now() + 10)
+        assert recorder.touched == [Touch(True, 0x200FFC, 4, CODE)]
+        assert recorder.stopped == [(CODE + 5, 0)]
+        assert cpu.touched == []
 
 
 def test_what_was_not_asked_for_costs_nothing() -> None:

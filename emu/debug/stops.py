@@ -1,0 +1,44 @@
+"""Why a machine stands still, what it is to stand still for, and how it goes on: as session and client tell it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SIGINT, SIGTRAP, SIGKILL, SIGSEGV = 2, 5, 9, 11
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why the machine stands still. ``what`` is gdb's word for it with a value; ``why`` is for a person."""
+
+    pid: int
+    signal: int = SIGTRAP
+    what: tuple[str, str] | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class End:
+    """A process is no more: it has exited with a status, or was ended by a signal (as gdb counts them)."""
+
+    pid: int
+    status: int = 0
+    signal: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to go on: until something happens, or until process ``step`` has left [start, end) by single steps."""
+
+    step: int = 0
+    start: int = 0
+    end: int = 0
+
+
+@dataclass
+class Catch:
+    """What is to be told besides: system calls (None: no, empty: all), faults of classes, likewise."""
+
+    calls: frozenset[int] | None = None
+    faults: frozenset[str] | None = None
+    named: frozenset[str] | None = None  # system calls by their names, for a person
