@@ -71,19 +71,32 @@ def _show(_ctx: click.Context, _param: click.Parameter, text: str) -> frozenset[
     "(read-only), env, tmp (a new directory, writable, and one as home); none shows only the current directory, "
     "read-only.",
 )
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Run the program N times, with --sched random and the seeds from --seed on, until one fails.",
+)
 @click.argument("program")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
-def go_exec(program: str, args: tuple[str, ...], show: frozenset[str], **common: Any) -> int:
+def go_exec(program: str, args: tuple[str, ...], show: frozenset[str], seeds: int | None, **common: Any) -> int:
     """Run PROGRAM, a Plan 9 386 binary that the go command has built.
 
     The go command finds this one by its name. Options are taken from the environment variable P9EMU_OPTS; they are
-    those of `p9emu run`, and --show.
+    those of `p9emu run`, --show and --seeds.
 
     \b
     Example:
       P9EMU_OPTS='--cpus 2' GOOS=plan9 GOARCH=386 go test ./...
     """
     options = Options(**common)
+    if seeds is not None:
+        from emu.cli.goseeds import seeds as sweep
+
+        one = sweep(options, seeds)
+        if isinstance(one, int):
+            return one
+        options = one
     cwd = os.getcwd()
     env = dict(goenv(os.environ.items())) if "env" in show else {}
     env.update(options.env)

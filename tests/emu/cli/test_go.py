@@ -92,3 +92,29 @@ def test_what_is_forgotten_is_told(tmp_path: Path) -> None:
 def test_there_is_a_home(tmp_path: Path) -> None:
     script = "echo x > /usr/eve/x; cat /usr/eve/x /env/home"
     assert execute(tmp_path, "--show module,tmp", "tinyrc", "-c", script) == (0, b"x\n/usr/eve", b"")
+
+
+def goexec(options: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a program as go test would."""
+    env = {**os.environ, "P9EMU_OPTS": options, "PYTHONPATH": str(ROOT)}
+    code = "from emu.cli.go import main; main()"
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.run(command, cwd=ROOT / "guest", env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.guest
+def test_seeds_are_tried_until_one_fails() -> None:
+    mhead = str(ROOT / "guest" / "bin" / "mhead")
+    done = goexec("--show none --seeds=40 --cpus 2 --sched fifo --seed 1", mhead, "20")
+    assert done.returncode == 125
+    assert "panic: cclose" in done.stdout
+    again = done.stderr.partition("again: P9EMU_OPTS=")[2].strip().strip("'")
+    assert again.startswith("--show none --cpus 2 --sched random --seed ")
+    assert goexec(again, mhead, "20").returncode == 125
+
+
+@pytest.mark.guest
+def test_seeds_that_all_pass_show_one_run() -> None:
+    done = goexec("--show none --seeds 3", str(ROOT / "guest" / "bin" / "hello"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hello, world\n", "")
+    assert goexec("--seeds 0", "x").returncode == 2
