@@ -256,7 +256,7 @@ def qwrite(k: Kernel, q: Queue, data: Data) -> int:
 
     Source: port/qio.c:qwrite.
     """
-    waiting = q.len // 2 >= q.limit  # far too much is queued already; only a kill interrupts this wait
+    waiting = q.len // 2 >= q.limit and q.bypass is None  # far too much is queued already; only a kill interrupts this wait
     while waiting:
         try:
             _qflow(k, q)

@@ -236,8 +236,7 @@ class Proto:
         if ip is None:
             return Ebadip
         c.rport = atoi(port) & 0xFFFF
-        rest = port.partition("!")
-        if "!r" in rest[2]:
+        if "!r" in port:
             c.restricted = True
         return None
 
