@@ -66,6 +66,7 @@ class Ipdev(Dev):
     def __init__(self, k: Kernel) -> None:
         super().__init__(k)
         self.ipfs: dict[int, Fs] = {}
+        self.protos: dict[int, list[Proto]] = {}
 
     # Which stack, protocol and conversation a channel is of
 
@@ -73,20 +74,20 @@ class Ipdev(Dev):
         """The stack of ``#I`` and that number. Source: ip/devip.c:ipgetfs."""
         f = self.ipfs.get(dev)
         if f is None:
-            from kernel.devices.ip.conv import Timers
             from kernel.devices.ip.fs import Fs
             from kernel.devices.ip.ifc import Ipifc
             from kernel.devices.ip.tcp import Tcp
+            from kernel.devices.ip.timers import Timers
             from kernel.devices.ip.udp import Udp
 
             f = self.ipfs[dev] = Fs(self.k, Timers(self.k))
-            for i, proto in enumerate((Tcp, Udp, Ipifc)):
-                f.p.append(proto(self.k, f, i))
+            self.protos[dev] = [proto(self.k, f, i) for i, proto in enumerate((Tcp, Udp, Ipifc))]
         f.timers.run()
         return f
 
     def _proto(self, c: Chan) -> Proto:
-        return self._fs(c.dev).p[c.qid.path >> Shiftproto]
+        self._fs(c.dev)
+        return self.protos[c.dev][c.qid.path >> Shiftproto]
 
     def _conv(self, c: Chan) -> Conv:
         return self._proto(c).conv[c.qid.path >> Shiftconv & Maskconv]
@@ -119,17 +120,18 @@ class Ipdev(Dev):
         k = self.k
         t = c.qid.path & 0x1F
         f = self._fs(c.dev)
+        protos = self.protos[c.dev]
         proto = c.qid.path >> Shiftproto
         if t in (Qtopdir, Qprotodir) and s == DEVDOTDOT:
             return devdir(k, c, Qid(Qtopdir, 0, QTDIR), f"#I{c.dev}", 0, network, DMDIR | 0o555)
         if t == Qtopdir:
-            if s < len(f.p):
+            if s < len(protos):
                 qid = Qid(QID(s, 0, Qprotodir), 0, QTDIR)
-                return devdir(k, c, qid, f.p[s].name, 0, network, DMDIR | 0o555)
-            return self._gen1(c, f, s - len(f.p) + Qarp)
+                return devdir(k, c, qid, protos[s].name, 0, network, DMDIR | 0o555)
+            return self._gen1(c, f, s - len(protos) + Qarp)
         if t in TOP:
             return self._gen1(c, f, t)
-        p = f.p[proto]
+        p = protos[proto]
         if t == Qprotodir:
             if s < len(p.conv):
                 qid = Qid(QID(proto, s, Qconvdir), 0, QTDIR)
@@ -404,9 +406,9 @@ class Ipdev(Dev):
         if not ipismulticast(ma):
             raise Error(f"{word} for a non multicast address")
         if word == "addmulti":
-            x.f.addmulti(cv, ma, ia)
+            x.f.addmulti(cv.multi, ma, ia)
         else:
-            x.f.remmulti(cv, ma, ia)
+            x.f.remmulti(cv.multi, ma, ia)
 
     def _ndbwrite(self, f: Fs, data: Data, offset: int) -> int:
         """Source: ip/devip.c:ndbwrite."""

@@ -256,7 +256,8 @@ def qwrite(k: Kernel, q: Queue, data: Data) -> int:
 
     Source: port/qio.c:qwrite.
     """
-    waiting = q.len // 2 >= q.limit and q.bypass is None  # far too much is queued already; only a kill interrupts this wait
+    # far too much is queued already; only a kill interrupts this wait
+    waiting = q.len // 2 >= q.limit and q.bypass is None
     while waiting:
         try:
             _qflow(k, q)

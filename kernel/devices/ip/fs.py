@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -28,7 +29,7 @@ from kernel.devices.ip.netlog import Netlog
 
 if TYPE_CHECKING:
     from kernel.base.kernel import Kernel
-    from kernel.devices.ip.conv import Conv, Proto, Timers
+    from kernel.devices.ip.timers import Timers
 
 Rv4, Rifc, Rptpt, Runi, Rbcast, Rmulti = (1 << i for i in range(6))
 FOREVER: Final = 0xFFFFFFFF
@@ -79,13 +80,13 @@ class Fs:
     def __init__(self, k: Kernel, timers: Timers) -> None:
         self.k = k
         self.timers = timers
-        self.p: list[Proto] = []
         self.log = Netlog(k)
         self.ndb = b""
         self.ndbvers = 0
         self.ndbmtime = 0
         self.lifcs: list[tuple[int, Iplifc]] = []  # with the number of the interface
         self.self: dict[bytes, Self] = {}
+        self.groups: Counter[tuple[bytes, bytes]] = Counter()  # how many hear a group on an interface
         self.routes: list[Route] = []  # those that were added by hand
         self.iprouting = False
         self.beenhere = False  # a full queue was told of
@@ -188,27 +189,33 @@ class Fs:
             del self.self[addr]
             self.k.mainmem.free(ROUTE)
 
-    def addmulti(self, c: Conv, ma: bytes, ia: bytes) -> None:
-        """Let a conversation hear a group on the interface with address ia. Source: ip/ipifc.c:ipifcaddmulti."""
+    def addmulti(self, multi: list[tuple[bytes, bytes]], ma: bytes, ia: bytes) -> None:
+        """Hear a group on the interface with address ia, which the conversation's list tells of.
+
+        Source: ip/ipifc.c:ipifcaddmulti.
+        """
         if isv4(ma) != isv4(ia):
             raise Error("incompatible multicast/interface ip address")
-        if (ma, ia) in c.multi:
+        if (ma, ia) in multi:
             return
         self.k.mainmem.need(2 * ROUTE)
         self.k.mainmem.charge(ROUTE)
-        c.multi.append((ma, ia))
+        multi.append((ma, ia))
+        self.groups[ma, ia] += 1
         for _, lifc in self.lifcs:
             if lifc.local == ia:
                 self._addself(lifc, ma, Rmulti)
 
-    def remmulti(self, c: Conv, ma: bytes, ia: bytes) -> None:
+    def remmulti(self, multi: list[tuple[bytes, bytes]], ma: bytes, ia: bytes) -> None:
         """Take that back, if nobody else hears the group. Source: ip/ipifc.c:ipifcremmulti."""
-        if (ma, ia) not in c.multi:
+        if (ma, ia) not in multi:
             return
-        c.multi.remove((ma, ia))
+        multi.remove((ma, ia))
         self.k.mainmem.free(ROUTE)
-        if any((ma, ia) in other.multi for p in self.p for other in p.conv):
+        self.groups[ma, ia] -= 1
+        if self.groups[ma, ia]:
             return
+        del self.groups[ma, ia]
         for _, lifc in self.lifcs:
             if lifc.local == ia and ipismulticast(ma):
                 self._remself(lifc, ma)

@@ -333,7 +333,7 @@ def test_conversations_are_used_again_and_run_out(rig: Netrig) -> None:
         fd, at = rig.clone("tcp")
         rig.close(fd)
         assert rig.clone("tcp")[1] == at
-        rig.ip.ipfs[0].p[0].nc = 5
+        rig.ip.protos[0][0].nc = 5
         charged = rig.k.mainmem.cursize
         all = [rig.clone("tcp")[0] for _ in range(4)]
         assert rig.k.mainmem.cursize > charged + 4 * 5000
