@@ -177,3 +177,22 @@ def test_40_a_message_to_the_network_that_lacks_a_word_is_a_bad_argument(file: s
         fd = rig.open(f"/net/{file}", ORDWR)
         with pytest.raises(Error, match="bad arg in system call"):
             rig.pwrite(fd, message)
+
+
+def test_41_what_was_written_without_a_connection_is_not_for_the_next_one() -> None:
+    rig = Netrig()
+
+    @rig.run
+    def _() -> None:
+        rig.net()
+        rig.clone("tcp", "announce *!80")
+        fd, at = rig.clone("tcp")
+        data = rig.data(at)
+        rig.pwrite(data, b"mine")
+        rig.close(data)
+        rig.close(fd)
+        _, again = rig.clone("tcp", "connect 127.0.0.1!80")
+        assert again == at
+        _, d, _ = rig.listen("/net/tcp/0")
+        rig.pwrite(rig.data(at), b"theirs")
+        assert rig.pread(d, 100) == b"theirs"

@@ -10,7 +10,7 @@ from kernel.base.dat import QLock, Rendez
 from kernel.base.error import Ebadip, Econinuse, Eperm, Error
 from kernel.devices.ip.addr import IPnoaddr, eipfmt, isv4, parseip
 from kernel.devices.parse import atoi
-from kernel.devices.qio import Queue, qreopen
+from kernel.devices.qio import Queue, qfree, qreopen
 from kernel.files.dev import iseve
 from kernel.sched.sleep import sleep, tsleep, wakeup
 
@@ -288,6 +288,7 @@ class Proto:
         c.maxfragsize = 0
         c.ttl = MAXTTL
         for q in (c.rq, c.wq, c.eq):
+            qfree(self.k, q)  # erratum 41: what the last one wrote without a connection
             qreopen(q)
         return c
 
