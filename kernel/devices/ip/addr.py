@@ -39,7 +39,7 @@ def _strtoul(b: bytes, p: int, base: int) -> tuple[int, int]:
         end += 1
     if end == at:
         return 0, p
-    n = min(int(b[at : min(end, at + 40)], base), MASK32) if end - at <= 40 else MASK32
+    n = min(int(b[at:end].lstrip(b"0")[:40] or b"0", base), MASK32)
     return sign * n & MASK32, end
 
 
