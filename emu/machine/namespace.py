@@ -153,11 +153,9 @@ def net(k: Kernel, config: Config) -> None:
     """Bind the network and its name servers, if there are any."""
     if config.net == "off":
         return
-    explore, k.explore = k.explore, None  # a seed means the same with and without
     mountpoint(k, "/net")
     for dev in ("#I", "#ñ"):
         bindname(k, dev, "/net", MAFTER)
-    k.explore = explore
 
 
 def binds(k: Kernel, all: Iterable[Bind]) -> None:
