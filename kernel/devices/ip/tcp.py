@@ -288,7 +288,13 @@ class Tcp(Proto):
         s = self.iphtlook(c.laddr, c.lport, c.raddr, c.rport)
         if s is c:
             c.peer = c  # both ends call at once
-        elif not isinstance(s, Tcpconv) or s.tcpstate != Listen:
+        elif isinstance(s, Tcpconv) and s.tcpstate != Listen:
+            # what is left of an older call from the same port: it answers with an acknowledgement, which makes no
+            # sense here and is reset, and the next call gets through
+            self._reset(s)
+            self._settimer(c, self._timeout)
+            return
+        elif not isinstance(s, Tcpconv):
             f.log.log(
                 Logtcp,
                 f"iphtlook(src {eipfmt(c.laddr)}!{c.lport}, dst {eipfmt(c.raddr)}!{c.rport}) failed\n",
@@ -418,7 +424,7 @@ class Tcp(Proto):
         x = (1 << c.backoff) * ((c.srtt >> LOGAGAIN) + MSPTICK) // MSPTICK
         c.timerstart = min(max(x, 300 // MSPTICK), 64000 // MSPTICK)
         self.count["RetransTimeouts"] += 1
-        self._settimer(c, self._timeout)
+        self._syn(c)
 
     def gc(self) -> int:
         """End connections that wait since five minutes for the other end to close. Source: ip/tcp.c:tcpgc."""

@@ -160,6 +160,32 @@ def test_a_call_that_nobody_answers_takes_four_and_a_half_minutes(rig: Netrig) -
         assert said == ["connection timed out", "Closed"]
 
 
+def test_a_port_that_was_just_used(rig: Netrig) -> None:
+    """What is left of the older call is in the way of the first try, not of the second."""
+
+    @rig.run
+    def _() -> None:
+        rig.net()
+        _, lat = rig.clone("tcp", "announce *!80")
+        c, cat = rig.clone("tcp", "connect 127.0.0.1!80 127.0.0.1!5000")
+        ctl, d, nat = rig.listen(lat)
+        for fd in (ctl, d, c):
+            rig.close(fd)
+        assert (rig.state(nat), rig.state(cat)) == ("Time_wait", "Closed")
+        states: list[str] = []
+
+        def call() -> None:
+            _, at = rig.clone("tcp", "connect 127.0.0.1!80 127.0.0.1!5000")
+            states.append(rig.state(at))
+
+        rig.spawn(call, rig.up)
+        wait(rig, 1)
+        wait(rig, 400)
+        assert (states, rig.state(nat)) == ([], "Closed")
+        wait(rig, 200)
+        assert states == ["Established"]
+
+
 def test_a_note_ends_the_wait_for_an_answer(rig: Netrig) -> None:
     @rig.run
     def _() -> None:
