@@ -42,6 +42,13 @@ CATALOG: Final[tuple[Guest, ...]] = (
     Guest("pingpong", "pingpong N", "two processes exchange values N times by rendezvous"),
     Guest("sema", "sema N", "four processes take turns N times by semaphore"),
     Guest("pipe", "pipe N", "send N messages through a pipe and have each answered"),
+    Guest(
+        "tcpecho",
+        "tcpecho N [CLIENTS] | serve PROG",
+        "N messages and their echo by tcp; or serve one call, and be PROG",
+    ),
+    Guest("udpecho", "udpecho N", "N datagrams and their echo by udp, with headers"),
+    Guest("dial", "dial [-v] ADDR", "call ADDR, send standard input, copy what comes to standard output"),
     Guest("selfmod", "selfmod", "change code in memory in every way there is: the newest must run"),
     Guest("sieve", "sieve N [TIMES]", "count the primes up to N"),
     Guest("syscalls", "syscalls N", "make N null system calls"),

@@ -509,7 +509,7 @@ def rowsbytest(doc: str) -> Iterator[tuple[str, str, str]]:
             yield cells[-1], cells[0], default
 
 
-@pytest.mark.parametrize("doc", ["docs/syscalls.md", "docs/devices.md"])
+@pytest.mark.parametrize("doc", ["docs/syscalls.md", "docs/devices.md", "docs/net.md"])
 def test_each_row_has_its_tests(doc: str) -> None:
     found = list(rowsbytest(doc))
     assert len(found) > 20

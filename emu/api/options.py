@@ -19,6 +19,7 @@ CHOICES: Final = {
     "sched": ("fifo", "random"),
     "mmu": ("nested", "plain"),
     "clock": ("virtual", "real"),
+    "net": ("loopback", "off"),
     "pagecache": ("commit", "parent"),
     "pageout": (None, *PAGEOUT),
     "counter": ("auto", "native", "inline", "hook", "python"),

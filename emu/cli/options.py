@@ -195,6 +195,13 @@ def machine_options(
             help="Let note handlers use floating point, as 9front's amd64 kernel does; the 386 kernel kills them.",
         ),
         click.option(
+            "--net",
+            type=click.Choice(["loopback", "off"]),
+            default="loopback",
+            show_default=True,
+            help="What there is at /net: an IP stack that reaches this machine alone, or nothing.",
+        ),
+        click.option(
             "--timeout",
             type=seconds,
             metavar="SECONDS",

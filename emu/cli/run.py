@@ -303,6 +303,7 @@ def configure(options: Options, exploring: bool = False) -> "Config":
         original=options.original,
         fix=options.fix,
         notefp=options.notefp,
+        net=options.net,
         clock=options.clock or "virtual",
         epoch=options.epoch,
         argv0=options.argv0,

@@ -61,6 +61,7 @@ class Options:
     points: tuple[str, ...] = ()
     lockorder: bool = False
     lockset: bool = False
+    net: str = "loopback"
     clock: str | None = "virtual"
     epoch: int | None = None
     root: tuple[str, bool, bool] | None = None  # host, whether writable, whether copied on write

@@ -24,9 +24,11 @@ from kernel.base.mem import BY2PG, USTKSIZE, USTKTOP
 from kernel.base.procdat import Proc, TReal, Waitmsg
 from kernel.base.text import kbytes, kstr
 from kernel.devices.devcons import Consdev, conschan
+from kernel.devices.devcs import Csdev
 from kernel.devices.devdup import Dupdev
 from kernel.devices.devenv import Envdev
 from kernel.devices.devhost import Hostdev, hostdev
+from kernel.devices.devip import Ipdev
 from kernel.devices.devmnt import Mntdev
 from kernel.devices.devpipe import Pipedev
 from kernel.devices.devproc import Procdev
@@ -96,7 +98,7 @@ def boot(machine: Bare, program: str, args: list[bytes]) -> First:
     if k.sink is not None:
         conf = k.conf
         k.emit(BootEvent(0, 0, 0, len(k.machs), k.palloc.base, k.palloc.user, conf.nswap, conf.nimage))
-    _devices(k, {"swap": machine.disk} if machine.disk is not None else {})
+    _devices(k, {"swap": machine.disk} if machine.disk is not None else {}, config.net != "off")
     first = First(kstr(os.fsencode(os.path.basename(program))))
 
     def setup() -> What:
@@ -167,10 +169,12 @@ def _choose(k: Kernel, config: Config, program: str, args: list[bytes]) -> What:
     return What(name, path, [os.fsencode(config.argv0 or program), *args])
 
 
-def _devices(k: Kernel, disks: dict[str, Disk]) -> None:
+def _devices(k: Kernel, disks: dict[str, Disk], net: bool) -> None:
     # A channel's type is its device's place in this table; devroot comes first.
     k.devtab += [Rootdev(k), Consdev(k), Dupdev(k), Envdev(k), Pipedev(k), Procdev(k), Srvdev(k)]
     k.devtab += [Sddev(k, disks), Mntdev(k), Hostdev(k)]
+    if net:
+        k.devtab += [Ipdev(k), Csdev(k)]
 
 
 def _firstgroups(k: Kernel, up: Proc) -> None:

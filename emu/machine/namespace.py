@@ -36,9 +36,23 @@ DEVICES: Final = (
 
 # What termrc(8) and the installation leave: the system's name, and the network database, which knows no other system.
 SYSNAME: Final = "p9emu"
+SERVICES: Final = (
+    ("tcp", "echo:7 discard:9 systat:11 daytime:13 ftp-data:20 ftp:21 ssh:22 telnet:23 smtp:25 time:37 whois:43 "
+    "domain:53 gopher:70 finger:79 http:80 pop3:110 ident:113 nntp:119 imap4:143 ldap:389 https:443 submission:587 "
+    "9fs:564 ldaps:636 rsync:873 imaps:993 pop3s:995 9pc:5640 exportfs:17007 rexexec:17009 cpu:17010 venti:17034"),
+    ("udp", "echo:7 discard:9 daytime:13 time:37 domain:53 bootp:67 bootpc:68 tftp:69 ntp:123 snmp:161 syslog:514 "
+    "dns:53"),
+)  # fmt: skip
+PROTOCOLS: Final = "icmp:1 igmp:2 tcp:6 udp:17 gre:47 esp:50 icmpv6:58 ipv6-icmp:58"
 NDB: Final = (
-    ("/lib/ndb/common", b"# nothing is common to all networks here\n"),
-    ("/lib/ndb/local", f"sys={SYSNAME}\n".encode()),
+    (
+        "/lib/ndb/common",
+        "".join(
+            [f"{net}={s.replace(':', ' port=')}\n" for net, all in SERVICES for s in all.split()]
+            + [f"protocol={p.replace(':', ' ipv4proto=')}\n" for p in PROTOCOLS.split()]
+        ).encode(),
+    ),
+    ("/lib/ndb/local", f"sys={SYSNAME} ip=127.0.0.1\n\nip=127.0.0.1 sys=localhost dom=localhost\n".encode()),
 )
 
 
@@ -135,6 +149,15 @@ def devices(k: Kernel, root: str | None) -> None:
             raise LoadError(f"{root}: {at}: {e}", 2) from None
 
 
+def net(k: Kernel, config: Config) -> None:
+    """Bind the network and its name servers, if there are any."""
+    if config.net == "off":
+        return
+    mountpoint(k, "/net")
+    for dev in ("#I", "#ñ"):
+        bindname(k, dev, "/net", MAFTER)
+
+
 def binds(k: Kernel, all: Iterable[Bind]) -> None:
     """Show directories of the host. Raises LoadError."""
     for b in all:
@@ -210,6 +233,7 @@ def namespace(k: Kernel, config: Config, path: str, name: str) -> None:
     if config.root is not None or not bundled(path):
         rootdev(k).addhost(f"/bin/{name}", path)
     bind(k, hostdev(k).bind(str(guest.path("true").parent), False), "/bin", MAFTER)
+    net(k, config)
     binds(k, config.binds)
     finish(k, dir, bool(config.swap))
     setenv(k, (*variables(k.eve, f"/usr/{k.eve}"), *config.env))

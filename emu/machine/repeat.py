@@ -67,6 +67,6 @@ def commandline(
             words += ["--cwd", v]
         elif f.name == "swapfile":
             words += ["--swap-file", v]
-        elif f.name in ("cpus", "seed", "sched", "mmu", "clock", "counter", "pagecache", "pageout", "epoch"):
+        elif f.name in ("cpus", "seed", "sched", "mmu", "clock", "net", "counter", "pagecache", "pageout", "epoch"):
             words += [f"--{f.name}", str(v)]
     return os.fsencode(shlex.join([*words, program, *args])).decode(errors="backslashreplace")

@@ -19,6 +19,7 @@ from emu.machine.namespace import (
     isdir,
     isfile,
     mountpoint,
+    net,
     setenv,
     start,
     variables,
@@ -135,6 +136,7 @@ def namespace(k: Kernel, config: Config) -> None:
         bindname(k, f"{at}/tmp" if isdir(k, f"{at}/tmp") else "#//tmp", "/tmp", MREPL | MCREATE)
     except Error as e:
         raise LoadError(f"{config.root.host}: {e}", 2) from None
+    net(k, config)
     binds(k, config.binds)
     finish(k, dir, bool(config.swap))
     service = (("service", "con"),) if config.tree.login else ()

@@ -3,8 +3,8 @@
  * with arguments that are random or nearly right. All of it follows from SEED. Afterwards whatever still runs is killed;
  * the status is empty if that could be done.
  *
- * The calls concern files in /rw and /ro if there are such, the devices, other processes, name spaces, file servers
- * of the program's own that answer nonsense, memory and notes.
+ * The calls concern files in /rw and /ro if there are such, the devices, the network, other processes, name spaces,
+ * file servers of the program's own that answer nonsense, memory and notes.
  */
 
 #include "fs9p.h"
@@ -113,7 +113,8 @@ name(Fuzz *z)
 {
 	static const char *const start[] = {
 		"/", "", ".", "..", "/rw", "/rw", "/rw", "/rw/d", "/rw/swap", "/rw/swap/x", "/ro", "/ro", "/ro/out", "/rw/m", "/bin",
-		"/dev", "/proc", "/env", "/fd", "/srv", "/tmp", "a", "d", "#/", "#c", "#d", "#e", "#ec", "#p", "#s", "#S", "#|",
+		"/dev", "/proc", "/env", "/fd", "/srv", "/tmp", "a", "d", "#/", "#c", "#d", "#e", "#ec", "#p", "#s", "#S", "#|", "#I",
+		"/net/tcp", "/net/udp/0",
 		"/proc/1", "/proc/trace", "/rw/deep", "//.//rw",
 	};
 	static const char *const elem[] = {
@@ -720,12 +721,91 @@ any(Fuzz *z)
 	alarm(0);
 }
 
+/* a conversation of the network, and messages to it that are nearly right */
+static void
+network(Fuzz *z)
+{
+	static const char *const protos[] = {"tcp", "tcp", "tcp", "udp", "udp", "ipifc"};
+	static const char *const verbs[] = {
+		"connect", "connect", "announce", "announce", "bind", "hangup", "close", "headers", "keepalive", "ttl", "tos",
+		"ignoreadvice", "addmulti", "remmulti", "maxfragsize", "checksum", "tcpporthogdefense", "add", "remove", "unbind",
+		"try", "mtu", "iprouting", "accept", "reject", "", "x",
+	};
+	static const char *const addrs[] = {
+		"127.0.0.1!7", "127.0.0.1!7", "*!7", "*!7", "*!*", "::1!7", "7", "*", "0", "!", "!!", "127.0.0.2!7", "1.2.3.4!5!r",
+		"127.1", "224.0.0.1", "ff02::1", "::", "255.255.255.0", "/64", "loopback", "on", "-1", "99999999999", "'a b'",
+	};
+	static const char *const files[] = {"data", "data", "data", "listen", "ctl", "status", "local", "remote", "err", "snoop"};
+	static const char *const tops[] = {"cs", "dns", "arp", "ndb", "iproute", "log", "ipselftab", "bootp", "tcp/stats"};
+	char path[64], text[160], *s;
+	const char *proto = PICK(z, protos);
+	int i, n, conv;
+
+	alarm(20);
+	if (one(z, 5)) {
+		snprint(path, sizeof path, "/net/%s", PICK(z, tops));
+		i = open(path, ORDWR);
+		switch (rnd(z, 4)) {
+		case 0:
+			snprint(text, sizeof text, "%s!%s!%s", proto, PICK(z, addrs), PICK(z, verbs));
+			break;
+		case 1:
+			snprint(text, sizeof text, "%s %s %s %s", PICK(z, verbs), PICK(z, addrs), PICK(z, addrs), PICK(z, addrs));
+			break;
+		case 2:
+			snprint(text, sizeof text, "!%s=%s", proto, PICK(z, addrs));
+			break;
+		case 3:
+			snprint(text, sizeof text, "set %s", proto);
+			break;
+		}
+		if (one(z, 8))
+			pwrite(i, addr(z), size(z), one(z, 2) ? 0 : word(z));
+		else
+			pwrite(i, text, strlen(text), 0);
+		pread(i, addr(z), size(z), one(z, 2) ? 0 : rnd(z, 200));
+		if (!one(z, 4))
+			close(i);
+		alarm(0);
+		return;
+	}
+	snprint(path, sizeof path, "/net/%s/clone", proto);
+	i = one(z, 2) ? open(path, ORDWR) : fd(z);
+	conv = rnd(z, 6);
+	if (i >= 0 && (n = pread(i, text, 8, 0)) > 0 && n < 8 && text[0] >= '0' && text[0] <= '9')
+		conv = text[0] - '0';
+	for (n = 1 + rnd(z, 3); n > 0; n--) {
+		s = text;
+		s += snprint(s, 40, "%s", PICK(z, verbs));
+		while (one(z, 2) && s < text + 100)
+			s += snprint(s, 40, " %s", PICK(z, addrs));
+		if (one(z, 10))
+			text[rnd(z, s - text + 1)] = rnd(z, 256);
+		write(i, text, s - text);
+	}
+	for (n = rnd(z, 3); n > 0; n--) {
+		snprint(path, sizeof path, "/net/%s/%d/%s", proto, one(z, 3) ? (int)rnd(z, 20) : conv, PICK(z, files));
+		i = open(path, one(z, 4) ? (int)rnd(z, 4) : ORDWR);
+		if (one(z, 2))
+			write(i, addr(z), size(z));
+		if (one(z, 2))
+			read(i, addr(z), size(z));
+		if (one(z, 2))
+			close(i);
+	}
+	alarm(0);
+}
+
 static void
 run(Fuzz *z)
 {
 	notify(handler);
 	while (z->left-- > 0)
-		switch (rnd(z, 24)) {
+		switch (rnd(z, 26)) {
+		case 24:
+		case 25:
+			network(z);
+			break;
 		case 0 ... 4:
 			files(z);
 			break;

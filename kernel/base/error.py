@@ -38,6 +38,8 @@ Enofd: Final = "no free file descriptors"
 Eisstream: Final = "seek on a stream"
 Ebadexec: Final = "exec header invalid"
 Etimedout: Final = "connection timed out"
+Econrefused: Final = "connection refused"
+Econinuse: Final = "connection in use"
 Eintr: Final = "interrupted"
 Enomem: Final = "kernel allocate failed"
 Enoswap: Final = "swap space full"
@@ -60,6 +62,7 @@ Emountrpc: Final = "mount rpc error"
 Eshutdown: Final = "device shut down"
 Enoreg: Final = "process has no saved registers"
 Ecmdargs: Final = "wrong #args in control message"
+Ebadip: Final = "bad ip address syntax"
 
 
 class Error(Exception):

@@ -86,8 +86,11 @@ def atoi(s: str) -> int:
     n = 0
     while n < len(s) and s[n].isascii() and s[n].isdigit():
         n += 1
-    v = sign * int(s[:n] or "0")
-    return s32(v)
+    v = 0
+    for i in range(0, n, 1000):  # Python converts no more than some thousand digits at once
+        piece = s[i : min(i + 1000, n)]
+        v = (v * pow(10, len(piece), 1 << 32) + int(piece)) & MASK32
+    return s32(sign * v)
 
 
 def strtoul(b: bytes) -> int:
@@ -106,5 +109,6 @@ def strtoul(b: bytes) -> int:
     n = 0
     while n < len(b) and b[n] in digits:
         n += 1
-    v = int(b[:n] or b"0", base)
+    digits = b[:n].lstrip(b"0")
+    v = int(digits[:40] or b"0", base)
     return MASK32 if v > MASK32 else sign * v & MASK32

@@ -1,7 +1,8 @@
-"""Queues of blocks with flow control, as far as pipes need them. Source: port/qio.c."""
+"""Queues of blocks with flow control, as far as pipes and the network need them. Source: port/qio.c."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from kernel.base.alloc import BLOCK
@@ -46,9 +47,19 @@ def balloc(n: int) -> int:
 
 
 class Queue:
-    """``len`` counts allocated bytes, ``dlen`` data. Source: port/qio.c."""
+    """``len`` counts allocated bytes, ``dlen`` data. Source: port/qio.c.
+
+    A read of a queue with ``msg`` drops what of a block did not fit; one with ``coalesce`` takes as many blocks as fit.
+    ``kick`` is called when a block was put in, and when a reader has made room; ``bypass`` gets blocks instead.
+    """
+
+    msg = False
+    coalesce = False
+    kick: Callable[[], None] | None = None
+    bypass: Callable[[bytes], None] | None = None
 
     def __init__(self, limit: int) -> None:
+        self.inilim = limit
         self.blocks: list[Block] = []
         self.len = 0
         self.dlen = 0
@@ -106,23 +117,47 @@ def qread(k: Kernel, q: Queue, n: int) -> bytes:
     eqlock(k, q.rlock)
     try:
         out = b""
-        if _qwait(k, q):
+        if _qwait(k, q) and (not q.coalesce or _dropempty(k, q)):
             b = _qremove(k, q)
             out = b.data[b.rp : b.rp + n]
             b.rp += len(out)
-            if len(b):
+            if len(b) and not q.msg:
                 _qputback(k, q, b)
+            if q.coalesce:
+                out = _more(k, q, out, n)
             # flow control: let the writer go on
             if k.variant.fix_ad9748422:
                 _wakewriters(k, q)
             elif q.flow and q.len < q.limit // 2:
                 q.flow = False
                 wakeup(k, q.wr)
+            if q.kick is not None:
+                q.kick()
     except Error:
         qunlock(k, q.rlock)
         raise
     qunlock(k, q.rlock)
     return out
+
+
+def _dropempty(k: Kernel, q: Queue) -> bool:
+    """Throw away empty blocks at the head; whether another came before the end."""
+    while not len(q.blocks[0]):
+        _qremove(k, q)
+        if not _qwait(k, q):
+            return False
+    return True
+
+
+def _more(k: Kernel, q: Queue, out: bytes, n: int) -> bytes:
+    """out with the blocks after it that fit as a whole into n bytes."""
+    parts = [out]
+    size = len(out)
+    while q.blocks and size + len(q.blocks[0]) <= n and size < n:
+        b = _qremove(k, q)
+        parts.append(b.data[b.rp :] if b.rp else b.data)
+        size += len(b)
+    return b"".join(parts)
 
 
 def _wakewriters(k: Kernel, q: Queue) -> None:
@@ -158,13 +193,15 @@ def qbwrite(k: Kernel, q: Queue, b: Block) -> int:
     """Queue a block, then wait while the queue is full: a note cannot keep the data out. Source: port/qio.c:qbwrite."""
     if q.closed:
         raise Error(q.err)
+    n = len(b)
+    if q.bypass is not None:
+        q.bypass(b.data)
+        return n
     if not k.mainmem.alloc(b.alloc + BLOCK):
         raise Error(Enomem)
-    n = len(b)
-    q.blocks.append(b)
-    q.len += b.alloc
-    q.dlen += n
-    q.wp += b.alloc
+    _append(q, b)
+    if q.kick is not None:
+        q.kick()
     if q.starve:
         q.starve = False
         p = wakeup(k, q.rr)
@@ -175,12 +212,52 @@ def qbwrite(k: Kernel, q: Queue, b: Block) -> int:
     return n
 
 
+def _append(q: Queue, b: Block) -> None:
+    q.blocks.append(b)
+    q.len += b.alloc
+    q.dlen += len(b)
+    q.wp += b.alloc
+
+
+def qpassnolim(k: Kernel, q: Queue, data: bytes) -> None:
+    """Queue a block whatever the limit; a closed queue drops it. Source: port/qio.c:qpassnolim."""
+    if q.closed:
+        return
+    b = Block(data)
+    k.mainmem.charge(b.alloc + BLOCK)
+    _append(q, b)
+    if q.len >= q.limit // 2:
+        q.flow = True
+    if q.starve:
+        q.starve = False
+        wakeup(k, q.rr)
+
+
+def qfull(q: Queue) -> bool:
+    """Whether the queue has reached its limit. Source: port/qio.c:qfull."""
+    return q.len >= q.limit
+
+
+def qtake(k: Kernel, q: Queue, n: int) -> bytes:
+    """Up to n bytes of the first block, which the protocol has sent; writers go on. Source: port/qio.c:qdiscard."""
+    b = _qremove(k, q)
+    out = b.data[b.rp : b.rp + n]
+    b.rp += len(out)
+    if len(b):
+        _qputback(k, q, b)
+    if q.flow and q.len < q.limit // 2:
+        q.flow = False
+        wakeup(k, q.wr)
+    return out
+
+
 def qwrite(k: Kernel, q: Queue, data: Data) -> int:
     """Write all of data, in blocks of at most Maxatomic; an empty write queues an empty block.
 
     Source: port/qio.c:qwrite.
     """
-    waiting = q.len // 2 >= q.limit  # far too much is queued already; only a kill interrupts this wait
+    # far too much is queued already; only a kill interrupts this wait
+    waiting = q.len // 2 >= q.limit and q.bypass is None
     while waiting:
         try:
             _qflow(k, q)
@@ -217,10 +294,10 @@ def qclose(k: Kernel, q: Queue) -> None:
     wakeup(k, q.wr)
 
 
-def qhangup(k: Kernel, q: Queue) -> None:
-    """No more writes; what is queued may still be read. Source: port/qio.c:qhangup."""
+def qhangup(k: Kernel, q: Queue, msg: str | None = None) -> None:
+    """No more writes, for the reason told; what is queued may still be read. Source: port/qio.c:qhangup."""
     q.closed = True
-    q.err = Ehungup
+    q.err = msg or Ehungup
     wakeup(k, q.rr)
     wakeup(k, q.wr)
 
@@ -230,3 +307,4 @@ def qreopen(q: Queue) -> None:
     q.closed = False
     q.starve = True
     q.eof = 0
+    q.limit = q.inilim

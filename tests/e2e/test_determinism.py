@@ -8,7 +8,7 @@ from emu.machine.config import Config
 from emu.machine.machine import Machine
 from tests.e2e.harness import Console, jsontrace, run
 
-GUESTS = ("cow 20", "forkbomb 8", "pingpong 30", "sema 8", "pipe 20", "selfmod", "spin 25")
+GUESTS = ("cow 20", "forkbomb 8", "pingpong 30", "sema 8", "pipe 20", "selfmod", "spin 25", "tcpecho 4 2")
 
 
 @pytest.mark.parametrize("cpus", [1, 2, 4])

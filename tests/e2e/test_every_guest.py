@@ -21,19 +21,20 @@ GOOD = {
     "fp": "", "fs9p": "2", "fuzz": "1 20", "group": "", "hello": "", "interrupt": "", "memrace": "shrink 5",
     "mhead": "20", "notes": "", "ns": "", "pingpong": "5", "pipe": "5", "pressure": "100 2 1", "procfs": "",
     "pwd": "", "read": "10", "segs": "", "selfmod": "", "sema": "3", "shm": "4", "shootdown": "2", "sieve": "100",
-    "spin": "5", "stack": "5", "stopstart": "3", "stopwait": "3", "swapfork": "200", "syscalls": "20", "text": "10",
-    "textpressure": "20 1", "thrash": "200 1", "tinyrc": "-c true", "touch": "10", "true": "", "unionbind": "5",
-    "wc": "/dev/drivers", "wired": "5",
+    "spin": "5", "stack": "5", "stopstart": "3", "stopwait": "3", "swapfork": "200", "syscalls": "20",
+    "tcpecho": "5 2", "text": "10", "textpressure": "20 1", "thrash": "200 1", "tinyrc": "-c true", "touch": "10",
+    "true": "", "udpecho": "5", "unionbind": "5", "wc": "/dev/drivers", "wired": "5",
 }  # fmt: skip
 
 # These end with a status of their own.
 BAD = {
-    "badop": "sys: trap: invalid opcode", "div0": "sys: trap: divide error", "false": "false 2: x",
+    "badop": "sys: trap: invalid opcode", "dial": "dial 2: tcp!localhost!echo: connection refused",
+    "div0": "sys: trap: divide error", "false": "false 2: x",
     "nil": "sys: trap: fault read addr=0x0", "rotext": "sys: trap: fault write addr=0x1020",
     "wild": "sys: trap: fault read addr=0xdead0000",
 }  # fmt: skip
 
-ARGS = {**GOOD, "false": "x", "wild": "dead0000"}
+ARGS = {**GOOD, "dial": "tcp!localhost!echo", "false": "x", "wild": "dead0000"}
 ELSEWHERE = {
     "swapfull": "test_swap.py", "usertests": "test_command.py",  # too long for here
     "edges": "test_variants.py", "killbig": "test_variants.py", "pipeflow": "test_variants.py",

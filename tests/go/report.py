@@ -25,7 +25,6 @@ STATE = tool.ROOT / "build" / "go-std.jsonl"
 BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
 LIMIT = 1200  # seconds of the host's for one package
 SIGNS = {
-    "/net/": "Listens on sockets: there is no /net here.",
     "[build failed]": "Does not build for plan9/386.",
     "p9emu: time limit": f"Takes more than {LIMIT // 60} minutes.",
 }

@@ -22,7 +22,8 @@ PATTERNS = (
     "bufio", "io/...", "fmt", "text/...", "path/...", "regexp/...", "encoding/...", "hash/...", "compress/...",
     "archive/...", "crypto/sha256", "crypto/md5", "crypto/aes", "go/parser", "go/ast", "go/format",
     "index/suffixarray", "html/...", "image/...", "log", "flag", "context", "sync/...", "time", "os", "os/exec",
-    "os/signal", "runtime", "runtime/debug", "testing/...", "reflect",
+    "os/signal", "runtime", "runtime/debug", "testing/...", "reflect", "net", "net/rpc", "net/smtp", "net/textproto",
+    "net/http/httptest",
 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from kernel.sched.ref import incref
 from kernel.syscalls.bindmount import sysbind
 from kernel.syscalls.sysexec import sysexec
 from kernel.syscalls.sysseg import syssegattach
+from tests.kernel.devices.ip.net import Netrig
 from tests.kernel.fakes import UBASE, Rig
 from tests.kernel.plain import PlainKernel, entry
 from tests.linking import linked
@@ -161,3 +162,37 @@ def test_32_a_header_whose_sums_wrap_is_no_program(sizes: tuple[int, int, int]) 
         rig.close(fd)
         with pytest.raises(Error, match="exec header invalid"):
             rig.call(sysexec, "/tmp/prog", bytes(4))
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [("tcp/clone", b"checksum"), ("tcp/clone", b"tcpporthogdefense"), ("iproute", b""), ("iproute", b" \n")],
+)
+def test_40_a_message_to_the_network_that_lacks_a_word_is_a_bad_argument(file: str, message: bytes) -> None:
+    rig = Netrig()
+
+    @rig.run
+    def _() -> None:
+        rig.net()
+        fd = rig.open(f"/net/{file}", ORDWR)
+        with pytest.raises(Error, match="bad arg in system call"):
+            rig.pwrite(fd, message)
+
+
+def test_41_what_was_written_without_a_connection_is_not_for_the_next_one() -> None:
+    rig = Netrig()
+
+    @rig.run
+    def _() -> None:
+        rig.net()
+        rig.clone("tcp", "announce *!80")
+        fd, at = rig.clone("tcp")
+        data = rig.data(at)
+        rig.pwrite(data, b"mine")
+        rig.close(data)
+        rig.close(fd)
+        _, again = rig.clone("tcp", "connect 127.0.0.1!80")
+        assert again == at
+        _, d, _ = rig.listen("/net/tcp/0")
+        rig.pwrite(rig.data(at), b"theirs")
+        assert rig.pread(d, 100) == b"theirs"

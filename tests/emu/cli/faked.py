@@ -66,6 +66,7 @@ class Config:
     original: tuple[str, ...] = ()
     fix: tuple[str, ...] = ()
     notefp: bool = False
+    net: str = "loopback"
     clock: str = ""
     epoch: int | None = None
     root: Root | None = None

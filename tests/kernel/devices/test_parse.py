@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kernel.base.error import Error
-from kernel.devices.parse import Cmdtab, atoi, cmderror, lookupcmd, parsecmd, tokenize
+from kernel.base.mem import s32
+from kernel.devices.parse import Cmdtab, atoi, cmderror, lookupcmd, parsecmd, strtoul, tokenize
 
 TABLE = (Cmdtab("go", 1), Cmdtab("say", 0), Cmdtab("put", 2))
 
@@ -56,6 +57,13 @@ def test_a_long_command_is_cut_in_its_error() -> None:
 )
 def test_atoi(text: str, n: int) -> None:
     assert atoi(text) == n
+
+
+def test_numbers_of_any_length() -> None:
+    """Python converts no more than 4300 digits, and the kernel takes as many as are written."""
+    assert atoi("9" * 5000) == s32(pow(10, 5000, 1 << 32) - 1 & 0xFFFFFFFF)
+    assert strtoul(b"9" * 5000) == strtoul(b"0x" + b"f" * 9000) == 0xFFFFFFFF
+    assert strtoul(b"0" * 9000 + b"17") == 15
 
 
 @pytest.mark.parametrize(("words", "shown"), [

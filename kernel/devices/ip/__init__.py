@@ -1,0 +1,1 @@
+"""The IP stack behind ``#I``, inside one machine. Source: ip/."""
