@@ -11,6 +11,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
+from emu.cli.ends import needstdout
 from emu.cli.run import configure
 from emu.cli.types import Options
 from emu.failure import BROKEN, INTERRUPTED, USAGE, Failure
@@ -50,6 +51,7 @@ class How:
 
 def explore(options: Options, program: str, args: Sequence[str], wanted: Wanted, how: How) -> int:
     """Try many schedules; the status to exit with. Raises Failure."""
+    needstdout()
     config = configure(options, exploring=True)
     _allowed(options, config)
     try:

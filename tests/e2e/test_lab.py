@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ from emu.machine.config import Config
 from emu.machine.schedule import Schedule
 from kernel.sched.explore import Strategy
 from kernel.sched.strategy import Pct, Random
-from tests.e2e.harness import jsontrace, p9emu
+from tests.e2e.harness import ROOT, jsontrace, p9emu
 
 
 def test_38_is_found_made_small_and_told(tmp_path: Path) -> None:
@@ -107,6 +109,15 @@ def test_what_cannot_be_explored_is_one_line(args: list[str], status: int, text:
     assert r.stderr.startswith(b"p9emu: ")
     assert r.stderr.count(b"\n") == 1
     assert text in r.stderr.decode()
+
+
+def test_a_closed_standard_output_is_told_before_anything_runs(tmp_path: Path) -> None:
+    command = 'exec "$0" -m emu explore -o "$1" mhead >&-'
+    r = subprocess.run(
+        ["sh", "-c", command, sys.executable, str(tmp_path / "s")], stderr=subprocess.PIPE, check=False, cwd=ROOT
+    )
+    assert (r.returncode, r.stderr) == (125, b"p9emu: cannot write standard output: it is closed\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def recorded(config: Config, argv: str, strategy: Callable[[], Strategy], seed: int) -> Result:
