@@ -120,6 +120,18 @@ def test_a_closed_standard_output_is_told_before_anything_runs(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_found_is_told_where_its_file_cannot_be_written(tmp_path: Path) -> None:
+    r = p9emu("explore", "--minimize-for", "0", "-o", "/dev/full", "--cpus", "2", "mhead", cwd=tmp_path)
+    assert r.returncode == 125
+    assert r.stderr == b"p9emu: cannot write /dev/full: No space left on device\n"
+    out = r.stdout.decode()
+    assert out.startswith("panic: cclose ")
+    assert "*** cclose: panic" in out
+    assert "again:" not in out
+    n = next(int(m[1]) for m in [re.search(r"^  (\d+) switch", out, flags=re.MULTILINE)] if m)
+    assert n == len(re.findall(r"^    \S.*(?: process | processor )", out, flags=re.MULTILINE)) > 12
+
+
 def recorded(config: Config, argv: str, strategy: Callable[[], Strategy], seed: int) -> Result:
     program, *args = argv.split()
     zygote = Zygote(config, program, args)
