@@ -224,7 +224,7 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.write(json.dumps(PARTS[args.part]()))
         return 0
     changed = changed_names()
-    print("changed: " + (", ".join(changed) if changed else "nothing, beside the last commit"))
+    print("changed: " + (", ".join(changed) if changed else "nothing, beside the last commit"), flush=True)
     verdicts = [judged("loads")]
     print(verdicts[0], flush=True)
     rest = [part for part in PARTS if part != "loads" and (not args.only or part in args.only)]

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -69,3 +74,62 @@ def test_a_patch_that_does_not_apply(tmp_path: Path) -> None:
         judge(str(file), [])
     with pytest.raises(Failure, match="No such file"):
         judge(str(tmp_path / "none"), [])
+
+
+PROGRAM = [sys.executable, "-m", "emu", "judge", "--only", "loads"]
+
+
+def test_output_that_cannot_be_written() -> None:
+    with open("/dev/full", "w") as full:
+        r = subprocess.run(PROGRAM, cwd=judging.ROOT, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (r.returncode, r.stderr) == (125, b"p9emu: cannot write standard output: No space left on device\n")
+    r = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *PROGRAM], cwd=judging.ROOT, stderr=subprocess.PIPE, check=False
+    )
+    assert (r.returncode, r.stderr) == (125, b"p9emu: cannot write standard output: it is closed\n")
+    read, write = os.pipe()
+    os.close(read)
+    r = subprocess.run(PROGRAM, cwd=judging.ROOT, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (r.returncode, r.stderr) == (141, b"")
+
+
+def test_another_repository_of_the_environment_is_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GIT_DIR", str(tmp_path))
+    bad = patch(tmp_path, "kernel/memory/page.py", "in range(p.first, p.last + 1)", "in range(p.first, p.last)")
+    assert judge(bad, ["loads"]) == 1
+    assert capfd.readouterr().out.startswith("changed: kernel.memory.page:freepte\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_copy(tmp_path: Path, number: signal.Signals) -> None:
+    bad = patch(tmp_path, "kernel/memory/page.py", "in range(p.first, p.last + 1)", "in range(p.first, p.last)")
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    with subprocess.Popen(
+        [*PROGRAM, bad],
+        cwd=judging.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(copies)},
+    ) as p:
+        assert p.stdout is not None
+        assert p.stdout.readline().startswith(b"changed: ")
+        p.send_signal(number)
+        _, err = p.communicate()
+    assert (p.returncode, err) == (128 + number, f"p9emu: ended by {number.name}\n".encode())
+    assert list(copies.iterdir()) == []
+
+
+def test_no_room_for_a_copy_is_one_plain_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = patch(tmp_path, "kernel/memory/page.py", "in range(p.first, p.last + 1)", "in range(p.first, p.last)")
+
+    def full(*_: object, **__: object) -> None:
+        raise shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'"), ("c", "d", "another")])
+
+    monkeypatch.setattr(shutil, "copytree", full)
+    with pytest.raises(Failure) as e:
+        judge(bad, [])
+    assert str(e.value) == "the tree cannot be copied: [Errno 28] No space left on device: 'b'"

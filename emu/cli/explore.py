@@ -11,6 +11,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
+from emu.cli.ends import needstdout
 from emu.cli.run import configure
 from emu.cli.types import Options
 from emu.failure import BROKEN, INTERRUPTED, USAGE, Failure
@@ -50,6 +51,7 @@ class How:
 
 def explore(options: Options, program: str, args: Sequence[str], wanted: Wanted, how: How) -> int:
     """Try many schedules; the status to exit with. Raises Failure."""
+    needstdout()
     config = configure(options, exploring=True)
     _allowed(options, config)
     try:
@@ -83,6 +85,8 @@ def explore(options: Options, program: str, args: Sequence[str], wanted: Wanted,
         zygote.close()
     if interrupted:
         raise Failure("interrupted", INTERRUPTED)
+    if show.unwritten is not None:
+        raise Failure(str(show.unwritten), BROKEN)
     if campaign.tally.own:
         return BROKEN
     return FOUND if campaign.tally.found else 0
@@ -173,7 +177,7 @@ class _Told:
     before: int  # decisions before there were fewer
     repeats: bool
     story: Story | None
-    file: str
+    file: str  # "" if it could not be written
     again: str
     known: str
     mended: list[str]  # commits of 9front's
@@ -187,9 +191,10 @@ class _Show:
         self.program = program
         self.args = args
         self.how = how
+        self.unwritten: OutputError | None = None  # the first schedule's that is in no file
 
     def look(self, campaign: Campaign, found: Found, path: str) -> _Told:
-        """Make a failure's schedule small, write it, and find its story. Raises OutputError."""
+        """Make a failure's schedule small, write it, and find its story."""
         before = len(found.result.decisions)
         repeats = True
         if self.how.minimize > 0:
@@ -199,8 +204,12 @@ class _Show:
         schedule = Schedule(
             command, found.result.seed, tuple(found.result.decisions), found.strategy, str(found.failure), _version()
         )
-        WholeFile(path).write([schedule.text().encode()])
         again = commandline(self.config, self.program, self.args, check=False, leave=("seed",), sched=f"{PREFIX}{path}")
+        try:
+            WholeFile(path).write([schedule.text().encode()])
+        except OutputError as e:  # what was found is told all the same
+            self.unwritten = self.unwritten or e
+            path = again = ""
         known = judgement(found.failure.what) if found.failure.kind in (PANIC, LIVELOCK) else ""
         mended = campaign.mended(found, FIXES) if repeats and found.failure.kind not in OWN else []
         return _Told(found, before, repeats, story, path, again, known, mended)
@@ -229,9 +238,10 @@ class _Text(_Show):
         n = len(r.decisions)
         less = f", of {told.before}" if told.before != n else ""
         lines.append(f"  {n} switch{'es' * (n != 1)}{less}:" if n else "  in the plain scheduler's order")
-        lines += [f"    {words(d)}" for d in r.decisions[:MANY]]
-        if n > MANY:
-            lines.append(f"    and {n - MANY} more")
+        shown = MANY if told.file else n  # they are nowhere else then
+        lines += [f"    {words(d)}" for d in r.decisions[:shown]]
+        if n > shown:
+            lines.append(f"    and {n - shown} more")
         if told.story is not None:
             lines += ["", *map(plain, columns(told.story))]
             if told.story.cut:
@@ -239,7 +249,8 @@ class _Text(_Show):
             lines.append("")
         elif found.failure.dump:
             lines += [f"  {plain(line)}" for line in found.failure.dump.splitlines()]
-        lines.append(f"again: {told.again}")
+        if told.again:
+            lines.append(f"again: {told.again}")
         _put(lines)
 
     def locks(self, line: str) -> None:
@@ -277,7 +288,8 @@ class _Json(_Show):
             "failure", kind=f.kind, what=f.what, place=f.place, dump=f.dump.splitlines(), n=found.result.number,
             seed=found.result.seed, strategy=found.strategy, count=found.count, known=told.known, mended=told.mended,
             repeats=told.repeats, switches=[words(d) for d in found.result.decisions], of=told.before,
-            story=told.story.json() if told.story is not None else None, file=told.file, again=told.again,
+            story=told.story.json() if told.story is not None else None, file=told.file or None,
+            again=told.again or None,
         )  # fmt: skip
 
     def locks(self, line: str) -> None:

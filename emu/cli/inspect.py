@@ -4,6 +4,7 @@ import io
 import sys
 from collections.abc import Iterable
 
+from emu.cli.ends import needstdout
 from emu.failure import BROKEN, Failure
 from emu.plain import plain
 from emu.program.aout import DATASYMS, MAXSYMBOLS, MAXSYMS, TEXTSYMS, Aout, AoutError, load
@@ -72,8 +73,7 @@ def _guest(name: str, synopsis: str, description: str) -> dict[str, str]:
 
 def put(lines: Iterable[str]) -> None:
     """Print lines on standard output; what its encoding lacks is escaped. Raises Failure, or BrokenPipeError."""
-    if sys.stdout is None:
-        raise Failure("cannot write standard output: it is closed", BROKEN)
+    needstdout()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

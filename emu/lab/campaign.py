@@ -110,19 +110,17 @@ class Campaign:
         """All of it. Raises LoadError, MachineError; KeyboardInterrupt, with what is known by then in ``tally``."""
         began = time.monotonic()
         w, tally, zygote = self.wanted, self.tally, self.zygote
-        zygote.limits = Limits()
+        zygote.limits = Limits(status=w.expect)
         delays = w.strategy == DELAY
         first = Task(
             0, w.seed, partial(Delays, (), 0) if delays else plain, "fifo", True, useful_of if delays else None
         )
         base = zygote.one(first)
-        if base.failure is None and w.expect is not None and base.status != w.expect:
-            base.failure = Failure("exit", base.exits or f"status {base.status}")
         tally.points, tally.processes = base.points, base.processes
         self._taken(first, base, began)
         if base.failure is not None:
             return tally
-        zygote.limits = Limits(TIMES * base.virtual_ns + MORE, base.status, base.exits)
+        zygote.limits = Limits(TIMES * base.virtual_ns + MORE, base.status, base.exits if w.expect is None else None)
         plan = self._plan(base)
         n = self._try(plan, began)
         self.summary = plan.summary(n)

@@ -22,12 +22,11 @@ from greenlet import getcurrent, greenlet
 
 from emu.lab.failure import CRASH, TIMEOUT, Failure, ended, exitstring, raised
 from emu.machine.config import Config, LoadError, MachineError, Outcome
-from emu.machine.console import MemoryConsole
+from emu.machine.console import DroppingConsole
 from emu.machine.machine import Machine
 from emu.machine.schedule import Schedule
 from kernel.sched.explore import At, Decision, Explore, Strategy
 
-OUTPUT: Final = 1 << 20  # bytes a guest may write in one schedule
 GRACE: Final = 5.0  # s that a copy may take longer than its time limit
 PDEATHSIG: Final = 1  # prctl: die with the parent
 
@@ -151,8 +150,7 @@ class Zygote:
     def _boot(self) -> None:
         """Raises LoadError, MachineError."""
         config = replace(self.config, timeout=self.timeout)
-        machine = self._machine = Machine(config, console=MemoryConsole(), warn=lambda text: None)
-        machine.kernel.console = machine.console = MemoryConsole(limit=OUTPUT)
+        machine = self._machine = Machine(config, console=DroppingConsole(), warn=lambda text: None)
         machine.begins = self._stand
         self._caller = getcurrent()
         self._runner = greenlet(self._body)

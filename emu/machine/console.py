@@ -211,6 +211,13 @@ class MemoryConsole:
         """Nobody waits."""
 
 
+class DroppingConsole(MemoryConsole):
+    """The same without end: what is written is dropped."""
+
+    def write(self, fd: int, data: bytes) -> None:
+        """Drop data."""
+
+
 def warn(text: str) -> None:
     """One line of the emulator's own on standard error."""
     sys.stderr.write(f"p9emu: {plain(text)}\n")

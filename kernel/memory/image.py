@@ -23,8 +23,8 @@ def imageevent(k: Kernel, op: ImageOp, i: Image) -> None:
 
 
 def unlockput(k: Kernel, i: Image) -> None:
-    """Unlock i and drop one reference to it; with the fix as one step."""
-    if k.variant.fix_61a062ee9:
+    """Unlock i and drop one reference to it; with the fix as one step, but for the parent's page cache."""
+    if k.variant.fix_61a062ee9 and k.parent is None:
         putimage(k, i, True)
         return
     unlock(k, i)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ from emu.machine.config import Config
 from emu.machine.schedule import Schedule
 from kernel.sched.explore import Strategy
 from kernel.sched.strategy import Pct, Random
-from tests.e2e.harness import jsontrace, p9emu
+from tests.e2e.harness import ROOT, jsontrace, p9emu
 
 
 def test_38_is_found_made_small_and_told(tmp_path: Path) -> None:
@@ -82,6 +84,12 @@ def test_expect_is_the_exit_status_that_is_wanted(tmp_path: Path) -> None:
     assert r.returncode == 1
     assert r.stdout.decode().splitlines()[0] == "exit: wrong"
     assert "  in the plain scheduler's order" in r.stdout.decode()
+    assert b"does not" not in r.stdout  # it does so each time, whatever is mended
+
+
+def test_an_end_that_is_expected_is_no_failure(tmp_path: Path) -> None:
+    r = p9emu("explore", "--expect", "1", "--seeds", "2", "false", "wrong", cwd=tmp_path)
+    assert r.returncode == 0, r.stdout
 
 
 @pytest.mark.parametrize(
@@ -101,6 +109,27 @@ def test_what_cannot_be_explored_is_one_line(args: list[str], status: int, text:
     assert r.stderr.startswith(b"p9emu: ")
     assert r.stderr.count(b"\n") == 1
     assert text in r.stderr.decode()
+
+
+def test_a_closed_standard_output_is_told_before_anything_runs(tmp_path: Path) -> None:
+    command = 'exec "$0" -m emu explore -o "$1" mhead >&-'
+    r = subprocess.run(
+        ["sh", "-c", command, sys.executable, str(tmp_path / "s")], stderr=subprocess.PIPE, check=False, cwd=ROOT
+    )
+    assert (r.returncode, r.stderr) == (125, b"p9emu: cannot write standard output: it is closed\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_found_is_told_where_its_file_cannot_be_written(tmp_path: Path) -> None:
+    r = p9emu("explore", "--minimize-for", "0", "-o", "/dev/full", "--cpus", "2", "mhead", cwd=tmp_path)
+    assert r.returncode == 125
+    assert r.stderr == b"p9emu: cannot write /dev/full: No space left on device\n"
+    out = r.stdout.decode()
+    assert out.startswith("panic: cclose ")
+    assert "*** cclose: panic" in out
+    assert "again:" not in out
+    n = next(int(m[1]) for m in [re.search(r"^  (\d+) switch", out, flags=re.MULTILINE)] if m)
+    assert n == len(re.findall(r"^    \S.*(?: process | processor )", out, flags=re.MULTILINE)) > 12
 
 
 def recorded(config: Config, argv: str, strategy: Callable[[], Strategy], seed: int) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emu.machine.limits import PAGEOUT
+from kernel.base.variant import fixes
 from tests.e2e.harness import Run, p9emu, run
 from tests.e2e.test_every_guest import ARGS, BAD, GOOD, ended
 from tests.emu.observe.model.modelcheck import watched
@@ -51,6 +52,13 @@ def test_the_trace_tells_all_of_it(argv: str) -> None:
 
 def test_memory_and_swap_run_out() -> None:
     r = run("swapfull", memory=4 * M, swap=M, check=False, timeout=60, pagecache="parent")
+    assert r.outcome.exits == ""
+
+
+@pytest.mark.parametrize("argv", ["hello", "cow 3", "text 3"])
+def test_with_all_later_fixes(argv: str) -> None:
+    fix = tuple(fixes())
+    r = run(*argv.split(), memory=4 * M, swap=8 * M, timeout=60, pagecache="parent", fix=fix)
     assert r.outcome.exits == ""
 
 

@@ -130,3 +130,12 @@ def test_what_is_on_the_host_is_each_copys_own(what: str, tmp_path: Path) -> Non
     assert first.failure is None
     assert first == second
     z.close()
+
+
+def test_what_a_guest_prints_is_dropped_without_limit(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(bytes(3 << 20))
+    z = Zygote(Config(memory=8 << 20, binds=(Bind(str(tmp_path), "/n/t"),)), "cat", ["/n/t/big"])
+    try:
+        assert z.one(PLAIN).failure is None
+    finally:
+        z.close()
