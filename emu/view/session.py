@@ -40,6 +40,7 @@ class Session:
         self.message = ""  # why the last key did nothing
         self.target: int | None = None  # where a seek that takes long goes
         self._follow = False  # go to the newest event when the source stands still
+        self._hope: tuple[Wanted, str] | None = None  # what the machine was made to run on to, in words
         self._due = 0.0  # events that running owes
         self._look: tuple[int, Look] | None = None
         self._last = 0  # the process whose event it was before
@@ -122,6 +123,10 @@ class Session:
         if self._follow and (came or self.source.still):
             self._follow = bool(items) or not self.source.still
             self.seek(self.newest)
+            if not self._follow and self._hope is not None:
+                wanted, what = self._hope
+                if self.source.ended and not (self.newest and wanted(self.history.events[self.newest - 1])):
+                    self._stay(f"No {what} came any more; this is the end.")
             came = True
         while self._search is not None and time.monotonic() < until:
             came = True
@@ -205,9 +210,9 @@ class Session:
         elif self.source.ended or not self.source.live:
             self._stay(f"There is no {what} after this." if self.source.ended else f"No {what} was read yet.")
         else:
-            self._on(wanted, 1)
+            self._on(wanted, 1, what)
 
-    def _on(self, wanted: Wanted | None, n: int) -> None:
+    def _on(self, wanted: Wanted | None, n: int, what: str = "event that is listed") -> None:
         """Beyond the newest event."""
         source = self.source
         if not source.live or source.ended:
@@ -218,6 +223,7 @@ class Session:
         elif source.still:
             self.message = ""
             self._follow = True
+            self._hope = None if wanted is None else (wanted, what)
             source.go(wanted, n)
 
     def start(self) -> None:

@@ -30,6 +30,11 @@ LETTERS: Final = {
     "free": (".", "free"),
 }  # fmt: skip
 
+SHORT: Final = {
+    "cached": "cached", "idle": "idle", "swapping": "to swap", "directory": "dir", "table": "table", "shared": "shared",
+}  # fmt: skip
+"""The same, where there is less room."""
+
 USES: Final = {
     "free": "free: nobody has it, and the next page that is needed may be put there",
     "private": "one process's own",

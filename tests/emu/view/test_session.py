@@ -113,6 +113,24 @@ def test_a_machine_runs_on_only_beyond_what_has_happened(cow: list[Event]) -> No
     assert s.message == "This is the end."
 
 
+def test_what_never_comes_is_told_at_the_end(cow: list[Event]) -> None:
+    last = max(i for i, ev in enumerate(cow) if isinstance(ev, FaultEvent))
+    keys = ((Session.fault, "page fault"), (Session.same, classof(cow[last])), (Session.step, "event that is listed"))
+    for key, what in keys:
+        source = Source(cow)
+        s = Session(source, of(frozenset({"fault"})))
+        source.go(lambda ev: ev is cow[last])
+        settle(s)
+        s.end()
+        assert s.at == last + 1
+        key(s)
+        settle(s)
+        assert s.at == s.newest == len(cow)
+        assert s.message == f"No {what} came any more; this is the end."
+        s.step(-1)
+        assert s.message == ""
+
+
 def test_the_end_is_first_the_newest_event(cow: list[Event]) -> None:
     source = Source(cow)
     s = Session(source, of())
