@@ -212,7 +212,7 @@ def events(s: Session, width: int, height: int) -> list[Line]:
 
 def words(s: Session, width: int, height: int) -> list[Line]:
     """What the event did; or what the chosen frame is; or why a key did nothing; and what went wrong."""
-    troubles = s.source.troubles() if s.at == s.newest and s.source.ended else []
+    troubles = [*s.source.troubles(), s.lacking()] if s.at == s.newest and s.source.ended else []
     if s.message:
         return [line for said in (s.message, *troubles) for line in wrap(said, width, BOLD)][:height]
     if s.frame is not None:

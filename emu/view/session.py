@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from emu.observe.model.history import BLOCK, History
+from emu.observe.report.words import missing
 from emu.program.symbols import Found
 from emu.view.index import Index, after, before, classof
 from emu.view.look import Look, Owners
@@ -46,6 +47,7 @@ class Session:
         self._last = 0  # the process whose event it was before
         self._met = 0  # processes that have got their letters
         self._search: Iterator[int] | None = None
+        self._whole = False  # a trace was read to its end
 
     # Now
 
@@ -81,6 +83,16 @@ class Session:
         if self._last in places:
             return self._last
         return min(places, default=0)
+
+    def lacking(self) -> str:
+        """Which kinds of events a trace lacks, and how one has them; "" if none, or while it is read."""
+        if self.source.live or not self.source.ended or not self.newest:
+            return ""
+        lacking = missing(self.index.tally)
+        if not lacking:
+            return ""
+        told = f"This trace has no events of these kinds, so what they tell is not known: {', '.join(lacking)}."
+        return f"{told} trace -e %all --format json records all."
 
     # Which events are listed
 
@@ -128,6 +140,9 @@ class Session:
                 if self.source.ended and not (self.newest and wanted(self.history.events[self.newest - 1])):
                     self._stay(f"No {what} came any more; this is the end.")
             came = True
+        if self.source.ended and not self.source.live and not self._whole and not items:
+            self._whole = came = True
+            self.message = self.lacking()
         while self._search is not None and time.monotonic() < until:
             came = True
             passed = next(self._search, None)
@@ -142,7 +157,9 @@ class Session:
         self.take(1)
         execs = self.index.classes.get("proc exec")
         if execs:
+            said = self.message
             self.seek(execs[0])
+            self.message = said
 
     # Going about
 
