@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from emu.cli.judge import judge
+from emu.cli.toolcommands import PARTS
 from emu.failure import Failure
 from tests import judge as judging
+from tests.emu.cli.faked import p9emu
 
 
 def patch(tmp_path: Path, path: str, old: str, new: str) -> str:
@@ -28,6 +30,17 @@ def patch(tmp_path: Path, path: str, old: str, new: str) -> str:
     file = tmp_path / "patch"
     file.write_text("".join(lines))
     return str(file)
+
+
+def test_the_command_knows_the_parts() -> None:
+    assert set(PARTS) == judging.PARTS.keys()
+    said = p9emu("judge", "--help").stdout
+    assert all(f"\n    {part} " in said for part in PARTS)
+    assert "2 there is no such PART" in said
+    result = p9emu("judge", "--only", "nosuch")
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert all(part in result.stderr for part in PARTS)
 
 
 def test_names_of_what_was_changed() -> None:

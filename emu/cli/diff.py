@@ -7,6 +7,7 @@ from typing import IO, Final
 
 from emu.cli.inspect import put
 from emu.cli.run import use_color
+from emu.cli.wrap import wrapped
 from emu.failure import USAGE, Failure
 from emu.observe.diff import Difference, Trace, compare, document, names, text
 from emu.observe.read import ReadError
@@ -41,7 +42,7 @@ def _print(d: Difference, a: str, b: str, json: bool, color: bool) -> None:
 
         put([dumps(document(d))])
     elif d.found:
-        put(text(d, a, b, color).splitlines())
+        put(wrapped(text(d, a, b, color).splitlines(), sys.stdout))
 
 
 def _fields(words: Sequence[str]) -> frozenset[str]:

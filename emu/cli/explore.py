@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from emu.cli.ends import needstdout
 from emu.cli.run import configure
 from emu.cli.types import Options
+from emu.cli.wrap import wrapped
 from emu.failure import BROKEN, INTERRUPTED, USAGE, Failure
 from emu.lab.campaign import Campaign, CampaignError, Found, Listener, Tally, Wanted
 from emu.lab.failure import LIVELOCK, OWN, PANIC
@@ -192,9 +194,11 @@ class _Show:
         self.args = args
         self.how = how
         self.unwritten: OutputError | None = None  # the first schedule's that is in no file
+        self.after = 0.0  # s that fewer switches, stories and fixes took
 
     def look(self, campaign: Campaign, found: Found, path: str) -> _Told:
         """Make a failure's schedule small, write it, and find its story."""
+        began = time.monotonic()
         before = len(found.result.decisions)
         repeats = True
         if self.how.minimize > 0:
@@ -212,6 +216,7 @@ class _Show:
             path = again = ""
         known = judgement(found.failure.what) if found.failure.kind in (PANIC, LIVELOCK) else ""
         mended = campaign.mended(found, FIXES) if repeats and found.failure.kind not in OWN else []
+        self.after += time.monotonic() - began
         return _Told(found, before, repeats, story, path, again, known, mended)
 
 
@@ -249,24 +254,24 @@ class _Text(_Show):
             lines.append("")
         elif found.failure.dump:
             lines += [f"  {plain(line)}" for line in found.failure.dump.splitlines()]
-        if told.again:
-            lines.append(f"again: {told.again}")
-        _put(lines)
+        again = [f"again: {told.again}"] if told.again else []  # a command, that is copied as it is
+        _put([*wrapped(lines, sys.stdout), *again])
 
     def locks(self, line: str) -> None:
         """What --lock-order and --lockset say."""
-        _put([plain(line)])
+        _put([*wrapped([plain(line)], sys.stdout)])
 
     def end(self, campaign: Campaign) -> None:
         """Figures."""
         t = campaign.tally
         n = len(t.found)
         lines = [campaign.summary] if campaign.summary else []
+        after = f"; {self.after:.1f} s more for what was found" if n else ""
         lines.append(
             f"{t.schedules} schedules, {len(t.orders)} orders of events, {n} failure{'s' * (n != 1)}, "
-            f"{t.seconds:.1f} s, {t.rate:.0f} schedules/s"
+            f"{t.seconds:.1f} s, {t.rate:.0f} schedules/s{after}"
         )
-        _put(lines)
+        _put([*wrapped(lines, sys.stdout)])
 
 
 class _Json(_Show):
@@ -301,7 +306,7 @@ class _Json(_Show):
         t = campaign.tally
         self._line(
             "end", schedules=t.schedules, orders=len(t.orders), failures=len(t.found), seconds=round(t.seconds, 3),
-            points=t.points, processes=t.processes, summary=campaign.summary,
+            after=round(self.after, 3), points=t.points, processes=t.processes, summary=campaign.summary,
         )  # fmt: skip
 
     def _line(self, event: str, **fields: Any) -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 
 from emu.cli.ends import needstdout
+from emu.cli.wrap import wrapped
 from emu.failure import BROKEN, Failure
 from emu.plain import plain
 from emu.program.aout import DATASYMS, MAXSYMBOLS, MAXSYMS, TEXTSYMS, Aout, AoutError, load
@@ -64,7 +65,7 @@ def variants(json: bool) -> None:
         put([dumps({"v": VERSION, **{name: [asdict(r) for r in rows.values()] for name, rows in tables.items()}})])
         return
     for option, rows in (("--fix", fixes()), ("--original", originals())):
-        put(f"{option} {row}" for row in rows.values())
+        put(wrapped((f"{option} {row}" for row in rows.values()), sys.stdout))
 
 
 def _guest(name: str, synopsis: str, description: str) -> dict[str, str]:

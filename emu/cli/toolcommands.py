@@ -1,8 +1,13 @@
 """What can be typed beside runs: executables, what comes along, the compiler, changes, benchmarks, the judge."""
 
+from typing import Final
+
 import click
 
 from emu.cli.options import HELP
+
+PARTS: Final = ("loads", "vectors", "faults", "golden", "mutants", "invariants", "guests", "units")
+"""What p9emu judge looks at: tests.judge has the same."""
 
 
 @click.command(context_settings=HELP)
@@ -176,7 +181,7 @@ def bench(quick: bool, full: bool, fmt: str, curves: bool, plot: str | None, go:
 
 
 @click.command(context_settings=HELP)
-@click.option("--only", multiple=True, metavar="PART", help="Look at this part alone; repeatable.")
+@click.option("--only", multiple=True, metavar="PART", type=click.Choice(PARTS), help="Look at this part; repeatable.")
 @click.argument("patch", required=False)
 def judge(patch: str | None, only: tuple[str, ...]) -> int:
     """Tell what a change of kernel/ breaks or changes, in a minute or two.
@@ -186,7 +191,19 @@ def judge(patch: str | None, only: tuple[str, ...]) -> int:
     deliberate mistakes, every bundled program. Needs a clone, with its tests.
 
     \b
-    Exit status: 0 all is as it was, 1 something is not, 125 PATCH does not apply.
+    Parts, of which loads comes first in any case:
+      loads       the kernel can be imported, and a program runs
+      vectors     what the original C did, operation by operation
+      faults      the page faults of the real 9front kernel
+      golden      whole traces
+      mutants     deliberate mistakes are still found
+      invariants  random programs, in many orders, all structures compared
+      guests      every bundled program
+      units       the functions, each by itself
+
+    \b
+    Exit status: 0 all is as it was, 1 something is not, 2 there is no such PART,
+    125 PATCH does not apply or there is no clone.
     """
     from emu.cli.judge import judge as command
 

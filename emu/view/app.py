@@ -274,7 +274,7 @@ class View(App[int]):
         rows = panels.window(s, self.query_one("#events").size.height)
         if 0 <= y < len(rows):
             s.running = False
-            s.seek(s.position(rows[y]))
+            s.seek(rows[y])
             self.renew()
 
     # Life

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import insort
+from collections.abc import Iterable
 from typing import Final
 
 from emu.observe.model.records import FLAGS, ONSWAP
@@ -13,7 +15,7 @@ from emu.view.index import classof
 from emu.view.look import FIXED
 from emu.view.paint import BOLD, CLASSES, DIM, HERE, PLAIN, TITLE, Line, Paint, fit, wrap
 from emu.view.session import Session
-from emu.view.words import HELP, KEYS, LETTERS, NOTHING, frame
+from emu.view.words import HELP, KEYS, LETTERS, NOTHING, SHORT, frame
 from kernel.base.event import Event, FaultEvent
 
 MINWIDTH: Final = 80
@@ -35,12 +37,18 @@ def title(s: Session, name: str, width: int) -> Line:
     """What is looked at, how far, and what the source does."""
     ev = s.event
     when = f"{ev.ns / 1e9:.9f} s" if ev is not None else "0 s"
+    short = f"{ev.ns / 1e9:.3f} s" if ev is not None else "0 s"
     who = f"  {s.look().name(ev.pid)}" if ev is not None and ev.pid else ""
     doing = f"running, {s.pace()}" if s.running else s.source.state()
     if s.target is not None:
         doing = f"on the way to {s.target:,}"
-    right = f" event {s.at:,}/{s.newest:,}  {when}{who}  {doing} "
     left = plain(name)
+    least = min(len(left), 8) + 2
+    far = f"{s.at:,}/{s.newest:,}"
+    for middle in (f"event {far}  {when}{who}", f"event {far}  {short}{who}", f"event {far}  {short}", f"event {far}"):
+        right = f" {middle}  {doing} "
+        if least + len(right) <= width:
+            break
     room = max(width - len(right) - 1, 8)
     if len(left) > room:
         left = left[: room - 1] + "…"
@@ -76,8 +84,14 @@ def counters(s: Session, width: int) -> list[Line]:
         ]
     kept = sum(counts[u] for u in ("cached", "idle"))
     tables = sum(counts[u] for u in ("directory", "table", "kmap", "pool"))
-    rest = f"used {used:,} (most {most:,}): own {counts['private']:,}, copy on write {counts['cow']:,}, "
-    rest += f"shared {counts['shared']:,}, cached {kept:,}, tables {tables:,}"
+    uses = {
+        "own": counts["private"], "copy on write": counts["cow"], "shared": counts["shared"], "cached": kept,
+        "tables": tables, "going to swap": counts["swapping"], "kernel": counts["moving"],
+    }  # fmt: skip
+    seldom = ("going to swap", "kernel")
+    rest = f"used {used:,} (most {most:,}): " + ", ".join(f"{u} {n:,}" for u, n in uses.items() if n or u not in seldom)
+    if len(rest) > width:
+        rest = f"used {used:,}: " + ", ".join(f"{u} {n:,}" for u, n in uses.items() if n)
     slots = {e & ~FLAGS for row in m.entries.now.values() for e in row.values() if e & ONSWAP}
     slots |= {f.daddr for f in m.frames.now.values() if f.io}
     swap = f"swap {len(slots):,}, most {s.index.swapped(at):,};"
@@ -101,13 +115,27 @@ def legend(s: Session, width: int) -> Line:
     """What the letters of the map stand for that are on it now."""
     look = s.look()
     counts = look.counts()
+    uses = {use: said for use, (_, said) in LETTERS.items() if counts[use]}
+    names = {pid: look.name(pid) for pid in sorted(p for p in look.m.places.now if look.m.places.row(p))}
+    if _columns(names.values()) + _columns(uses.values()) > width + 1:
+        uses = {use: SHORT.get(use, said) for use, said in uses.items()}
+    room = width + 1 - _columns(uses.values())
+    all = _columns(names.values()) <= room
     line: Line = []
-    for pid in sorted(p for p in look.m.places.now if look.m.places.row(p)):
-        line += [(look.names.letter(pid), look.names.paint(pid)), (f" {look.name(pid)} ", PLAIN)]
-    for use, (letter, words) in LETTERS.items():
-        if counts[use]:
-            line += [(letter, FIXED[use][1] if use in FIXED else BOLD), (f" {words} ", DIM)]
+    for pid, name in names.items():
+        room -= _columns([name])
+        if not all and room < 2:  # for the sign that there are more
+            line.append(("… ", PLAIN))
+            break
+        line += [(look.names.letter(pid), look.names.paint(pid)), (f" {name} ", PLAIN)]
+    for use, said in uses.items():
+        line += [(LETTERS[use][0], FIXED[use][1] if use in FIXED else BOLD), (f" {said} ", DIM)]
     return fit(line, width)
+
+
+def _columns(words: Iterable[str]) -> int:
+    """What these take in the legend, each with its letter and a blank after it."""
+    return sum(len(word) + 3 for word in words)
 
 
 def what(s: Session, n: int) -> str:
@@ -160,17 +188,24 @@ def eventline(s: Session, n: int, width: int, here: bool) -> Line:
     return fit(line, width)
 
 
-def window(s: Session, height: int) -> range:
-    """The numbers of the listed events on the screen: two thirds of them are what has happened."""
-    n = s.listed()
-    first = min(max(s.row() - (2 * height) // 3, 0), max(n - height, 0))
-    return range(first, min(first + height, n))
+def window(s: Session, height: int) -> list[int]:
+    """Where the events on the screen's list happened: two thirds of them are what has happened.
+
+    The event that one stands at is among them, though it be none of those that are listed.
+    """
+    n, row = s.listed(), s.row()
+    between = s.at > 0 and (row < 0 or s.position(row) < s.at)
+    height -= between
+    first = min(max(row - (2 * height) // 3, 0), max(n - height, 0))
+    rows = [s.position(r) for r in range(first, min(first + height, n))]
+    if between:
+        insort(rows, s.at)
+    return rows
 
 
 def events(s: Session, width: int, height: int) -> list[Line]:
-    """The list around the moment; the last one that has happened is marked."""
-    here = s.row()
-    rows = [eventline(s, s.position(r) - 1, width, r == here) for r in window(s, height)]
+    """The list around the moment; the event that one stands at is marked."""
+    rows = [eventline(s, at - 1, width, at == s.at) for at in window(s, height)]
     if len(rows) < height and s.source.live and not s.source.ended:
         rows.append([("          the next one has not happened yet: n runs the machine to it", DIM)])
     return rows
@@ -178,15 +213,15 @@ def events(s: Session, width: int, height: int) -> list[Line]:
 
 def words(s: Session, width: int, height: int) -> list[Line]:
     """What the event did; or what the chosen frame is; or why a key did nothing; and what went wrong."""
+    troubles = [*s.source.troubles(), s.lacking()] if s.at == s.newest and s.source.ended else []
     if s.message:
-        return wrap(s.message, width, BOLD)[:height]
+        return [line for said in (s.message, *troubles) for line in wrap(said, width, BOLD)][:height]
     if s.frame is not None:
         return wrap(frame(s.look(), s.frame) + " Enter tells its life; Esc goes back.", width)[:height]
     ev = s.event
     lines: list[Line] = []
-    if s.at == s.newest and s.source.ended:
-        for trouble in s.source.troubles():
-            lines += wrap(trouble, width, BOLD)
+    for trouble in troubles:
+        lines += wrap(trouble, width, BOLD)
     if ev is not None:
         lines.append(detail(s, s.at - 1, width))
     head = f"{ev.cls if isinstance(ev, FaultEvent) else classof(ev)}: " if ev is not None else ""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from emu.observe.model.history import BLOCK, History
+from emu.observe.report.words import missing
 from emu.program.symbols import Found
 from emu.session.source import Source, Wanted
 from emu.view.index import Index, after, before, classof
@@ -40,11 +41,13 @@ class Session:
         self.message = ""  # why the last key did nothing
         self.target: int | None = None  # where a seek that takes long goes
         self._follow = False  # go to the newest event when the source stands still
+        self._hope: tuple[Wanted, str] | None = None  # what the machine was made to run on to, in words
         self._due = 0.0  # events that running owes
         self._look: tuple[int, Look] | None = None
         self._last = 0  # the process whose event it was before
         self._met = 0  # processes that have got their letters
         self._search: Iterator[int] | None = None
+        self._whole = False  # a trace was read to its end
 
     # Now
 
@@ -80,6 +83,16 @@ class Session:
         if self._last in places:
             return self._last
         return min(places, default=0)
+
+    def lacking(self) -> str:
+        """Which kinds of events a trace lacks, and how one has them; "" if none, or while it is read."""
+        if self.source.live or not self.source.ended or not self.newest:
+            return ""
+        lacking = missing(self.index.tally)
+        if not lacking:
+            return ""
+        told = f"This trace has no events of these kinds, so what they tell is not known: {', '.join(lacking)}."
+        return f"{told} trace -e %all --format json records all."
 
     # Which events are listed
 
@@ -122,7 +135,14 @@ class Session:
         if self._follow and (came or self.source.still):
             self._follow = bool(items) or not self.source.still
             self.seek(self.newest)
+            if not self._follow and self._hope is not None:
+                wanted, what = self._hope
+                if self.source.ended and not (self.newest and wanted(self.history.events[self.newest - 1])):
+                    self._stay(f"No {what} came any more; this is the end.")
             came = True
+        if self.source.ended and not self.source.live and not self._whole and not items:
+            self._whole = came = True
+            self.message = self.lacking()
         while self._search is not None and time.monotonic() < until:
             came = True
             passed = next(self._search, None)
@@ -137,7 +157,9 @@ class Session:
         self.take(1)
         execs = self.index.classes.get("proc exec")
         if execs:
+            said = self.message
             self.seek(execs[0])
+            self.message = said
 
     # Going about
 
@@ -205,9 +227,9 @@ class Session:
         elif self.source.ended or not self.source.live:
             self._stay(f"There is no {what} after this." if self.source.ended else f"No {what} was read yet.")
         else:
-            self._on(wanted, 1)
+            self._on(wanted, 1, what)
 
-    def _on(self, wanted: Wanted | None, n: int) -> None:
+    def _on(self, wanted: Wanted | None, n: int, what: str = "event that is listed") -> None:
         """Beyond the newest event."""
         source = self.source
         if not source.live or source.ended:
@@ -218,6 +240,7 @@ class Session:
         elif source.still:
             self.message = ""
             self._follow = True
+            self._hope = None if wanted is None else (wanted, what)
             source.go(wanted, n)
 
     def start(self) -> None:

@@ -17,6 +17,10 @@ LETTERS: Final = {
 }  # fmt: skip
 
 NOTHING: Final = "Nothing has happened yet: the machine is not switched on. The key n goes to the first event."
+SHORT: Final = {
+    "cached": "cached", "idle": "idle", "swapping": "to swap", "directory": "dir", "table": "table", "shared": "shared",
+}  # fmt: skip
+"""The same, where there is less room."""
 
 
 def frame(look: Look, pa: int) -> str:

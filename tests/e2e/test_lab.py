@@ -62,6 +62,7 @@ def test_json_has_all_of_it(tmp_path: Path) -> None:
     assert lines[21]["n"] == failures[0]["n"]
     assert lines[22]["schedules"] == 21
     assert lines[22]["failures"] == 1
+    assert lines[22]["after"] > 0
     assert lines[22]["orders"] == len({o["order"] for o in lines[:21]}) > 15
     assert lines[21]["story"]["steps"][-1]["kind"] in ("break", "state")
     assert (tmp_path / "schedule.jsonl").read_text().startswith('{"schedule": 1, ')

@@ -86,8 +86,8 @@ class Columns:
     def __len__(self) -> int:
         return len(self.kinds)
 
-    def add(self, ev: Event, place: Place = NOPLACE) -> None:
-        """Keep an event. Its numbers are below LIMIT."""
+    def add(self, ev: Event, place: Place = NOPLACE) -> int:
+        """Keep an event; its row in the table of its kind. Its numbers are below LIMIT."""
         cls = type(ev)
         n = self._numbers.get(cls)
         if n is None:
@@ -99,6 +99,11 @@ class Columns:
         common["pid"].append(ev.pid)
         common["cpu"].append(ev.cpu)
         self._ns = ev.ns
+        return self.tables[n].rows - 1
+
+    def restack(self, n: int, stack: str) -> None:
+        """Give the fault in row n of the faults another stack."""
+        next(t for t in self.tables if t.kind == FaultEvent.kind).columns["stack"][n] = self.strings[stack]
 
     def _table(self, cls: type[Event]) -> int:
         """The number of a class's table: that of the kernel's event, whatever others have made of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from emu.observe.folded import functions
+from emu.observe.folded import NAMELESS, functions
 from emu.observe.report.columns import Columns, Place
 from emu.observe.report.file import WholeFile
 from emu.observe.report.html import page
@@ -30,14 +30,21 @@ class Report:
         self.lookup = lookup
         self.stack = stack
         self._names: dict[int, str] = {}  # of each pid its program
+        self._early: dict[int, list[tuple[int, str]]] = {}  # faults before a process has a name: row, stack
 
     def __call__(self, ev: Event) -> None:
         self.tally(ev)
         if isinstance(ev, FaultEvent):
-            self.columns.add(ev, self._place(ev))
+            place = self._place(ev)
+            n = self.columns.add(ev, place)
+            if ev.pid not in self._names:
+                self._early.setdefault(ev.pid, []).append((n, place[2]))
             return
         if isinstance(ev, ProcEvent):
-            self._names[ev.child if ev.op == "fork" else ev.pid] = ev.name
+            pid = ev.child if ev.op == "fork" else ev.pid
+            self._names[pid] = ev.name
+            for n, stack in self._early.pop(pid, ()):
+                self.columns.restack(n, "\n".join((plain(ev.name), *stack.split("\n")[1:])))
         self.columns.add(ev)
 
     @property
@@ -61,7 +68,7 @@ class Report:
             pc = f"{_short(line.file)}:{line.line}" if line is not None else f"0x{ev.pc:x}" if ev.pc else ""
             where = symbol.partition("+")[0] or pc
             calls = [where] if where else []
-        frames = (self._names.get(ev.pid, "exec"), *calls)
+        frames = (self._names.get(ev.pid, NAMELESS), *calls)
         if ev.mode == "kernel":
             frames = (*frames, f"kernel {ev.fn}")
         told = f"{symbol} {_short(line.file)}:{line.line}" if line is not None else symbol

@@ -11,8 +11,6 @@ from emu.observe.report.tally import Tally
 from emu.plain import plain
 from kernel.base.mem import BY2PG
 
-SHOWN: Final = 12  # system calls in the table; the rest is summed up
-
 NEEDED: Final = {
     "boot": "how large memory is, and how much of it is free",
     "page": "what the frames of memory hold",
@@ -133,12 +131,9 @@ def _calls(t: Tally) -> str:
     if not calls:
         return ""
     order = sorted(calls.items(), key=lambda item: (-item[1], item[0]))
-    rows: list[list[str | int]] = [[name, n, errors[name]] for name, n in order[:SHOWN]]
-    rest = order[SHOWN:]
-    if rest:
-        rows.append([f"{len(rest)} others", sum(n for _, n in rest), sum(errors[name] for name, _ in rest)])
+    rows: list[list[str | int]] = [[name, n, errors[name]] for name, n in order]
     rows.append(["total", calls.total(), errors.total()])
-    return _table("System calls", ["syscall", "calls", "errors"], rows)
+    return f"<div class=scroll>{_table('System calls', ['syscall', 'calls', 'errors'], rows)}</div>"
 
 
 def _events(t: Tally) -> str:

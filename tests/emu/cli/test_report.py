@@ -57,6 +57,7 @@ def test_a_run(tmp_path: Path) -> None:
     assert head["command"] == "p9emu report -m 8M cow 2"
     fault = next(e for e in events if e["event"] == "fault" and e["pid"] == 3 and e["cls"] == "cow-copy")
     assert (fault["symbol"], fault["stack"].split("\n")[0]) == ("rfork+0x7", "cow")
+    assert {e["stack"].split("\n")[0] for e in events if e["event"] == "fault"} == {"cow"}
     assert any(e.get("insn") == "ret" for e in events)
     assert str(ROOT) not in page
     assert str(ROOT).encode() not in payload(page), "nothing of the host's paths"

@@ -74,6 +74,14 @@ def test_ctrl_c_is_not_the_commands() -> None:
         out.close()
 
 
+def test_ctrl_c_does_not_end_the_wait_for_the_command(tmp_path: Path) -> None:
+    out = PipeOutput(f"cat >/dev/null; kill -INT $PPID; sleep 0.1; echo quit >{tmp_path}/t")
+    before = signal.getsignal(signal.SIGINT)
+    out.close()
+    assert (tmp_path / "t").read_text() == "quit\n"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_in_another_thread() -> None:
     errors: list[OutputError] = []
 

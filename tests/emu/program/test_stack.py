@@ -109,23 +109,39 @@ def test_folded_goes_alone(option: str) -> None:
     assert (r.returncode, r.stderr.count(b"\n")) == (2, 1)
 
 
+class Out:
+    """Keeps lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def write(self, text: str) -> None:
+        self.lines.append(text)
+
+    def close(self) -> None:
+        pass
+
+
+def test_faults_of_the_first_exec_have_the_name_that_the_process_gets() -> None:
+    out = Out()
+    folded = Folded(out, lambda pid: [])
+    for pid, name in ((2, "a"), (2, "b"), (9, "")):
+        folded(FaultEvent(1, pid, 0, 0, 0, "kernel", "sysexec", 4, "write", "", "zero-fill", "", 0))
+        if name:
+            folded(ProcEvent(1, pid, 0, "exec", name, 0, ""))
+    folded.finish()
+    assert out.lines == ["?;[kernel sysexec];zero-fill 1\n", "a;[kernel sysexec];zero-fill 2\n"]
+
+
 def test_folded_names_are_kept_apart() -> None:
     """A semicolon would end a name, a control character the line."""
-
-    class Out:
-        def write(self, text: str) -> None:
-            lines.append(text)
-
-        def close(self) -> None:
-            pass
-
-    lines: list[str] = []
-    folded = Folded(Out(), lambda pid: [Frame(0x1030, "a;b\n+0x3", None), Frame(0x2000, "", None)])
+    out = Out()
+    folded = Folded(out, lambda pid: [Frame(0x1030, "a;b\n+0x3", None), Frame(0x2000, "", None)])
     folded(ProcEvent(1, 2, 0, "fork", "x", 3, ""))
     for _ in range(2):
         folded(FaultEvent(1, 3, 0, 0, 0x1030, "kernel", "kexit", 4, "read", "", "remap", "", 0))
     folded.finish()
-    assert lines == ["x;0x00002000;a:b\\n;[kernel kexit];remap 2\n"]
+    assert out.lines == ["x;0x00002000;a:b\\n;[kernel kexit];remap 2\n"]
 
 
 def test_a_frame_in_text() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from contextlib import closing
 
@@ -15,7 +16,7 @@ from emu.program.symbols import Found
 from emu.view import panels, words
 from emu.view.paint import Line, text
 from emu.view.session import Session
-from kernel.base.event import Event, FaultEvent
+from kernel.base.event import Event, FaultEvent, PageEvent
 from tests.e2e.harness import run
 from tests.emu.view.faked import Source, goto, of, session
 
@@ -104,12 +105,50 @@ def test_a_million_events_are_listed_by_those_on_the_screen(cow: list[Event]) ->
     assert len(panels.window(s, 5)) == 5
 
 
+def test_an_event_that_is_not_listed_is_marked_where_one_stands_at_it(cow: list[Event]) -> None:
+    s = session(cow)
+    for at in (1, 50, len(cow)):
+        goto(s, at)
+        rows = said(panels.events(s, 80, 5))
+        assert [row.split()[1] for row in rows if row.startswith(">")] == [str(at)]
+        assert len(rows) == 5
+        assert at in panels.window(s, 5)
+
+
+def test_frames_add_up_while_memory_is_short() -> None:
+    events = run("thrash", "1500", "1", trace=True, check=False, memory=8 * M, swap=32 * M).events
+    s = session(events)
+    outs = [i + 1 for i, ev in enumerate(events) if isinstance(ev, PageEvent) and ev.op == "swap-write"]
+    for at in outs[:5]:
+        goto(s, at)
+        for width in (80, 120):
+            line = said(panels.counters(s, width))[1]
+            used, *uses = (int(n.replace(",", "")) for n in re.findall(r"[0-9][0-9,]*\b", re.sub(r" \(.*\)", "", line)))
+            assert sum(uses) == used, line
+            assert "going to swap" in line
+
+
 def test_the_legend_has_the_letters_that_are_there(cow: list[Event]) -> None:
     s = session(cow)
     at(s, "cow-copy")
     legend = text(panels.legend(s, 120))
     assert legend.startswith("a cow[2] b cow[3] 2 copy on write C cached, in use D directory T page table K kmap")
     assert "W " not in legend
+
+
+def test_what_is_long_is_shortened_and_not_cut(cow: list[Event]) -> None:
+    s = session(cow)
+    at(s, "cow-copy")
+    legend = text(panels.legend(s, 80))
+    assert legend.rstrip() == "a cow[2] b cow[3] 2 copy on write C cached D dir T table K kmap"
+    legend = text(panels.legend(s, 60))
+    assert legend.rstrip() == "a cow[2] … 2 copy on write C cached D dir T table K kmap"
+    typing.cast(Source, s.source).state = lambda: "stops at its next event"  # type: ignore[method-assign]
+    for width, middle in ((76, "0.000009230 s  cow[3]"), (70, "0.000 s  cow[3]"), (62, "0.000 s"), (52, "")):
+        title = text(panels.title(s, "a program with a long name", width))
+        assert f"{middle}  stops at its next event " in title
+        assert title.startswith(" a progr")
+        assert len(title) == width
 
 
 def test_a_chosen_frame_is_described(cow: list[Event]) -> None:

@@ -7,8 +7,10 @@ import time
 import pytest
 
 from emu.observe.filter import DEFAULT, KINDS
+from emu.view import panels
 from emu.view import session as module
 from emu.view.index import classof
+from emu.view.paint import text
 from emu.view.session import SPEEDS, Session
 from kernel.base.event import Event, FaultEvent
 from tests.emu.view.faked import Source, goto, of, session
@@ -111,6 +113,24 @@ def test_a_machine_runs_on_only_beyond_what_has_happened(cow: list[Event]) -> No
     assert s.at == len(cow)
     s.step()
     assert s.message == "This is the end."
+
+
+def test_what_never_comes_is_told_at_the_end(cow: list[Event]) -> None:
+    last = max(i for i, ev in enumerate(cow) if isinstance(ev, FaultEvent))
+    keys = ((Session.fault, "page fault"), (Session.same, classof(cow[last])), (Session.step, "event that is listed"))
+    for key, what in keys:
+        source = Source(cow)
+        s = Session(source, of(frozenset({"fault"})))
+        source.go(lambda ev: ev is cow[last])
+        settle(s)
+        s.end()
+        assert s.at == last + 1
+        key(s)
+        settle(s)
+        assert s.at == s.newest == len(cow)
+        assert s.message == f"No {what} came any more; this is the end."
+        s.step(-1)
+        assert s.message == ""
 
 
 def test_the_end_is_first_the_newest_event(cow: list[Event]) -> None:
@@ -288,6 +308,27 @@ def test_a_trace_is_run_through_while_it_is_read(cow: list[Event]) -> None:
         s.tick(1)
     assert s.at == 120
     assert s.message == "This is all that was read yet."
+
+
+def test_a_trace_that_lacks_kinds_of_events_says_which(cow: list[Event]) -> None:
+    s = session([ev for ev in cow if ev.kind in DEFAULT])
+    told = (
+        "This trace has no events of these kinds, so what they tell is not known: boot, page, entry, segment, mmu, "
+        "sched. trace -e %all --format json records all."
+    )
+    assert s.message == told
+    s.step()
+    assert s.message == ""
+    goto(s, s.newest)
+    s.take()
+    assert s.message == ""
+    assert text(panels.words(s, 200, 4)[0]) == told
+    s = Session(Source([ev for ev in cow if ev.kind in DEFAULT], live=False), of())
+    s.open()
+    assert s.at
+    assert s.message == told
+    assert session(cow).message == ""
+    assert session(cow, live=True).lacking() == ""
 
 
 def test_a_search_tells_how_far_it_is_and_a_key_ends_it(cow: list[Event], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,14 @@
-// Memory along the axis: who has how much, what is cached, free, on swap; below, faults in each millisecond.
+// Memory along the axis: who has how much, what is cached, free, on swap; below, faults in equal stretches of it.
 
 const [PLOT, RATE] = [150, 64];
 const AREAS = 14; // processes with an area of their own
+const BINS = 200; // stretches, at most, in which faults are counted
+
+// How long a stretch is, so that there are at most BINS: 1, 2 or 5 times a power of ten, however wide the picture is.
+function binOf(range) {
+  const least = range / BINS;
+  for (let unit = 1; ; unit *= 10) for (const n of [1, 2, 5]) if (n * unit >= least) return n * unit;
+}
 
 class Counters {
   constructor(view, history, owners, root) {
@@ -85,9 +92,22 @@ class Counters {
     ctx.font = "11px system-ui, sans-serif";
     ctx.textAlign = "right";
     ctx.textBaseline = "middle";
-    for (const k of [0, top / 2, top]) ctx.fillText(`${Math.round(k).toLocaleString("en")} pages`, GUTTER - 8, py(k));
-    ctx.fillText(view.byTime ? "faults per ms" : "faults", GUTTER - 8, base + 14 + RATE - 8);
-    ctx.fillText(this.rateTop ?? "", GUTTER - 8, base + 14 + 6);
+    for (const [k, label] of this.marks()) ctx.fillText(label, GUTTER - 8, py(k));
+    for (const [i, label] of this.rateMarks().entries()) ctx.fillText(label, GUTTER - 8, base + 14 + [6, RATE - 22, RATE - 8][i]);
+  }
+
+  // What stands beside the pages, and how high: nothing twice.
+  marks() {
+    const { used, cached, swapped } = this.history;
+    if (![used, cached, swapped].some((values) => values.some((n) => n > 0))) return [[0, "no pages known"]];
+    const top = this.highest;
+    return Array.from(new Set([0, Math.round(top / 2), Math.round(top)])).map((k) => [k, many(k, "page")]);
+  }
+
+  // What stands beside the faults: the most, and of which stretch they are counted.
+  rateMarks() {
+    const bin = binOf(this.view.b - this.view.a);
+    return [this.busiest.toLocaleString("en"), "faults in each", this.view.byTime ? duration(bin) : many(bin, "event")];
   }
 
   // The areas, one upon the other: the processes that have most, by number, and the others together.
@@ -137,14 +157,15 @@ class Counters {
     const { view } = this;
     const { events, x } = view;
     const table = events.byKind.fault;
+    this.busiest = 0;
     if (!table) return;
-    const BAR = 3;
-    const first = upTo(table.at, view.a, x);
-    const last = upTo(table.at, view.b, x);
+    const bin = binOf(view.b - view.a);
     const bars = new Map();
-    let most = 1;
-    for (let k = Math.max(first - 1, 0); k < last; k++) {
-      const p = Math.floor(px(x[table.at[k]]) / BAR);
+    let most = 0;
+    // the stretches at both ends are counted whole
+    const last = upTo(table.at, (Math.floor(view.b / bin) + 1) * bin - 0.5, x);
+    for (let k = upTo(table.at, Math.floor(view.a / bin) * bin - 0.5, x); k < last; k++) {
+      const p = Math.floor(x[table.at[k]] / bin);
       let bar = bars.get(p);
       if (!bar) bars.set(p, (bar = { sum: 0, by: new Map() }));
       bar.by.set(table.columns.cls[k], (bar.by.get(table.columns.cls[k]) ?? 0) + 1);
@@ -155,12 +176,11 @@ class Counters {
       for (const [cls, n] of bar.by) {
         const part = Math.max((n / most) * RATE, 1.5);
         ctx.fillStyle = classOf(events.strings[cls])[1];
-        ctx.fillRect(p * BAR, y - part, BAR - 0.4, part);
+        ctx.fillRect(px(p * bin), y - part, Math.max(px((p + 1) * bin) - px(p * bin) - 0.4, 1), part);
         y -= part;
       }
     }
-    const ms = ((view.b - view.a) / (w - GUTTER)) * BAR / 1e6;
-    this.rateTop = view.byTime ? (+(most / ms).toPrecision(3)).toLocaleString("en") : String(most);
+    this.busiest = most;
     ctx.strokeStyle = colors.line;
     ctx.strokeRect(GUTTER, top, w, RATE);
   }

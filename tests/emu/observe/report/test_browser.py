@@ -258,3 +258,36 @@ def test_a_trace_of_faults_alone(browser: Browser, cow: Made, tmp_path: Path) ->
     assert "no events of these kinds" in browser.ask("document.body.innerText")
     faults = Counter(e.pid for e in cow.events if e.kind == "fault")
     assert browser.ask("report.lanes.map(l => l.faults.length)") == [faults[2], faults[3]]
+
+
+def test_faults_are_counted_in_stretches_that_do_not_depend_on_the_pictures_width(browser: Browser, cow: Made) -> None:
+    browser.open(cow.path)
+    ns = [ev.ns for ev in cow.events if ev.kind == "fault"]
+    seen = []
+    for width in (1400, 700):
+        browser.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        browser.ask("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        seen.append(browser.ask("report.counters.rateMarks()"))
+    browser.call("Emulation.clearDeviceMetricsOverride")
+    end = max(ev.ns for ev in cow.events)
+    assert seen[0] == seen[1]
+    most, words, each = seen[0]
+    bin = {"ns": 1, "µs": 1000}[each.split()[1]] * int(each.split()[0])
+    assert words == "faults in each"
+    assert end / 200 <= bin < end / 60
+    assert int(most) == max(Counter(n // bin for n in ns).values())
+
+
+@pytest.mark.parametrize("kinds", [{"fault", "proc"}, None])
+def test_a_narrow_window_has_all_of_it(browser: Browser, cow: Made, tmp_path: Path, kinds: set[str] | None) -> None:
+    report = Report()
+    for ev in cow.events:
+        if kinds is None or ev.kind in kinds:
+            report(ev)
+    report.write(WholeFile(str(tmp_path / "r.html")), About("p9emu report"))
+    browser.call("Emulation.setDeviceMetricsOverride", width=600, height=900, deviceScaleFactor=1, mobile=False)
+    browser.open(tmp_path / "r.html")
+    assert browser.ask("document.documentElement.scrollWidth") == 600
+    browser.call("Emulation.clearDeviceMetricsOverride")
+    marks = [label for _, label in browser.ask("report.counters.marks()")]
+    assert marks == ["no pages known"] if kinds else len(set(marks)) == 3

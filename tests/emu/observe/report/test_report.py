@@ -104,6 +104,8 @@ def test_the_summary_counts_as_trace_does() -> None:
     assert numbers(page, "Events") == {**{kind: [n] for kind, n in kinds.items()}, "total": [kinds.total()]}
     outs = sum(isinstance(ev, PageEvent) and ev.op == "page-out" for ev in stream)
     assert outs
+    calls = Counter(ev.name for ev in stream if isinstance(ev, SyscallEvent))
+    assert {name: row[0] for name, row in numbers(page, "System calls").items()} == {**calls, "total": calls.total()}
     assert f"{outs:,} pages went to swap" in page
     assert f"<b>{faults.total():,} page faults</b>" in page
 
@@ -115,6 +117,14 @@ def test_what_is_not_known_is_told() -> None:
     assert "no events of these kinds" in page
     assert "page tables" in page
     assert "its end is not there" in page
+
+
+def test_all_system_calls_are_listed_as_trace_c_does() -> None:
+    report = Report()
+    for n in range(30):
+        report(SyscallEvent(n, 2, 0, n, f"call{n}", "", 0, 0, ""))
+    page = summary(About("x"), report.tally)
+    assert numbers(page, "System calls") == {**{f"call{n}": [1, 0] for n in range(30)}, "total": [30, 0]}
 
 
 def test_nothing_of_a_run_is_taken_for_html() -> None:
