@@ -35,8 +35,10 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 def _legend(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
+    from emu.cli.ends import needstdout
     from emu.observe.legend import legend
 
+    needstdout()
     click.echo(legend(), nl=False)
     ctx.exit()
 

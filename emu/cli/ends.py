@@ -18,6 +18,12 @@ def needstdout() -> None:
         raise Failure("cannot write standard output: it is closed", BROKEN)
 
 
+def needstderr() -> None:
+    """The same for standard error; the status is all that can tell of it."""
+    if sys.stderr is None:
+        raise Failure("cannot write standard error: it is closed", BROKEN)
+
+
 @contextmanager
 def endable() -> Iterator[None]:
     """Who asks the process to end gets a Failure raised in it, so that it tidies up. One that is ignored stays so."""

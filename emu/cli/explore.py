@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -75,6 +76,8 @@ def explore(options: Options, program: str, args: Sequence[str], wanted: Wanted,
                 campaign.run()
             except KeyboardInterrupt:
                 interrupted = True
+        if wanted.seconds is not None:  # as long again
+            show.until = time.monotonic() + wanted.seconds
         for n, found in enumerate(campaign.tally.found.values(), 1):
             if not interrupted:
                 show.failure(campaign, found, _file(how.output, n))
@@ -193,6 +196,7 @@ class _Show:
         self.program = program
         self.args = args
         self.how = how
+        self.until: float | None = None  # of the host's clock: there is no time for more then
         self.unwritten: OutputError | None = None  # the first schedule's that is in no file
         self.after = 0.0  # s that fewer switches, stories and fixes took
 
@@ -201,8 +205,9 @@ class _Show:
         began = time.monotonic()
         before = len(found.result.decisions)
         repeats = True
-        if self.how.minimize > 0:
-            repeats = campaign.minimize(found, self.how.minimize)
+        fewer = min(self.how.minimize, self._left() / 2)
+        if fewer > 0:
+            repeats = campaign.minimize(found, fewer)
         story = record(partial(campaign.again, found), found.result.decisions, found.failure.kind) if repeats else None
         command = commandline(self.config, self.program, self.args, check=False, leave=("sched", "seed"))
         schedule = Schedule(
@@ -215,9 +220,14 @@ class _Show:
             self.unwritten = self.unwritten or e
             path = again = ""
         known = judgement(found.failure.what) if found.failure.kind in (PANIC, LIVELOCK) else ""
-        mended = campaign.mended(found, FIXES) if repeats and found.failure.kind not in OWN else []
+        fixes = min(FIXES, self._left())
+        mended = campaign.mended(found, fixes) if repeats and found.failure.kind not in OWN else []
         self.after += time.monotonic() - began
         return _Told(found, before, repeats, story, path, again, known, mended)
+
+    def _left(self) -> float:
+        """Seconds that there are for looking at what was found."""
+        return math.inf if self.until is None else max(0.0, self.until - time.monotonic())
 
 
 class _Text(_Show):

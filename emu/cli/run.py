@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from emu.cli.ends import needstderr
 from emu.cli.types import Options
 from emu.failure import BROKEN, PIPE, TIMEOUT, USAGE, Failure
 from emu.machine.limits import MAXMEM, MAXSWAP
@@ -194,8 +195,9 @@ def unwritten(e: OutputError) -> Failure:
 
 
 def opened(where: str | None) -> Output:
-    """Standard error, a file, or after a "|" a command of the shell. Raises OutputError."""
+    """Standard error, a file, or after a "|" a command of the shell. Raises OutputError, Failure."""
     if where is None:
+        needstderr()
         return StderrOutput()
     if not where.startswith("|"):
         return FileOutput(where)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
-from emu.cli.run import conclude, execute, use_color
+from emu.cli.ends import needstderr
+from emu.cli.run import conclude, execute, unwritten, use_color
 from emu.cli.types import Options
-from emu.failure import BROKEN, Failure
+from emu.failure import BROKEN
 from emu.observe.output import OutputError, StderrOutput
 from emu.observe.top import Top, render, text
 from emu.plain import plain
@@ -159,6 +162,7 @@ class Watch:
 
 def top(options: Options, program: str, args: Sequence[str], sort: str, interval: int) -> int:
     """Run program and show what goes on; the status to exit with. Raises Failure."""
+    needstderr()
     words = " ".join([program, *args])
     try:
         with ExitStack() as stack:
@@ -173,18 +177,23 @@ def top(options: Options, program: str, args: Sequence[str], sort: str, interval
                     console = Above(machine.console, live, _same(1) | {2})
                     machine.kernel.console = console
                     above.append(console)
-                    stack.enter_context(live)
+                    stack.enter_context(_shown(live))
 
-            try:
-                outcome = execute(options, program, args, watch, None, prepare=prepare)
-            finally:
+            def last() -> None:
                 for console in above:
                     console.finish()
                 if watch.error is None and watch.top.events:
-                    with suppress(OutputError):
-                        watch.display.show(watch.top, None, last=True)
+                    watch.display.show(watch.top, None, last=True)
+
+            try:
+                outcome = execute(options, program, args, watch, None, prepare=prepare)
+            except BaseException:
+                with suppress(OutputError):  # the first failure is the one to tell
+                    last()
+                raise
+            last()
     except OutputError as e:
-        raise Failure(str(e), BROKEN) from None
+        raise unwritten(e) from None
     return conclude(options, outcome)
 
 
@@ -210,9 +219,25 @@ def _same(fd: int) -> frozenset[int]:
 
 
 @contextmanager
+def _shown(live: Live) -> Iterator[None]:
+    """The picture stands on the terminal; if that fails in the end, an earlier failure is the one to tell."""
+    with _told():
+        live.start()
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            live.stop()
+        raise
+    with _told():
+        live.stop()
+
+
+@contextmanager
 def _told() -> Iterator[None]:
-    """Turn a terminal's failure into ours."""
+    """Turn a terminal's failure into ours. One that is gone is a hangup, as the signal that may come later says."""
     try:
         yield
     except OSError as e:
-        raise OutputError(f"cannot write to the terminal: {e.strerror}") from None
+        status = 128 + signal.SIGHUP if e.errno == errno.EIO else BROKEN
+        raise OutputError(f"cannot write to the terminal: {e.strerror}", status=status) from None

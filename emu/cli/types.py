@@ -153,11 +153,11 @@ def points(text: str) -> tuple[str, ...]:
     """Kinds of switch points, of NAME,... or all."""
     if not text:
         return ()
-    names = tuple(POINTS) if text == "all" else tuple(dict.fromkeys(text.split(",")))
+    names = tuple(dict.fromkeys(text.split(",")))
     for name in names:
-        if name not in POINTS:
+        if name not in POINTS and name != "all":
             raise BadParameter(f"{name!r} is none of {', '.join(POINTS)}, all.")
-    return names
+    return tuple(POINTS) if "all" in names else names
 
 
 def seconds(text: str) -> float:
@@ -175,8 +175,8 @@ def epoch(text: str) -> int:
     """Seconds since 1970 of ``now``, a date and time in ISO's form (UTC unless it says otherwise), or that number."""
     if text == "now":
         return int(time.time())
-    if text.isascii() and text.isdigit() and len(text) <= 10:
-        n = int(text)
+    if text.isascii() and text.isdigit():
+        n = int(text) if len(text) <= 20 else MAXTIME + 1
     else:
         from datetime import UTC, datetime
 

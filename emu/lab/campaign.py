@@ -210,10 +210,14 @@ class Campaign:
         return fails
 
     def minimize(self, found: Found, seconds: float) -> bool:
-        """Leave the fewest decisions in ``found.result``; False if it cannot be repeated. Those are what was done."""
+        """Leave the fewest decisions in ``found.result``; False if it cannot be repeated. Those are what was done.
+
+        From then on a copy that takes much longer than that schedule did is killed.
+        """
         now = time.monotonic()
         until, late = now + seconds, now + seconds / 3
         fails = self.fails(found)
+        self.zygote.patience = None
         if not fails(found.result.decisions):
             return False
         self.zygote.patience = max(PATIENCE, MANY * (time.monotonic() - now))
@@ -225,7 +229,6 @@ class Campaign:
             found.result.decisions, fails, lambda: time.monotonic() >= until, lambda: time.monotonic() >= late
         )
         self.zygote.limits = limits
-        self.zygote.patience = None
         again = self.again(found, few, decisions=True)
         if again.failure is not None and again.failure.key == found.failure.key:
             again.number = found.result.number

@@ -75,15 +75,15 @@ def load(path: str) -> Schedule:
         if len(data) > MAXSIZE:
             raise ValueError
         head, *lines = [json.loads(line) for line in data.decode().splitlines()]
-        if head["schedule"] != VERSION:
+        if _number(head["schedule"]) != VERSION:
             raise ScheduleError(f"{path}: is a schedule of version {head['schedule']}; this p9emu reads {VERSION}")
         return Schedule(
-            str(head["command"]),
+            _text(head["command"]),
             _number(head["seed"]),
             tuple(map(_decision, lines)),
-            str(head.get("strategy", "")),
-            str(head.get("failure", "")),
-            str(head.get("version", "")),
+            _text(head.get("strategy", "")),
+            _text(head.get("failure", "")),
+            _text(head.get("version", "")),
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ScheduleError(f"{path}: is not a schedule that p9emu explore wrote") from None
@@ -93,6 +93,12 @@ def _number(n: Any) -> int:
     if type(n) is not int or n < 0:
         raise ValueError
     return n
+
+
+def _text(word: Any) -> str:
+    if not isinstance(word, str):
+        raise ValueError
+    return word
 
 
 def _decision(line: Any) -> Decision:

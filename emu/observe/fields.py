@@ -8,6 +8,8 @@ from typing import Any, Final
 
 ADDRESSES: Final = frozenset({"addr", "va", "pc", "frame", "base", "top", "pdb", "daddr"})
 """Fields whose ranges end before their end, as those of a segment do. Other numbers' ends belong to them."""
+ADDRESSSPACE: Final = 1 << 32
+SHOWN: Final = 40  # characters of an address that is none
 IMAGES: Final[Mapping[str, int]] = {"none": -1, "-": -1, "swap": -2, "fscache": -3}
 
 Range = tuple[int, int]
@@ -92,11 +94,12 @@ def numbers(what: str, text: str, address: bool) -> Range:
     if m is None:
         raise FilterError(f"{what}={text}: neither a number nor a range, as 0x3000-0x5000")
     low = _int(m[1])
-    if m[2] is None:
-        return low, low + 1
-    high = _int(m[2]) + (not address)
+    high = low + 1 if m[2] is None else _int(m[2]) + (not address)
     if high <= low:
         raise FilterError(f"{what}={text}: the range is empty")
+    if address and not 0 <= low < high <= ADDRESSSPACE:
+        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+        raise FilterError(f"{what}={shown}: an address is between 0 and 0xffffffff")
     return low, high
 
 

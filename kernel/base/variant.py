@@ -214,10 +214,11 @@ def originalnames(text: str) -> tuple[str, ...]:
 
 
 def _names(text: str, rows: dict[str, Row], means: Callable[[str, Row], bool], what: str) -> tuple[str, ...]:
-    if text == "all":
-        return tuple(rows)
-    found = []
+    found: list[str] = []
     for word in text.split(",") if text else ():
+        if word == "all":
+            found += rows
+            continue
         name = next((r.name for r in rows.values() if word == r.name or means(word, r)), None)
         if name is None:
             raise ValueError(f"{word!r} is none of the {what} that are known: {', '.join(rows)}, or all")

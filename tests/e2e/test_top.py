@@ -140,3 +140,22 @@ def test_a_full_disk_is_told_by_the_status() -> None:
     with open(os.devnull, "wb") as null, open("/dev/full", "wb") as full:
         words = [sys.executable, "-m", "emu", "top", "--interval", "1", "sieve", "100000"]
         assert subprocess.run(words, stdout=null, stderr=full, env=ENV, check=False).returncode == 125
+        words = [sys.executable, "-m", "emu", "top", "hello"]  # one table, when all is over
+        assert subprocess.run(words, stdout=null, stderr=full, env=ENV, check=False).returncode == 125
+
+
+def test_a_terminal_that_hangs_up_ends_it(tty: Tty) -> None:
+    e = tty.emu("top", "spin", "60000", stderr=tty.slave)
+    tty.expect(b"Running")
+    os.close(tty.slave)
+    os.close(tty.master)
+    tty.master, tty.slave = os.openpty()  # for the fixture's end
+    assert e.p.wait(20) == 129
+
+
+@pytest.mark.parametrize("words", ["top hello 2>&-", "trace hello 2>&-", "trace --legend >&-"])
+def test_a_closed_stream_is_told_by_the_status(words: str) -> None:
+    command = f"exec {sys.executable} -m emu {words}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, env=ENV, check=False)
+    told = b"p9emu: cannot write standard output: it is closed\n" if "legend" in words else b""
+    assert (done.returncode, done.stdout, done.stderr) == (125, b"", told)

@@ -52,6 +52,9 @@ def test_names_are_words_of_a_list_or_all() -> None:
 @pytest.mark.parametrize("word", ["nosuch", "3af236", "3af236b5e" + "0" * 32, "3af236b5e,", ",", "ALL"])
 def test_others_are_told_what_there_is(word: str) -> None:
     for names, rows in ((fixnames, fixes()), (originalnames, originals())):
+        assert names(f"all,{next(iter(rows))}") == tuple(rows)
+        with pytest.raises(ValueError, match=r"^'nosuch' is none of "):
+            names("all,nosuch")
         with pytest.raises(ValueError, match=r"is none of the (fixes|cures) that are known: ") as e:
             names(word)
         assert "\n" not in str(e.value)

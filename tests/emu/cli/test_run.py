@@ -61,6 +61,19 @@ def test_when_time_begins(machine: type[Machine], prog: str, text: str, seconds:
     assert machine.made[0].config.epoch == seconds
 
 
+@pytest.mark.parametrize("text", ["99999999999", "9" * 5000])
+def test_a_time_that_is_too_late(machine: type[Machine], prog: str, text: str) -> None:
+    r = p9emu("run", "--epoch", text, prog)
+    assert r.exit_code == 2
+    assert "is not between 1970 and 2106, which a file's time can be" in r.stderr
+
+
+def test_all_points_beside_one(machine: type[Machine], prog: str) -> None:
+    assert p9emu("run", "--sched", "random", "--points", "memory,all", prog).exit_code == 0
+    assert machine.made[0].config.points == ("fields", "memory", "interrupts")
+    assert "'x' is none of" in p9emu("run", "--sched", "random", "--points", "all,x", prog).stderr
+
+
 def test_time_begins_now(machine: type[Machine], prog: str) -> None:
     before = int(time.time())
     assert p9emu("run", "--epoch", "now", prog).exit_code == 0

@@ -48,7 +48,8 @@ HEAD = '{"schedule": 1, "command": "p9emu run true", "seed": 0}\n'
         "", "\n", "x", "[]", "{}", "5", '{"schedule": 1}', HEAD + "x", HEAD + "{}", HEAD + '{"do": "dance"}',
         HEAD + '{"do": "turn", "n": -1, "processor": 0}', HEAD + '{"do": "turn", "n": true, "processor": 0}',
         HEAD + '{"do": "hold", "pid": 1, "at": 5, "n": 1}', HEAD + '{"do": "pick", "processor": 0, "n": 1}',
-        HEAD.replace("0}", '"0"}'), "[" * 100_000, HEAD + "null",
+        HEAD.replace("1", "true", 1), HEAD.replace("1", "1.0", 1), HEAD.replace('"p9emu run true"', "5"),
+        HEAD.replace("0}", '0, "strategy": null}'), HEAD.replace("0}", '"0"}'), "[" * 100_000, HEAD + "null",
     ],
 )  # fmt: skip
 def test_what_is_no_schedule_is_one_line(text: str, tmp_path: Path) -> None:

@@ -145,6 +145,10 @@ def test_what_a_filter_can_want_is_in_its_kinds() -> None:
         ("fault:pid=3-2", "the range is empty"),
         ("addr=x", "addr=x: neither a number nor a range"),
         ("addr=5-4", "the range is empty"),
+        ("addr=-1", "addr=-1: an address is between 0 and 0xffffffff"),
+        ("addr=0x100000000", "addr=0x100000000: an address is between 0 and 0xffffffff"),
+        ("fault:addr=0x3000-0x100000001", "fault:addr=0x3000-0x100000001: an address is between"),
+        ("fault:pc=" + "9" * 10000, "9...: an address is between"),
         ("!addr=5", "fault:addr!=0x3000-0x5000"),
         ("fault:", "'' is not FIELD=VALUE; fault has ns, pid"),
         ("fault:class", "'class' is not FIELD=VALUE; fault has ns, pid"),
@@ -171,8 +175,9 @@ def test_where_kinds_alone_are_taken() -> None:
 
 
 def test_a_number_of_any_length_is_a_number() -> None:
-    assert not select(["fault:addr=" + "9" * 10000])(fault())
-    assert not select(["fault:addr=0x" + "f" * 10000])(fault())
+    assert not select(["fault:pid=" + "9" * 10000])(fault())
+    assert not select(["fault:pid=0x" + "f" * 10000])(fault())
+    assert select(["fault:addr=0x3000-0x100000000"])(fault())
 
 
 def test_nothing_that_touches_an_address() -> None:
