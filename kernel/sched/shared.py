@@ -151,6 +151,7 @@ AFTER: Final[dict[str, dict[str, str]]] = {
         "pid": "a slot of the table: 0",
         "noteid": "a slot of the table",
         "debug": "guards the slot, not the process",
+        "pdbg": "beside debug: who waited for a process that has ended takes back that it waits",
         "seglock": "guards the slot, not the process",
         "rlock": "guards the slot, not the process",
         "exl": "guards the slot, not the process: a child looks whether its parent is there still",
