@@ -44,7 +44,7 @@ CATALOG: Final[tuple[Guest, ...]] = (
     Guest("pipe", "pipe N", "send N messages through a pipe and have each answered"),
     Guest(
         "tcpecho",
-        "tcpecho N [CLIENTS] | serve PROG",
+        "tcpecho N [CLIENTS]",
         "N messages and their echo by tcp; or serve one call, and be PROG",
     ),
     Guest("udpecho", "udpecho N", "N datagrams and their echo by udp, with headers"),

@@ -167,6 +167,8 @@ AFTER: Final[dict[str, dict[str, str]]] = {
         "mmufree": TABLE,
         "kmaptable": TABLE,
         "kp": "a slot of the table",
+        "basepri": "a slot of the table, which the status file tells",
+        "priority": "a slot of the table: who woke a process compares it with its own",
         "noswap": "a slot of the table",
         "alarm": "stays in the queue of alarms, which lets it go when it comes to it",
         "palarm": "stays in the queue of alarms, which lets it go when it comes to it",

@@ -15,7 +15,9 @@ from typing import IO
 
 from tests.e2e.harness import ROOT
 
-ENV = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+# Of a window's size the terminal tells; pytest's workers have one of their own in these.
+SIZE = ("COLUMNS", "LINES")
+ENV = {**{k: v for k, v in os.environ.items() if k not in SIZE}, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
 PIPE = subprocess.PIPE
 
 

@@ -121,6 +121,7 @@ def test_ctrl_c_gives_the_prompt(tty: Tty) -> None:
     tty.expect(b"> ")
     tty.type(b"stack\r")
     tty.expect(b"main+0x")
+    p.blocked()
     tty.type(b"\x04")
     assert p.end()[0] == 0
     assert tty.same()

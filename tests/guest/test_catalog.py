@@ -18,7 +18,7 @@ def test_every_binary_has_a_row_and_every_row_a_binary() -> None:
 
 
 def test_every_source_belongs_to_a_program() -> None:
-    assert {p.stem for p in SRC.iterdir()} == set(NAMES)
+    assert {p.stem for p in SRC.iterdir() if p.suffix != ".h"} == set(NAMES)
 
 
 @pytest.mark.parametrize("row", CATALOG, ids=NAMES)
