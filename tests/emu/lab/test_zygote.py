@@ -84,7 +84,9 @@ def test_copies_at_a_time(zygote: Zygote, children: Children) -> None:
         (lambda: [][0], INTERNAL, "IndexError: list index out of range"),
     ],
 )
-def test_a_copy_that_dies_is_a_result(zygote: Zygote, what: Any, kind: str | None, text: str, children: Children) -> None:
+def test_a_copy_that_dies_is_a_result(
+    zygote: Zygote, what: Any, kind: str | None, text: str, children: Children
+) -> None:
     f = zygote.one(Task(1, 0, partial(Bad, what))).failure
     if kind is None:
         assert f is None
@@ -106,7 +108,9 @@ def hang(deaf: bool) -> None:
 @pytest.mark.parametrize(
     ("deaf", "text"), [(False, "time limit of 0.2 s reached"), (True, "the machine stood still, and was killed")]
 )
-def test_a_copy_that_hangs_is_a_result(deaf: bool, text: str, monkeypatch: pytest.MonkeyPatch, children: Children) -> None:
+def test_a_copy_that_hangs_is_a_result(
+    deaf: bool, text: str, monkeypatch: pytest.MonkeyPatch, children: Children
+) -> None:
     monkeypatch.setattr("emu.lab.zygote.GRACE", 3.0)
     zygote = Zygote(Config(memory=8 << 20), "pipe", ["1"], timeout=0.2)
     f = zygote.one(Task(1, 0, partial(Bad, partial(hang, deaf)))).failure
