@@ -17,6 +17,7 @@ from emu.cli.judge import judge
 from emu.cli.toolcommands import PARTS
 from emu.failure import Failure
 from tests import judge as judging
+from tests.e2e.terminal import hearing
 from tests.emu.cli.faked import p9emu
 
 
@@ -127,6 +128,7 @@ def test_a_signal_leaves_no_copy(tmp_path: Path, number: signal.Signals) -> None
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(copies)},
+        preexec_fn=hearing,
     ) as p:
         assert p.stdout is not None
         assert p.stdout.readline().startswith(b"changed: ")

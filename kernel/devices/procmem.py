@@ -66,7 +66,13 @@ def procctlmemio(k: Kernel, p: Proc, offset: int, n: int, data: bytes | None, pi
     if not isinstance(pg, Page):
         raise Panic("procctlmemio1")
 
-    n = max(min(n, BY2PG - offset % BY2PG), 0)
+    data = _touch(k, p, s, pg, offset, max(min(n, BY2PG - offset % BY2PG), 0), data)
+    s.steal -= 1
+    return data
+
+
+def _touch(k: Kernel, p: Proc, s: Segment, pg: Page, offset: int, n: int, data: bytes | None) -> bytes:
+    """Read n bytes at offset of pg, a page of p's segment s, or write those of data there; returns them."""
     kk = kmap(k, pg)
     pa = VA(k, kk) + offset % BY2PG
     if data is None:
@@ -76,11 +82,9 @@ def procctlmemio(k: Kernel, p: Proc, offset: int, n: int, data: bytes | None, pi
         k.mem.write(pa, data)
         p.newtlb = True
     kunmap(k, kk)
-
     # the process is to see changes of its code
     if s.flushme:
         pg.cachectl[:] = bytes([PG_TXTFLUSH]) * len(pg.cachectl)
-    s.steal -= 1
     return data
 
 
@@ -111,17 +115,7 @@ def _heldmemio(k: Kernel, p: Proc, offset: int, n: int, data: bytes | None, pid:
         pg = pte.pages[(offset - s.base & PTEMAPMEM - 1) // BY2PG] if pte is not None else None
         if not isinstance(pg, Page):
             raise Error(Egreg)  # it is gone
-        kk = kmap(k, pg)
-        pa = VA(k, kk) + offset % BY2PG
-        if data is None:
-            data = k.mem.read(pa, n)
-        else:
-            data = data[:n]
-            k.mem.write(pa, data)
-            p.newtlb = True
-        kunmap(k, kk)
-        if s.flushme:
-            pg.cachectl[:] = bytes([PG_TXTFLUSH]) * len(pg.cachectl)
+        data = _touch(k, p, s, pg, offset, n, data)
     except Error:
         qunlock(k, s)
         putseg(k, s)

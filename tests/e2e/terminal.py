@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -21,8 +22,14 @@ ENV = {**{k: v for k, v in os.environ.items() if k not in SIZE}, "PYTHONPATH": s
 PIPE = subprocess.PIPE
 
 
+def hearing() -> None:
+    """Have SIGHUP end the process, as it does by default: what nohup started, these tests for one, ignores it."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def control() -> None:
     """Make standard input the controlling terminal, so that its keys are signals."""
+    hearing()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
@@ -44,7 +51,7 @@ class Emu:
             stderr=stderr,
             env=ENV,
             start_new_session=True,
-            preexec_fn=control if tty else None,
+            preexec_fn=control if tty else hearing,
         )
 
     def line(self) -> bytes:

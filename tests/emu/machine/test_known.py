@@ -23,12 +23,15 @@ def test_it_is_a_row_that_speaks_of_a_panic(k: Known) -> None:
 
 def test_the_panic_is_one_that_the_kernel_has() -> None:
     text = "".join(p.read_text() for p in (ROOT / "kernel").rglob("*.py"))
-    marks = "use after free: "  # kernel/sched/watch.py says the rest of what there is
     for k in KNOWN:
-        if k.pattern.startswith(marks):
-            assert marks in text
-            continue
-        assert re.search(r'Panic\(f?"' + k.pattern.removesuffix("<Chan").removesuffix("$"), text), k.pattern
+        use = re.fullmatch(r"use after free: (\w+) (loads|stores) (\w+)", k.pattern)
+        if use is not None:
+            function, _, structure = use.groups()
+            assert re.search(rf"^ *def {function}\(", text, re.MULTILINE), k.pattern
+            assert re.search(rf"^class {structure}\b", text, re.MULTILINE), k.pattern
+            assert 'Panic(f"use after free: {f.f_code.co_name} {how} {field}, ' in text
+        else:
+            assert re.search(r'Panic\(f?"' + k.pattern.removesuffix("<Chan").removesuffix("$"), text), k.pattern
 
 
 def test_a_commit_that_is_named_is_named_there() -> None:

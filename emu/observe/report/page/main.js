@@ -85,11 +85,11 @@ async function main() {
   };
 
   const swapin = events.ofOps("page", "swap-in")[0];
-  const ends = [...events.ofOps("note", "kill"), ...events.ofOps("proc", "exit", "broken")].sort((a, b) => a - b)[0];
+  const ends = events.ofOps("proc", "exit", "broken")[0];
   const jumps = [
     ["P", "peak of memory", counters.peak || undefined],
     ["S", "first swap-in", swapin === undefined ? undefined : swapin + 1],
-    ["K", "first kill or exit", ends === undefined ? undefined : ends + 1],
+    ["K", "first exit", ends === undefined ? undefined : ends + 1],
   ];
   for (const [key, words, n] of jumps) {
     const b = make("button", { disabled: n === undefined, title: n === undefined ? "there is none" : `event ${n} (${key})` }, words);
