@@ -4,12 +4,13 @@ from typing import Any
 
 import click
 
+from emu.cli.front import Headed
 from emu.cli.options import GUEST_ARGS, HELP, machine_options, tree_options
 from emu.cli.types import Options
 from emu.cli.wanted import onlyfrom, wanted
 
 
-@click.command(context_settings=GUEST_ARGS, short_help="Run a program under gdb.")
+@click.command(cls=Headed, context_settings=GUEST_ARGS, short_help="Run a program under gdb.")
 @machine_options()
 @tree_options
 @click.option(
@@ -42,7 +43,7 @@ def gdb(program: str, args: tuple[str, ...], address: str, **common: Any) -> int
     return command(Options(**common), program, args, address)
 
 
-@click.command(context_settings=HELP)
+@click.command(cls=Headed, context_settings=HELP, short_help="Write an ELF file of a program, for gdb.")
 @click.option("-o", "output", metavar="FILE", help="The ELF file; - is standard output.  [default: PROGRAM.elf, here]")
 @click.argument("program")
 def elf(program: str, output: str | None) -> None:
@@ -63,7 +64,7 @@ def elf(program: str, output: str | None) -> None:
     command(program, output)
 
 
-@click.command(context_settings=GUEST_ARGS, short_help="Run a program event by event, at a prompt.")
+@click.command(cls=Headed, context_settings=GUEST_ARGS, short_help="Run a program event by event, at a prompt.")
 @machine_options()
 @tree_options
 @click.option(

@@ -8,13 +8,26 @@ from typing import Any, NoReturn
 
 import click
 
+from emu.cli.headings import headed, sections
 from emu.failure import BROKEN, INTERRUPTED, PIPE, USAGE, Failure
 from emu.plain import plain
 
 GCTHRESHOLD = 100_000  # objects between two looks for cyclic garbage, of which there is little
 
 
-class Front(click.Command):
+class Headed(click.Command):
+    """A command whose options are listed under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options under their headings."""
+        for heading, params in headed([p for p in self.get_params(ctx) if isinstance(p, click.Option)]).items():
+            rows = [row for p in params if (row := p.get_help_record(ctx)) is not None]
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
+
+
+class Front(Headed):
     """A command whose main never shows a traceback and always exits."""
 
     program = "p9emu"
@@ -62,6 +75,21 @@ class Front(click.Command):
 
 class FrontGroup(Front, click.Group):
     """The same for a group of commands."""
+
+    command_class = Headed
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, and then the commands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands under their headings."""
+        commands = {name: c for name in self.list_commands(ctx) if (c := self.get_command(ctx, name)) and not c.hidden}
+        limit = formatter.width - 6 - max(map(len, commands), default=0)
+        for heading, names in sections(list(commands)).items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, commands[name].get_short_help_str(limit)) for name in names], col_max=12)
 
 
 def _streams() -> None:

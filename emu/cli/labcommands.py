@@ -4,11 +4,14 @@ from typing import Any
 
 import click
 
+from emu.cli.front import Headed
 from emu.cli.options import GUEST_ARGS, machine_options, tree_options
 from emu.cli.types import Options, seconds
 
 
-@click.command(context_settings=GUEST_ARGS, short_help="Try many orders of a program's events, to find races.")
+@click.command(
+    cls=Headed, context_settings=GUEST_ARGS, short_help="Try many orders of a program's events, to find races."
+)
 @machine_options(once=False)
 @tree_options
 @click.option(

@@ -5,12 +5,15 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from emu.cli.front import Headed
 from emu.cli.options import GUEST_ARGS, HELP, STATUS, machine_options, tree_options
 from emu.cli.types import Options, interval, sizes
 from emu.cli.wanted import onlyfrom, shown, wanted
 
 
-@click.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program and draw what happened.")
+@click.command(
+    cls=Headed, context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program and draw what happened."
+)
 @machine_options()
 @tree_options
 @click.option(
@@ -56,7 +59,7 @@ def report(
     return 0
 
 
-@click.command(context_settings=GUEST_ARGS, short_help="Run a program event by event, on the screen.")
+@click.command(cls=Headed, context_settings=GUEST_ARGS, short_help="Run a program event by event, on the screen.")
 @machine_options()
 @tree_options
 @click.option(
@@ -110,7 +113,9 @@ def view(
     return fromtrace(source, listed, common["color"])
 
 
-@click.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program and show what goes on.")
+@click.command(
+    cls=Headed, context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program and show what goes on."
+)
 @machine_options()
 @tree_options
 @click.option(
@@ -151,7 +156,7 @@ def top(program: str, args: tuple[str, ...], sort: str, interval: int, **common:
     return command(Options(**common), program, args, sort, interval)
 
 
-@click.command(context_settings=HELP, short_help="Compare two JSON traces.")
+@click.command(cls=Headed, context_settings=HELP, short_help="Compare two JSON traces.")
 @click.option(
     "--ignore",
     multiple=True,
@@ -195,7 +200,10 @@ def diff(first: str, second: str, ignore: tuple[str, ...], context: int, fmt: st
 
 
 @click.command(
-    context_settings=GUEST_ARGS, epilog=STATUS, short_help="Draw what a program would miss with less memory."
+    cls=Headed,
+    context_settings=GUEST_ARGS,
+    epilog=STATUS,
+    short_help="Draw what a program would miss with less memory.",
 )
 @machine_options(memory="512M")
 @tree_options

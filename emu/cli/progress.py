@@ -123,4 +123,3 @@ class Progress:
     def _write(self, text: str) -> None:
         with suppress(OSError):
             os.write(self.fd, text.encode())
-

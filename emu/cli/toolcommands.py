@@ -4,13 +4,14 @@ from typing import Final
 
 import click
 
+from emu.cli.front import Headed
 from emu.cli.options import HELP
 
 PARTS: Final = ("loads", "vectors", "faults", "golden", "mutants", "invariants", "guests", "units")
 """What p9emu judge looks at: tests.judge has the same."""
 
 
-@click.command(context_settings=HELP)
+@click.command(cls=Headed, context_settings=HELP)
 @click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.argument("program")
 def info(program: str, fmt: str) -> None:
@@ -28,7 +29,7 @@ def info(program: str, fmt: str) -> None:
     command(program, fmt == "json")
 
 
-@click.command(context_settings=HELP)
+@click.command(cls=Headed, context_settings=HELP)
 @click.argument("program")
 @click.argument("symbol", required=False)
 def disasm(program: str, symbol: str | None) -> None:
@@ -47,7 +48,7 @@ def disasm(program: str, symbol: str | None) -> None:
     command(program, symbol)
 
 
-@click.command(context_settings=HELP)
+@click.command(cls=Headed, context_settings=HELP)
 @click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-v", "--verbose", is_flag=True, help="Describe each program.")
 def guests(fmt: str, verbose: bool) -> None:
@@ -62,7 +63,7 @@ def guests(fmt: str, verbose: bool) -> None:
     command(fmt == "json", verbose)
 
 
-@click.command(context_settings=HELP)
+@click.command(cls=Headed, context_settings=HELP, short_help="List what --fix and --original take.")
 @click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def variants(fmt: str) -> None:
     """List what --fix and --original take: later fixes of 9front, and cures of p9emu's own.
@@ -79,7 +80,7 @@ def variants(fmt: str) -> None:
     command(fmt == "json")
 
 
-@click.command(context_settings=HELP, short_help="Compile C and assembly into a program.")
+@click.command(cls=Headed, context_settings=HELP, short_help="Compile C and assembly into a program.")
 @click.option("-o", "output", metavar="OUT", default="a.out", show_default=True, help="The program's file.")
 @click.option("-I", "include", metavar="DIR", multiple=True, help="Look for headers in DIR too.")
 @click.option("-D", "define", metavar="NAME[=V]", multiple=True, help="Define a macro, as V or 1.")
@@ -121,7 +122,7 @@ def cc(
     return command(files, output, include, define, level, warn)
 
 
-@click.command(context_settings=HELP)
+@click.command(cls=Headed, context_settings=HELP, short_help="List what --changes DIR has kept.")
 @click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.argument("directory", metavar="DIR")
 @click.argument("tree", required=False)
@@ -143,7 +144,7 @@ def changes(directory: str, tree: str | None, fmt: str) -> None:
     command(directory, tree, fmt == "json")
 
 
-@click.command(context_settings=HELP)
+@click.command(cls=Headed, context_settings=HELP, short_help="Measure the emulator on this computer.")
 @click.option("--quick", is_flag=True, help="One round of each measurement instead of three.")
 @click.option("--full", is_flag=True, help="Everything, in seven rounds and more: half an hour.")
 @click.option("--format", "fmt", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
@@ -180,7 +181,7 @@ def bench(quick: bool, full: bool, fmt: str, curves: bool, plot: str | None, go:
     command(quick, fmt, curves, plot, go, full)
 
 
-@click.command(context_settings=HELP)
+@click.command(cls=Headed, context_settings=HELP, short_help="Tell what a change of kernel/ breaks.")
 @click.option("--only", multiple=True, metavar="PART", type=click.Choice(PARTS), help="Look at this part; repeatable.")
 @click.argument("patch", required=False)
 def judge(patch: str | None, only: tuple[str, ...]) -> int:

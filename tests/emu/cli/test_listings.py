@@ -7,8 +7,11 @@ import types
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from emu.cli.commands import cli
+from emu.cli.headings import SECTIONS, SHARED
 from tests.emu.cli.faked import oneline, p9emu
 from tests.emu.program.test_aout import image
 
@@ -172,3 +175,23 @@ def test_variants() -> None:
 @pytest.mark.parametrize(("option", "known"), [("--fix", "3af236b5e"), ("--original", "putpage")])
 def test_a_variant_that_is_none_is_wrong_usage(option: str, known: str) -> None:
     assert known in oneline(p9emu("run", option, "nosuch", "hello"), 2)
+
+
+# Headings of --help
+
+
+def test_every_command_has_its_heading_once() -> None:
+    listed = [name for names in SECTIONS.values() for name in names]
+    assert sorted(listed) == sorted(cli.commands)
+
+
+def test_every_option_that_is_shared_has_its_heading_once() -> None:
+    listed = [opt for opts in SHARED.values() for opt in opts]
+    assert sorted(listed) == sorted(o.opts[-1] for o in cli.commands["run"].params if isinstance(o, click.Option))
+
+
+def test_a_commands_own_options_come_first() -> None:
+    said = p9emu("trace", "--help").stdout
+    where = [said.index(words) for words in ("\nOptions:\n", "--output", "--help", *(f"\n{h}:\n" for h in SHARED))]
+    assert where == sorted(where)
+    assert "\nMachine:\n" not in p9emu("info", "--help").stdout
