@@ -47,6 +47,7 @@ CATALOG: Final[tuple[Guest, ...]] = (
         "tcpecho N [CLIENTS]",
         "N messages and their echo by tcp; or serve one call, and be PROG",
     ),
+    Guest("stream", "stream tcp|pipe SIZE N", "N writes of SIZE bytes to another process; the sums must be the same"),
     Guest("udpecho", "udpecho N", "N datagrams and their echo by udp, with headers"),
     Guest("dial", "dial [-v] ADDR", "call ADDR, send standard input, copy what comes to standard output"),
     Guest("selfmod", "selfmod", "change code in memory in every way there is: the newest must run"),

@@ -1,4 +1,4 @@
-"""What a fault and a look-up in the page cache cost in a small machine and in a large one."""
+"""What a fault and a look-up in the page cache cost in a small machine and in a large one; tcp beside a pipe."""
 
 import time
 from collections.abc import Callable
@@ -40,6 +40,16 @@ def faults(memory: int, resident: int, some: int = 1500) -> Callable[[], float]:
     return lambda: each(Config(memory=memory), "touch", resident, some)
 
 
+def moved(how: str, size: int, writes: int) -> Callable[[], float]:
+    """Microseconds for a write that another process reads, by "pipe" or "tcp"."""
+
+    def run() -> float:
+        most, least = (rivals.machine(("stream", how, str(size), str(n))) for n in (100 + writes, 100))
+        return max(most - least, 1e-9) * 1e6 / writes
+
+    return run
+
+
 def lookups(pages: int) -> Callable[[], float]:
     """Microseconds for a look-up in the cache of an image with so many pages, each found as often as the others."""
 
@@ -69,6 +79,8 @@ CASES: Final = (
     ),
     (f"page cache look-up, 16 and {PGHSIZE} pages of an image", lookups(16), lookups(PGHSIZE)),
     (f"page cache look-up, {PGHSIZE} and {8 * PGHSIZE} pages", lookups(PGHSIZE), lookups(8 * PGHSIZE)),
+    ("8 kB to another process, by pipe and by tcp", moved("pipe", 8192, 5000), moved("tcp", 8192, 5000)),
+    ("64 bytes to another process, by pipe and by tcp", moved("pipe", 64, 10_000), moved("tcp", 64, 10_000)),
 )
 
 

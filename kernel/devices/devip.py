@@ -13,6 +13,7 @@ from kernel.base.dat import Qid
 from kernel.base.error import Ebadarg, Ebadip, Eio, Enodev, Eperm, Error, Eshortstat
 from kernel.base.kernel import current
 from kernel.base.text import kstr
+from kernel.devices.qio import qlen, qread, qwrite
 from kernel.files.conv import convM2D
 from kernel.files.dev import DEVDOTDOT, Dev, devattach, devdir, devdirread, devwalk, iseve, openmode, readstr
 
@@ -168,8 +169,6 @@ class Ipdev(Dev):
 
     def _gen3(self, c: Chan, i: int) -> Dir | int:
         """Source: ip/devip.c:ip3gen."""
-        from kernel.devices.qio import qlen
-
         cv = self._conv(c)
         names = ("ctl", "data", "err", "listen", "local", "remote", "status", "snoop")
         if not Qctl <= i <= Qsnoop or (i == Qsnoop and cv.sq is None):
@@ -295,14 +294,14 @@ class Ipdev(Dev):
     def read(self, c: Chan, n: int, offset: int) -> bytes:
         """Source: ip/devip.c:ipread."""
         t = c.qid.path & 0x1F
-        f = self._fs(c.dev)
+        if t == Qdata:
+            return qread(self.k, self._conv(c).rq, n)
         if t in (Qtopdir, Qprotodir, Qconvdir):
             return devdirread(self.k, c, n, self.gen)
-        if t in (Qdata, Qerr, Qsnoop):
-            from kernel.devices.qio import qread
-
+        f = self._fs(c.dev)
+        if t in (Qerr, Qsnoop):
             cv = self._conv(c)
-            q = {Qdata: cv.rq, Qerr: cv.eq, Qsnoop: cv.sq}[t]
+            q = cv.eq if t == Qerr else cv.sq
             assert q is not None
             return qread(self.k, q, n)
         if t == Qlog:
@@ -333,13 +332,11 @@ class Ipdev(Dev):
     def write(self, c: Chan, data: Data, offset: int) -> int:
         """Source: ip/devip.c:ipwrite."""
         t = c.qid.path & 0x1F
-        f = self._fs(c.dev)
         n = len(data)
         if t == Qdata:
-            from kernel.devices.qio import qwrite
-
             qwrite(self.k, self._conv(c).wq, data)
             return n
+        f = self._fs(c.dev)
         if t == Qarp:
             return self._arpwrite(data)
         if t == Qndb:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -60,7 +61,7 @@ class Queue:
 
     def __init__(self, limit: int) -> None:
         self.inilim = limit
-        self.blocks: list[Block] = []
+        self.blocks: deque[Block] = deque()
         self.len = 0
         self.dlen = 0
         self.rp = 0  # allocated bytes that were ever taken out, and put in
@@ -96,16 +97,16 @@ def _qwait(k: Kernel, q: Queue) -> bool:
 
 
 def _qremove(k: Kernel, q: Queue) -> Block:
-    b = q.blocks.pop(0)
+    b = q.blocks.popleft()
     k.mainmem.free(b.alloc + BLOCK)
-    q.dlen -= len(b)
+    q.dlen -= len(b.data) - b.rp
     q.len -= b.alloc
     q.rp += b.alloc
     return b
 
 
 def _qputback(k: Kernel, q: Queue, b: Block) -> None:
-    q.blocks.insert(0, b)
+    q.blocks.appendleft(b)
     k.mainmem.charge(b.alloc + BLOCK)
     q.dlen += len(b)
     q.len += b.alloc
@@ -151,12 +152,14 @@ def _dropempty(k: Kernel, q: Queue) -> bool:
 
 def _more(k: Kernel, q: Queue, out: bytes, n: int) -> bytes:
     """out with the blocks after it that fit as a whole into n bytes."""
+    if not q.blocks:
+        return out
     parts = [out]
     size = len(out)
     while q.blocks and size + len(q.blocks[0]) <= n and size < n:
         b = _qremove(k, q)
         parts.append(b.data[b.rp :] if b.rp else b.data)
-        size += len(b)
+        size += len(parts[-1])
     return b"".join(parts)
 
 

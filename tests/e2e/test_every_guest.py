@@ -21,9 +21,9 @@ GOOD = {
     "fp": "", "fs9p": "2", "fuzz": "1 20", "group": "", "hello": "", "interrupt": "", "memrace": "shrink 5",
     "mhead": "20", "notes": "", "ns": "", "pingpong": "5", "pipe": "5", "pressure": "100 2 1", "procfs": "",
     "pwd": "", "read": "10", "segs": "", "selfmod": "", "sema": "3", "shm": "4", "shootdown": "2", "sieve": "100",
-    "spin": "5", "stack": "5", "stopstart": "3", "stopwait": "3", "swapfork": "200", "syscalls": "20",
-    "tcpecho": "5 2", "text": "10", "textpressure": "20 1", "thrash": "200 1", "tinyrc": "-c true", "touch": "10",
-    "true": "", "udpecho": "5", "unionbind": "5", "wc": "/dev/drivers", "wired": "5",
+    "spin": "5", "stack": "5", "stopstart": "3", "stopwait": "3", "stream": "tcp 8192 20", "swapfork": "200",
+    "syscalls": "20", "tcpecho": "5 2", "text": "10", "textpressure": "20 1", "thrash": "200 1", "tinyrc": "-c true",
+    "touch": "10", "true": "", "udpecho": "5", "unionbind": "5", "wc": "/dev/drivers", "wired": "5",
 }  # fmt: skip
 
 # These end with a status of their own.

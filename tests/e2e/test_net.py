@@ -14,6 +14,16 @@ def test_what_is_sent_comes_back(argv: str, cpus: int) -> None:
     assert (r.outcome.exits, r.stderr) == ("", "")
 
 
+@pytest.mark.parametrize("cpus", [1, 2, 4])
+@pytest.mark.parametrize("argv", ["tcp 8192 1280", "tcp 65536 50", "tcp 20 3000", "tcp 16388 100", "pipe 65536 50"])
+def test_a_stream_arrives_whole(argv: str, cpus: int) -> None:
+    """The guest compares the sums of both ends."""
+    size, n = map(int, argv.split()[1:])
+    r = run("stream", *argv.split(), cpus=cpus, check=False)
+    assert (r.outcome.exits, r.stderr) == ("", "")
+    assert r.stdout.startswith(f"{size * n} bytes, sum ")
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_sent_comes_back_however_it_is_scheduled(seed: int) -> None:
     assert run("tcpecho", "6", "3", sched="random", seed=seed, check=False).outcome.exits == ""

@@ -87,7 +87,7 @@ class Fs:
         self.lifcs: list[tuple[int, Iplifc]] = []  # with the number of the interface
         self.self: dict[bytes, Self] = {}
         self.groups: Counter[tuple[bytes, bytes]] = Counter()  # how many hear a group on an interface
-        self.routes: list[Route] = []  # those that were added by hand
+        self.routes: dict[tuple[bytes, bytes], Route] = {}  # those that were added by hand, by net and mask
         self.iprouting = False
         self.beenhere = False  # a full queue was told of
         self.inreceives = self.indelivers = self.outrequests = 0
@@ -131,7 +131,7 @@ class Fs:
         return (
             remote in self.self
             or any(maskip(remote, lifc.mask) == lifc.net for _, lifc in self.lifcs)
-            or any(maskip(remote, r.mask) == r.addr and self.findifc(r.gate) >= 0 for r in self.routes)
+            or any(maskip(remote, r.mask) == r.addr and self.findifc(r.gate) >= 0 for r in self.routes.values())
         )
 
     def findifc(self, remote: bytes) -> int:
@@ -233,7 +233,7 @@ class Fs:
             x = next(i for i, lifc in self.lifcs if lifc is s.lifcs[0])
             r = Route(addr, IPallbits, addr, s.type, "ifc", x)
             all.setdefault((r.addr, r.mask), r)
-        for r in self.routes:
+        for r in self.routes.values():
             r.ifc = self.findifc(r.gate)
             all.setdefault((r.addr, r.mask), r)
         return sorted(all.values(), key=lambda r: (not r.type & Rv4, r.addr, r.mask))
@@ -251,17 +251,16 @@ class Fs:
         self.delroute(addr, mask)
         self.k.mainmem.need(ROUTE)
         self.k.mainmem.charge(ROUTE)
-        self.routes.append(Route(addr, mask, gate, 0, tag, -1))
+        self.routes[maskip(addr, mask), mask] = Route(addr, mask, gate, 0, tag, -1)
 
     def delroute(self, addr: bytes, mask: bytes) -> None:
         """Remove the route to a net, if there is one."""
-        self._keep([r for r in self.routes if (r.addr, r.mask) != (maskip(addr, mask), mask)])
+        if self.routes.pop((maskip(addr, mask), mask), None) is not None:
+            self.k.mainmem.free(ROUTE)
 
     def flushroutes(self, tag: str | None) -> None:
         """Remove all routes that were added, or those with a tag. Source: ip/iproute.c:routeflush."""
-        self._keep([r for r in self.routes if tag is not None and r.tag != tag[:4]])
-
-    def _keep(self, routes: list[Route]) -> None:
+        routes = {net: r for net, r in self.routes.items() if tag is not None and r.tag != tag[:4]}
         self.k.mainmem.free(ROUTE * (len(self.routes) - len(routes)))
         self.routes = routes
 

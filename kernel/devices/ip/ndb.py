@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from kernel.base.chandat import OREAD, Aopen
@@ -20,13 +21,18 @@ LOCAL: Final = "/lib/ndb/local"
 COMMON: Final = "/lib/ndb/common"
 MAXFILE: Final = 1 << 20  # bytes of a file that are looked at
 MAXFILES: Final = 8
+MAXPAIRS: Final = 100_000  # of all files: each takes some 200 bytes of the host's memory, 400 if it is an entry
 
 
-def ndbparse(text: str) -> list[Entry]:
-    """The entries of a file: lines of pairs, the second and later ones indented. Source: libndb/ndbparse.c."""
+def ndbparse(text: str, most: int) -> list[Entry]:
+    """The entries of a file, up to that many pairs: lines of them, the second and later ones indented.
+
+    Source: libndb/ndbparse.c.
+    """
     entries: list[Entry] = []
     for line in text.split("\n"):
-        pairs = list(_pairs(line))
+        pairs = list(islice(_pairs(line), most))
+        most -= len(pairs)
         if not pairs:
             continue
         if line[0] in " \t" and entries:
@@ -64,12 +70,17 @@ def _pairs(line: str) -> Iterator[tuple[str, str]]:
             yield attr, val
 
 
+def _count(entries: list[Entry]) -> int:
+    return sum(len(line) for e in entries for line in e)
+
+
 class Ndb:
     """The files of the database, as the asking process sees them; read anew when they have changed."""
 
     def __init__(self, k: Kernel) -> None:
         self.k = k
         self._files: dict[str, tuple[tuple[int, int, int, int], list[Entry]]] = {}
+        self._pairs = 0  # in all of them
 
     def _file(self, name: str) -> list[Entry]:
         try:
@@ -84,9 +95,14 @@ class Ndb:
             text = bytearray()
             while len(text) < MAXFILE and (data := self.k.devtab[c.type].read(c, 8192, len(text))):
                 text += data
-            entries = ndbparse(kstr(bytes(text)))
             if len(self._files) >= MAXFILES:
                 self._files.clear()
+                self._pairs = 0
+            elif had is not None:
+                del self._files[name]
+                self._pairs -= _count(had[1])
+            entries = ndbparse(kstr(bytes(text)), MAXPAIRS - self._pairs)
+            self._pairs += _count(entries)
             self._files[name] = version, entries
             return entries
         except Error:

@@ -331,7 +331,7 @@ class Tcp(Proto):
             first = len(c.wq.blocks[0])
             if first and room <= 0:
                 return
-            data = qtake(k, c.wq, min(c.mss, room) if first else 0)
+            data = qtake(k, c.wq, min(c.mss, room))
             if data and not self._deliver(c, p, data):
                 return
         if p is not None and c.fin:
@@ -384,8 +384,9 @@ class Tcp(Proto):
 
     def _acktimer(self, c: Tcpconv) -> None:
         """Something was read: the other end hears of the room. Source: ip/tcp.c:tcpacktimer."""
-        if c.peer is not None and c.peer.peer is c:
-            self._output(c.peer)
+        p = c.peer
+        if p is not None and p.peer is c and (p.wq.blocks or p.fin):
+            self._output(p)
 
     # Time
 

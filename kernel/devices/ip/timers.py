@@ -42,5 +42,5 @@ class Timers:
 
     def run(self) -> None:
         """Do what is due."""
-        while 0 < self.due() <= self.k.fastticks():
+        while self._all and 0 < self.due() <= self.k.fastticks():
             heapq.heappop(self._all)[2]()

@@ -160,6 +160,8 @@ def test_no_row_vanishes() -> None:
         "zero-fill fault, 100 and 100,000 pages resident",
         "page cache look-up, 16 and 512 pages of an image",
         "page cache look-up, 512 and 4096 pages",
+        "8 kB to another process, by pipe and by tcp",
+        "64 bytes to another process, by pipe and by tcp",
     ]
     assert [(c.picture, c.series) for c in curves.CASES] == [
         ("memory", "zero-fill fault"),

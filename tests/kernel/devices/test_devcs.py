@@ -129,7 +129,7 @@ def test_a_reply_may_be_read_in_pieces(rig: Netrig) -> None:
 
 def test_entries() -> None:
     text = "# none\n\na=1 b='two words' c # rest\n\td=\"x\" e = f\n\n   \ng=2\n"
-    assert ndbparse(text) == [
+    assert ndbparse(text, 1000) == [
         [[("a", "1"), ("b", "two words"), ("c", "")], [("d", "x"), ("e", "f")]],
         [[("g", "2")]],
     ]
