@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from emu.machine.clock import Clock
     from emu.machine.config import Config
     from emu.machine.cpu import Cpu, Service
+    from emu.machine.journal import Journal
     from emu.machine.regs import Regs
 
 
@@ -31,8 +32,14 @@ class DebugMachine(Machine):
 
     debugger: Debugger
 
-    def __init__(self, config: Config, console: Console | None = None, warn: Callable[[str], None] = warn) -> None:
-        super().__init__(config, console=console, warn=warn)
+    def __init__(
+        self,
+        config: Config,
+        console: Console | None = None,
+        warn: Callable[[str], None] = warn,
+        journal: Journal | None = None,
+    ) -> None:
+        super().__init__(config, console=console, warn=warn, journal=journal)
 
     @property
     def probes(self) -> list[Probed]:
@@ -49,7 +56,7 @@ class DebugMachine(Machine):
     def _cpu(self, n: int, clock: Clock | None) -> Cpu:
         counter = self.config.counter
         if clock is not None:
-            return ProbedReal(n, self.memory, self._service(n), counter=counter, clock=clock.now)
+            return ProbedReal(n, self.memory, self._service(n), counter=counter, clock=clock)
         kind = ProbedPlain if self.config.mmu == "plain" else Probed
         return kind(n, self.memory, self._service(n), counter=counter)
 

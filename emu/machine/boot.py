@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 from emu.failure import NOTFOUND, UNLOADABLE
 from emu.machine import namespace, tree
 from emu.machine.config import LoadError
-from emu.program.aout import AoutError, load, script, text
+from emu.machine.journal import blobs, number, orelse, text, truth
+from emu.program.aout import AoutError, load, script
+from emu.program.aout import text as istext
 from emu.program.find import resolve
 from kernel.base.chandat import MBEFORE, Atodir
 from kernel.base.dat import SG_STACK, SSEG, TSEG
@@ -32,7 +34,7 @@ from kernel.devices.devip import Ipdev
 from kernel.devices.devmnt import Mntdev
 from kernel.devices.devpipe import Pipedev
 from kernel.devices.devproc import Procdev
-from kernel.devices.devroot import Rootdev, rootdev
+from kernel.devices.devroot import Rootdev
 from kernel.devices.devsd import Sddev
 from kernel.devices.devsrv import Srvdev
 from kernel.files.chan import namec
@@ -47,7 +49,10 @@ from kernel.syscalls.sysexec import exec_
 from kernel.trap import kexit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from emu.machine.config import Config
+    from emu.machine.journal import Journal, Value
     from kernel.base.hw import Disk
     from kernel.base.kernel import Kernel
 
@@ -68,6 +73,7 @@ class Bare(Protocol):
     kernel: Kernel
     config: Config
     program: tuple[str, str | None]
+    journal: Journal | None
 
     @property
     def disk(self) -> Disk | None:
@@ -76,38 +82,63 @@ class Bare(Protocol):
 
 @dataclass(frozen=True)
 class What:
-    """What is run: its name, the guest's file to execute, and the host's file if it was taken from there."""
+    """What is run: its name, the guest's file to execute, and the host's file if it was taken from there.
+
+    ``bundled``: that is one of the programs that come along.
+    """
 
     name: str
     path: str
     argv: list[bytes]
     host: str | None = None
+    bundled: bool = False
+
+
+def _written(v: Value) -> What:
+    name, path, argv, host, own = v
+    return What(text(name), text(path), blobs(argv), orelse(text)(host), truth(own))
+
+
+def _ask(journal: Journal | None, what: str, about: list[Value], call: Callable[[], What | None]) -> What | None:
+    """What is run, as the host has it."""
+    if journal is None:
+        return call()
+
+    def values() -> list[Value] | None:
+        w = call()
+        return [w.name, w.path, w.argv, w.host, w.bundled] if w is not None else None
+
+    return orelse(_written)(journal.ask(what, about, values, _checked))
+
+
+def _checked(v: Value) -> list[Value] | None:
+    if v is not None:
+        _written(v)
+    return v  # type: ignore[no-any-return]
 
 
 def boot(machine: Bare, program: str, args: list[bytes]) -> First:
     """Prepare the kernel so that its loop runs program. Raises LoadError if the file cannot be run."""
     k = machine.kernel
-    config = machine.config
+    config, journal = machine.config, machine.journal
     what = None
     if config.tree is None:
-        what = _hostprogram(config, resolve(program), args)
+        what = _ask(journal, "program", [program], lambda: _hostprogram(config, resolve(program), args))
     else:
-        assert config.root is not None
-        tree.check(config.root.host)
-        k.eve = tree.user(config)
+        k.eve = tree.owner(config) if journal is None else journal.ask("tree", [], lambda: tree.owner(config), text)
     if k.sink is not None:
         conf = k.conf
         k.emit(BootEvent(0, 0, 0, len(k.machs), k.palloc.base, k.palloc.user, conf.nswap, conf.nimage))
-    _devices(k, {"swap": machine.disk} if machine.disk is not None else {}, config.net != "off")
+    _devices(k, _disks(machine), config.net != "off")
     first = First(kstr(os.fsencode(os.path.basename(program))))
 
     def setup() -> What:
         if what is not None and what.host is not None:
-            namespace.namespace(k, config, what.host, first.name)
+            namespace.namespace(k, config, what.host, first.name, what.bundled, journal)
         else:
-            tree.namespace(k, config)
+            tree.namespace(k, config, journal)
         _chdir(k, config.cwd if config.cwd is not None else tree.home(k))
-        return what or _choose(k, config, program, args)
+        return what or _choose(k, config, program, args, journal)
 
     def init() -> None:
         up = k.up
@@ -119,7 +150,7 @@ def boot(machine: Bare, program: str, args: list[bytes]) -> First:
             first.loaderror = e if isinstance(e, LoadError) else LoadError(str(e), UNLOADABLE)
             k.halted = True
             pexit(k, None, True)
-        machine.program = (what.name, what.host)
+        machine.program = (what.name, _stillthere(machine, what))
         child = first.noteid = _child(k, up, first, what)
         while True:
             w = pwait(k)
@@ -132,6 +163,18 @@ def boot(machine: Bare, program: str, args: list[bytes]) -> First:
     return first
 
 
+def _stillthere(machine: Bare, what: What) -> str | None:
+    """The host's file, for its symbols; None where a journal gives back, and it has changed since."""
+    journal = machine.journal
+    if journal is None or what.host is None:
+        return what.host
+    from emu.machine.hostjournal import signature, unchanged
+
+    host = what.host
+    sig = journal.ask("symbols", [], lambda: signature(host), lambda v: (number(v[0]), number(v[1])))
+    return host if not journal.replaying or unchanged(host, sig) else None
+
+
 def _hostprogram(config: Config, path: str, args: list[bytes]) -> What:
     """A file of the host, to be shown in /bin. Raises LoadError if it cannot be run.
 
@@ -139,27 +182,32 @@ def _hostprogram(config: Config, path: str, args: list[bytes]) -> What:
     """
     name = kstr(os.fsencode(os.path.basename(path)))
     try:
-        if config.tree is not None and text(path):
+        if config.tree is not None and istext(path):
             return What(name, f"/{tree.RC}", [b"rc", kbytes(f"/bin/{name}"), *args], path)
         if script(path) is None:
             load(path)
     except AoutError as e:
         raise LoadError(str(e), e.status) from None
     # as a shell does: what it finds in its path goes by its name, another by a name that leads to it
-    argv0 = config.argv0 or (name if namespace.bundled(path) else f"/bin/{name}")
-    return What(name, f"/bin/{name}", [kbytes(argv0), *args], path)
+    bundled = namespace.bundled(path)
+    argv0 = config.argv0 or (name if bundled else f"/bin/{name}")
+    return What(name, f"/bin/{name}", [kbytes(argv0), *args], path, bundled)
 
 
-def _choose(k: Kernel, config: Config, program: str, args: list[bytes]) -> What:
+def _choose(k: Kernel, config: Config, program: str, args: list[bytes], journal: Journal | None) -> What:
     """With a tree: its own file if the name is from the root, else a file of the host, else a command in its /bin.
 
     A text of the host's that names no interpreter is for rc. Raises LoadError.
     """
     word = kstr(os.fsencode(program))
     own = word.startswith("/") and namespace.isfile(k, word)
-    if not own and os.path.isfile(program):
-        what = _hostprogram(config, program, args)
-        rootdev(k).addhost(f"/bin/{what.name}", program)
+
+    def outside() -> What | None:
+        return _hostprogram(config, program, args) if os.path.isfile(program) else None
+
+    what = None if own else _ask(journal, "program", [program], outside)
+    if what is not None:
+        namespace.addhost(k, f"/bin/{what.name}", program, journal)
         namespace.bindname(k, "#//bin", "/bin", MBEFORE)
         return what
     path = word if word.startswith(("/", "./", "../", "#")) else f"/bin/{word}"
@@ -167,6 +215,16 @@ def _choose(k: Kernel, config: Config, program: str, args: list[bytes]) -> What:
         raise LoadError(f"{program}: no such command in the guest, and no file of the host", NOTFOUND)
     name = kstr(os.fsencode(os.path.basename(program)))
     return What(name, path, [os.fsencode(config.argv0 or program), *args])
+
+
+def _disks(machine: Bare) -> dict[str, Disk]:
+    if machine.disk is None:
+        return {}
+    if machine.journal is None:
+        return {"swap": machine.disk}
+    from emu.machine.hostjournal import JournalDisk
+
+    return {"swap": JournalDisk(machine.journal, machine.disk, machine.config.swapfile is not None)}
 
 
 def _devices(k: Kernel, disks: dict[str, Disk], net: bool) -> None:

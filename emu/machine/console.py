@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
+from emu.machine import journal as written
 from emu.machine.config import LimitError
 from emu.machine.signals import Ended
 from emu.machine.terminal import Terminal
@@ -21,6 +22,7 @@ from kernel.sched.qlock import eqlock, qunlock
 from kernel.sched.sleep import sleep, wakeup
 
 if TYPE_CHECKING:
+    from emu.machine.journal import Journal
     from emu.machine.signals import Signals
     from kernel.base.kernel import Kernel
 
@@ -55,16 +57,16 @@ class HostConsole:
     the host's clock, comes when it comes.
     """
 
-    def __init__(self, k: Kernel, signals: Signals, live: bool = False, fd: int = 0) -> None:
+    def __init__(
+        self, k: Kernel, signals: Signals, live: bool = False, fd: int = 0, journal: Journal | None = None
+    ) -> None:
         self.k = k
         self.signals = signals
+        self.journal = journal
         self.fd = fd
-        self.terminal = Terminal(fd)
-        self.live = live or self.terminal.tty
-        try:
-            self.file = stat.S_ISREG(os.fstat(fd).st_mode)
-        except OSError:
-            self.file = True  # reading it will tell
+        self.terminal = Terminal(-1 if journal is not None and journal.replaying else fd)
+        tty, self.file = self._look() if journal is None else journal.ask("console", [], self._look, written.truths)
+        self.live = live or tty
         self.rlock = QLock()
         self.rr = Rendez()
         self.waiting = False  # a process waits for input
@@ -72,6 +74,13 @@ class HostConsole:
         self.due = 0  # when it is asked for next
         self.asked = False  # it was asked for in vain
         self.before: Callable[[int, bytes], None] | None = None  # is told what is about to be written
+
+    def _look(self) -> list[bool]:
+        """Whether standard input is a terminal, and whether it is a file."""
+        try:
+            return [self.terminal.tty, stat.S_ISREG(os.fstat(self.fd).st_mode)]
+        except OSError:
+            return [self.terminal.tty, True]  # reading it will tell
 
     def read(self, n: int) -> bytes:
         """Up to n bytes of standard input, b"" at its end; one reader at a time."""
@@ -89,6 +98,8 @@ class HostConsole:
             if not self.file:
                 self._await()
             try:
+                if self.journal is not None:
+                    return self.journal.ask("input", [n], lambda: self._take(n), written.data)
                 return self._take(n)
             except BlockingIOError:  # another process of the host's was faster
                 continue
@@ -128,6 +139,8 @@ class HostConsole:
         self.due = now + POLLNS
         pause = 0 if self.live or self.asked else PAUSENS
         self.asked = True
+        if self.journal is not None:
+            return self.journal.ask("poll", [pause], lambda: self.signals.wait(self, pause), written.truth)
         return self.signals.wait(self, pause)
 
     def wake(self) -> None:
@@ -140,6 +153,12 @@ class HostConsole:
 
     def write(self, fd: int, data: bytes) -> None:
         """Write all of data to standard output (1) or standard error (2). Where nobody reads the run ends: Ended."""
+        if self.journal is not None:
+            self.journal.write(fd, data, self._write)
+        else:
+            self._write(fd, data)
+
+    def _write(self, fd: int, data: bytes) -> None:
         view = memoryview(data)
         signals = self.signals
         signals.blocked = True

@@ -17,14 +17,15 @@ from greenlet import getcurrent
 
 from emu.failure import USAGE
 from emu.machine import boot
-from emu.machine.clock import Clock, Hostclock, Realcpu
+from emu.machine.clock import Clock, Hostclock, Realcpu, Stepclock
 from emu.machine.config import Config, LoadError, MachineError, Outcome, Stats, hoststatus
 from emu.machine.console import HostConsole, warn
 from emu.machine.cpu import Cpu
 from emu.machine.disk import FileDisk
+from emu.machine.journal import data, truths
 from emu.machine.memory import Memory
 from emu.machine.repeat import commandline
-from emu.machine.schedule import PREFIX, Schedule, ScheduleError, diverged, load
+from emu.machine.schedule import PREFIX, Schedule, ScheduleError, diverged, parse, read
 from emu.machine.signals import LONGEST, Signals
 from kernel.base.dat import TSEG
 from kernel.base.error import Panic, Wrong
@@ -51,6 +52,7 @@ from kernel.waits import procdump
 if TYPE_CHECKING:
     from emu.machine.console import Console
     from emu.machine.cpu import Service
+    from emu.machine.journal import Journal
     from kernel.base.chandat import Chan
     from kernel.base.event import Sink
     from kernel.base.hw import Regs
@@ -58,12 +60,13 @@ if TYPE_CHECKING:
 SLICE = 500_000  # ns one of several processors runs ahead of the others
 
 
-def _schedule(config: Config) -> Schedule | None:
+def _schedule(config: Config, journal: Journal | None) -> Schedule | None:
     """That of --sched replay:FILE."""
     if not config.sched.startswith(PREFIX):
         return None
+    path = config.sched.removeprefix(PREFIX)
     try:
-        return load(config.sched.removeprefix(PREFIX))
+        return parse(path, journal.ask("schedule", [path], lambda: read(path), data) if journal else read(path))
     except ScheduleError as e:
         raise LoadError(f"--sched {PREFIX}{e}", USAGE) from None
 
@@ -72,7 +75,8 @@ class Machine:
     """One emulated computer. ``sink`` gets every kernel event; it may raise to end the run.
 
     ``clock`` is what time it follows with Config.clock "real", the host's if not given. Without a ``console`` the
-    host's standard streams and its signals are the guest's; ``warn`` takes the emulator's own lines.
+    host's standard streams and its signals are the guest's; ``warn`` takes the emulator's own lines. What the host has
+    a part in passes the ``journal``; one that gives back takes the host's place.
     """
 
     def __init__(
@@ -82,9 +86,11 @@ class Machine:
         clock: Clock | None = None,
         console: Console | None = None,
         warn: Callable[[str], None] = warn,
+        journal: Journal | None = None,
     ) -> None:
         self.config = config
         self.warn = warn
+        self.journal = journal
         conf = confinit(config.memory, config.cpus)
         if config.swap:
             conf.nswap = config.swap // BY2PG
@@ -102,6 +108,8 @@ class Machine:
         k.variant = variant(config.original, config.fix)
         if config.clock == "real":
             clock = clock or Hostclock()
+            if journal is not None:
+                clock = Stepclock(clock, journal)
             k.epoch = clock.epoch
         else:
             clock = None
@@ -121,7 +129,9 @@ class Machine:
         k.sink = sink
         k.checking = config.check
         self.clock = clock
-        self.schedule = _schedule(config)
+        if journal is not None:
+            journal.now = lambda: sum(cpu.now() for cpu in self.cpus)
+        self.schedule = _schedule(config, journal)
         self.replay: Replay | None = None
         self.begins: Callable[[], None] | None = None  # called before the program's first instruction
         if config.sched != "fifo":
@@ -134,8 +144,8 @@ class Machine:
         if config.inject:
             k.inject = Inject({kind: (n, every) for kind, n, every in config.inject})
         self.turns = list(range(config.cpus))  # with a clock: when each processor had its last turn
-        self.signals = Signals(self._stop, config.timeout, foreground=console is None, passed=config.interrupts)
-        self.console: Console = console or HostConsole(k, self.signals, live=clock is not None)
+        self.signals = self._signals(console is None)
+        self.console: Console = console or HostConsole(k, self.signals, live=clock is not None, journal=journal)
         k.console = self.console
         k.onwarn = lambda text: self.warn(f"warning: {text}")
         if config.verbose:
@@ -143,7 +153,8 @@ class Machine:
         if config.counter == "auto" and not self.cpus[0].counter.native:
             self.warn("the block counter is in Python, as no C compiler was there at installation: running slower")
         self.disk = self._swapdisk()
-        self.posted = 0  # of so many Ctrl-C there was a note
+        self.typed = 0  # times that Ctrl-C was typed
+        self.posted = 0  # of so many there was a note
         self.first: boot.First | None = None
         self.program: tuple[str, str | None] = ("", None)  # name in the guest and host path of what runs
         self.onturn: Callable[[], None] | None = None  # called each time that the loop comes round
@@ -201,14 +212,24 @@ class Machine:
 
                 kind = PlainCpu
             return kind(n, self.memory, self._service(n), counter=self.config.counter)
-        return Realcpu(n, self.memory, self._service(n), counter=self.config.counter, clock=clock.now)
+        return Realcpu(n, self.memory, self._service(n), counter=self.config.counter, clock=clock)
+
+    def _signals(self, foreground: bool) -> Signals:
+        config, journal = self.config, self.journal
+        if journal is None:
+            return Signals(self._stop, config.timeout, foreground=foreground, passed=config.interrupts)
+        if journal.replaying:  # Ctrl-C is for who looks at it
+            return Signals(lambda: None, None, foreground=False)
+        # they are looked at when the loop comes round, which is as it would be without them
+        return Signals(lambda: None, config.timeout, foreground=foreground, passed=config.interrupts)
 
     def _swapdisk(self) -> FileDisk | None:
         config = self.config
         if not config.swap:
             return None
+        replaying = self.journal is not None and self.journal.replaying
         try:
-            return FileDisk(config.swap, config.swapfile)
+            return FileDisk(config.swap, None if replaying else config.swapfile)
         except OSError as e:
             what = f"--swap-file {config.swapfile}" if config.swapfile else "--swap"
             raise MachineError(f"{what}: {e.strerror}") from None
@@ -275,12 +296,16 @@ class Machine:
         k = self.kernel
         machs = k.machs
         procs = k.procs
-        signals, console = self.signals, self.console
+        signals, console, journal = self.signals, self.console, self.journal
         while not k.halted:
-            signals.check()
+            if journal is None:
+                signals.check()
+                self.typed = signals.interrupts
+            else:
+                self._journalled(journal)
             if self.onturn is not None:
                 self.onturn()
-            if signals.interrupts > self.posted:
+            if self.typed > self.posted:
                 self._interrupted()
             busy = [m for m in machs if m.proc is not None]
             if not busy and not procs.runvec:
@@ -315,6 +340,13 @@ class Machine:
                     begins()
                 self.cpus[m.machno].run(regs, m.until)  # type: ignore[arg-type]
 
+    def _journalled(self, journal: Journal) -> None:
+        """What else there is to do where the loop comes round."""
+        if isinstance(self.clock, Stepclock):
+            self.clock.step()
+        journal.round(self.signals)
+        self.typed = journal.typed
+
     def _sleep(self) -> None:
         """Nothing can run: wait for input, if a process does, or let time pass until the next timer.
 
@@ -330,20 +362,31 @@ class Machine:
         k.m, k.up = k.machs[0], None
         if clock is not None or source is not None:
             left = None if t == Never or (source and not console.live) else max(t - k.m.cpu.now(), 0)
-            wait = clock.wait if clock is not None else Signals.wait
-            if wait(self.signals, source, left):
+            ready, came = self._wait(source, left)
+            if ready:
                 console.wake()
-                return
-            if self.signals.came:
+            if ready or came:
                 return
             if clock is not None:
-                t = clock.now()
+                t = clock.step() if isinstance(clock, Stepclock) else clock.now()
             elif left is not None and left > LONGEST:
                 t = k.m.cpu.now() + LONGEST  # as long as was waited
         for m in k.machs:
             idle(k, m, t)
         k.m, k.up = k.machs[0], None
         runtimers(k, t)
+
+    def _wait(self, source: Console | None, ns: int | None) -> list[bool]:
+        """Wait on the host: whether the source can be read, and whether a signal came."""
+        clock, journal = self.clock, self.journal
+        wait = clock.wait if clock is not None else Signals.wait
+
+        def call() -> list[bool]:
+            return [wait(self.signals, source, ns), self.signals.came]
+
+        if journal is None:
+            return call()
+        return journal.ask("wait", [source is not None, ns], call, truths)
 
     # Ctrl-C: the first one is the note "interrupt" to the program's group, the second one the machine's end. In a shell
     # each is a note.
@@ -354,9 +397,8 @@ class Machine:
         k.m, k.up = k.machs[0], None
         if self.first is None or not self.first.noteid:
             raise KeyboardInterrupt  # there is no program yet
-        typed = self.signals.interrupts
         if hostnote(k, self.first.noteid, "interrupt"):
-            self.posted = typed
+            self.posted = self.typed
 
     def _stop(self) -> None:
         """Have the processors return to the loop; a signal handler calls it."""

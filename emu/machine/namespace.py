@@ -5,6 +5,7 @@ Source: pc/main.c:init0, lib/namespace, and what termrc(8) and init(8) leave.
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ from emu.machine.config import LoadError, Root
 from kernel.base.chandat import MAFTER, MBEFORE, MCREATE, MREPL, ORDWR, Aaccess, Abind, Amount, Aopen, Atodir, Chan
 from kernel.base.error import Error
 from kernel.devices.devenv import ksetenv
-from kernel.devices.devhost import hostdev
+from kernel.devices.devhost import hostdev, opentree
 from kernel.devices.devroot import rootdev
 from kernel.devices.hostfile import hosterror
 from kernel.files.chan import namec
@@ -20,10 +21,12 @@ from kernel.files.channel import cclose, cmount
 from kernel.memory.swap import setswapchan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from emu.machine.config import Bind, Config
+    from emu.machine.journal import Journal
     from kernel.base.kernel import Kernel
+    from kernel.devices.hostfile import Tree
     from kernel.devices.upper import Changes
 
 DEVICES: Final = (
@@ -108,19 +111,49 @@ def start(k: Kernel) -> None:
         rootdev(k).addfile(at, text)
 
 
-def hostroot(k: Kernel, dir: Root) -> Chan:
+def _show(
+    k: Kernel,
+    journal: Journal | None,
+    host: str,
+    rw: bool,
+    changes: Callable[[], Changes] | None = None,
+    through: Sequence[str] = (),
+) -> Chan:
+    """A channel to the root of a directory of the host. Raises Error, and what changes() does."""
+
+    def make() -> Tree:
+        return opentree(host, changes() if changes is not None else None, through)
+
+    if journal is None:
+        tree = make()
+    else:
+        from emu.machine.hostjournal import JournalTree
+
+        tree = JournalTree(journal, make, host)
+    return hostdev(k).mount(tree, rw or changes is not None)
+
+
+def addhost(k: Kernel, at: str, path: str, journal: Journal | None) -> None:
+    """Show one file of the host. Raises Error."""
+    if journal is None:
+        rootdev(k).addhost(at, path)
+        return
+    from emu.machine.hostjournal import JournalHostfile
+
+    rootdev(k).addhost(at, JournalHostfile(journal, path))
+
+
+def hostroot(k: Kernel, dir: Root, journal: Journal | None = None) -> Chan:
     """Make a directory of the host, which is returned, the root, before ``#/`` with the mount points it may miss.
 
     Raises Error, and LoadError about --changes.
     """
-    changes = None
+    changes: Callable[[], Changes] | None = _forgotten if dir.cow else None
     if dir.changes is not None:
         from emu.machine.changes import kept
 
-        changes = kept(dir.changes, dir.host)
-    elif dir.cow:
-        changes = _forgotten()
-    c = hostdev(k).bind(dir.host, dir.writable, changes)
+        changes = functools.partial(kept, dir.changes, dir.host)
+    c = _show(k, journal, dir.host, dir.writable, changes)
     bind(k, c, "/", MBEFORE | (MCREATE if _writable(dir) else 0))
     return c
 
@@ -158,12 +191,12 @@ def net(k: Kernel, config: Config) -> None:
         bindname(k, dev, "/net", MAFTER)
 
 
-def binds(k: Kernel, all: Iterable[Bind]) -> None:
+def binds(k: Kernel, all: Iterable[Bind], journal: Journal | None = None) -> None:
     """Show directories of the host. Raises LoadError."""
     for b in all:
         try:
             mountpoint(k, b.guest)
-            new = hostdev(k).bind(b.host, b.writable, _forgotten() if b.cow else None, b.through)
+            new = _show(k, journal, b.host, b.writable, _forgotten if b.cow else None, b.through)
             bind(k, new, b.guest, MREPL | (MCREATE if _writable(b) else 0))
         except Error as e:
             raise LoadError(f"--bind {b.host}:{b.guest}: {e}", 2) from None
@@ -208,7 +241,7 @@ def bundled(path: str) -> bool:
     return os.path.dirname(os.path.abspath(path)) == str(guest.path("true").parent)
 
 
-def namespace(k: Kernel, config: Config, path: str, name: str) -> None:
+def namespace(k: Kernel, config: Config, path: str, name: str, bundled: bool, journal: Journal | None = None) -> None:
     """What run gives to a program, a file of the host: itself and the bundled guests in /bin, and a root if any.
 
     /bin begins with the program; of a root it has what lib/namespace binds there. /tmp is writable in any case.
@@ -220,7 +253,7 @@ def namespace(k: Kernel, config: Config, path: str, name: str) -> None:
     dir = None
     if config.root is not None:
         try:
-            dir = hostroot(k, config.root)
+            dir = hostroot(k, config.root, journal)
             bindname(k, "#//bin", "/bin", MBEFORE)
             for d in ("/386/bin", "/rc/bin"):
                 if isdir(k, d):
@@ -230,10 +263,10 @@ def namespace(k: Kernel, config: Config, path: str, name: str) -> None:
         except Error as e:
             raise LoadError(f"--root {config.root.host}: {e}", 2) from None
     devices(k, f"--root {config.root.host}" if config.root is not None else None)
-    if config.root is not None or not bundled(path):
-        rootdev(k).addhost(f"/bin/{name}", path)
-    bind(k, hostdev(k).bind(str(guest.path("true").parent), False), "/bin", MAFTER)
+    if config.root is not None or not bundled:
+        addhost(k, f"/bin/{name}", path, journal)
+    bind(k, _show(k, journal, str(guest.path("true").parent), False), "/bin", MAFTER)
     net(k, config)
-    binds(k, config.binds)
+    binds(k, config.binds, journal)
     finish(k, dir, bool(config.swap))
     setenv(k, (*variables(k.eve, f"/usr/{k.eve}"), *config.env))

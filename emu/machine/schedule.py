@@ -66,11 +66,20 @@ def words(d: Decision) -> str:
 
 def load(path: str) -> Schedule:
     """Read a file. Raises ScheduleError."""
+    return parse(path, read(path))
+
+
+def read(path: str) -> bytes:
+    """What is in a file. Raises ScheduleError."""
     try:
         with open(path, "rb") as f:
-            data = f.read(MAXSIZE + 1)
+            return f.read(MAXSIZE + 1)
     except (OSError, ValueError) as e:
         raise ScheduleError(f"{path}: {getattr(e, 'strerror', None) or e}") from None
+
+
+def parse(path: str, data: bytes) -> Schedule:
+    """The same from what was in a file. Raises ScheduleError."""
     try:
         if len(data) > MAXSIZE:
             raise ValueError

@@ -35,6 +35,7 @@ from kernel.files.channel import cclose
 
 if TYPE_CHECKING:
     from emu.machine.config import Config
+    from emu.machine.journal import Journal
     from kernel.base.kernel import Kernel
 
 RC: Final = "386/bin/rc"
@@ -101,6 +102,13 @@ def _within(dir: str, name: str) -> None:
         raise LoadError(f"{path}: {odd}", 2)
 
 
+def owner(config: Config) -> str:
+    """Whose the machine is, with a tree that was looked at. Raises LoadError."""
+    assert config.root is not None
+    check(config.root.host)
+    return user(config)
+
+
 def user(config: Config) -> str:
     """Whose the machine is: who was named, or glenda if the tree has her home, else eve."""
     assert config.tree is not None and config.root is not None
@@ -114,12 +122,12 @@ def home(k: Kernel) -> str:
     return f"/usr/{k.eve}"
 
 
-def namespace(k: Kernel, config: Config) -> None:
+def namespace(k: Kernel, config: Config, journal: Journal | None = None) -> None:
     """The name space of lib/namespace, and what init(8), termrc(8) and the user's profile add. Raises LoadError."""
     assert config.tree is not None and config.root is not None
     start(k)
     try:
-        dir = hostroot(k, config.root)
+        dir = hostroot(k, config.root, journal)
         devices(k, config.root.host)
         for at in ANYNAME:
             _anyname(k, at)
@@ -137,7 +145,7 @@ def namespace(k: Kernel, config: Config) -> None:
     except Error as e:
         raise LoadError(f"{config.root.host}: {e}", 2) from None
     net(k, config)
-    binds(k, config.binds)
+    binds(k, config.binds, journal)
     finish(k, dir, bool(config.swap))
     service = (("service", "con"),) if config.tree.login else ()
     setenv(k, (*variables(k.eve, at), ("timezone", _timezone(k)), *service, *config.env))

@@ -99,21 +99,13 @@ class Hostdev(Dev):
     def bind(
         self, path: str | bytes, rw: bool = False, changes: Changes | None = None, through: Sequence[str] = ()
     ) -> Chan:
-        """A channel to the root of a host directory, to be mounted. Raises Error.
+        """A channel to the root of a host directory, to be mounted. The rest is as of opentree."""
+        return self.mount(opentree(path, changes, through), rw or changes is not None)
 
-        With ``changes``, which are closed with the device, the directory stays as it is, but for the files and
-        directories ``through``, and they are kept there.
-        """
-        dev = self.k.mntalloc.newid()
-        if changes is None:
-            host = Hosttree(self.k.mainmem, Tree(path), rw, dev)
-        else:
-            from kernel.devices.overlay import Overlay  # most machines have none, and a start is short
-
-            names = [tuple(e for e in os.fsencode(name).split(b"/") if e not in (b"", b".")) for name in through]
-            over = Overlay(path, changes, names)
-            host = Hosttree(self.k.mainmem, over, True, dev)
-            over.tell(host.moved)
+    def mount(self, tree: Tree, rw: bool) -> Chan:
+        """A channel to the root of a tree, which is closed with the device, to be mounted. Raises Error."""
+        host = Hosttree(self.k.mainmem, tree, rw, self.k.mntalloc.newid())
+        tree.tell(host.moved)
         self.trees.append(host)
         c = newchan(self.k)
         c.type = self.k.devtab.index(self)
@@ -433,13 +425,9 @@ class Hostdev(Dev):
         """The path on the host of the file that c is, in whatever layer; None if it has none now."""
         f: Fid = c.aux
         try:
-            place, _ = f.host.place(f.loc)
+            path = f.host.tree.where(f.loc.names())
         except Error:
             return None
-        try:
-            path = place.where()
-        finally:
-            place.close()
         return os.fsdecode(path) if path is not None else None
 
     def _forwrite(self, c: Chan, f: Fid) -> Opened | None:
@@ -482,6 +470,20 @@ class Hostdev(Dev):
         loc.parent.kids.pop(loc.name, None)
         loc.name = name
         loc.parent.kids[name] = loc
+
+
+def opentree(path: str | bytes, changes: Changes | None = None, through: Sequence[str] = ()) -> Tree:
+    """A directory of the host. Raises Error.
+
+    With ``changes``, which are closed with it, it stays as it is, but for the files and directories ``through``, and
+    they are kept there.
+    """
+    if changes is None:
+        return Tree(path)
+    from kernel.devices.overlay import Overlay  # most machines have none, and a start is short
+
+    names = [tuple(e for e in os.fsencode(name).split(b"/") if e not in (b"", b".")) for name in through]
+    return Overlay(path, changes, names)
 
 
 def hostdev(k: Kernel) -> Hostdev:

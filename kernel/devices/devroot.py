@@ -137,10 +137,10 @@ class Rootdev(Dev):
         """Put a file of these bytes into the tree."""
         self._place(path, perm).data += data
 
-    def addhost(self, path: str, hostpath: str | bytes, perm: int = 0o555) -> None:
+    def addhost(self, path: str, host: str | bytes | Hostfile, perm: int = 0o555) -> None:
         """Show one regular file of the host, read-only. Raises Error if it is none or cannot be read."""
-        host = Hostfile(hostpath)
-        self._place(path, perm).host = host
+        file = host if isinstance(host, Hostfile) else Hostfile(host)
+        self._place(path, perm).host = file
 
     def anyname(self, path: str) -> None:
         """Let every name below a directory of the tree be one, as mntgen(4): to mount and bind upon."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple, Self
 
@@ -406,6 +406,20 @@ class Tree:
     def top(self) -> Folder:
         """The root, to be closed by the caller."""
         return Folder(os.dup(self.fd))
+
+    def tell(self, moved: Callable[[tuple[int, int], Stat], None]) -> None:
+        """Call this whenever a file gets another key, its old one and what it is now: here none does."""
+
+    def where(self, names: Sequence[bytes]) -> bytes | None:
+        """The path of a file on the host, as long as nobody moves it; None if it has none now."""
+        try:
+            place = self.resolve(names)
+        except Error:
+            return None
+        try:
+            return place.where() if place.st is not None else None
+        finally:
+            place.close()
 
     def resolve(self, names: Sequence[bytes], follow: bool = True) -> Place:
         """Where a name leads; a link in the last place is followed if ``follow``. Raises Error."""

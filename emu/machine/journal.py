@@ -1,0 +1,355 @@
+"""What the host has a part in, written down as it happens, and given back.
+
+A run is a function of its command line and of what the host tells it: each such thing passes ``Journal.ask``, or comes
+when the machine's loop comes round (``Journal.round``), or is the time (``Journal.time``). With a journal, signals are
+looked at when the loop comes round and at no other time: at most a tick later. The list is in docs/record.md.
+
+Entries are (what, about, outcome), made of None, bool, int, str, bytes, and lists or tuples of these. ``about`` is what
+was asked for, and tells on giving back whether the run is still the same one.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NoReturn, Protocol, TypeVar
+
+from emu.machine.config import LoadError, MachineError
+from emu.machine.signals import Ended, TimeLimit
+from kernel.base.error import Error
+
+Value = Any
+Entry = tuple[str, Any, Any]
+T = TypeVar("T")
+
+OK: Final = "="
+# entries of the loop's, that come by themselves
+AT, HASH, TYPED, END, TIMES = "at", "hash", "typed", "end", "time"
+ROUNDS: Final = (AT, HASH, TYPED, END)
+
+
+class Diverged(MachineError):
+    """A run that is given back what it asked for asks for something else, or comes to another state."""
+
+
+class Cut(MachineError):
+    """The journal is at its end, and the run is not."""
+
+
+class Damaged(MachineError):
+    """What the journal gives back makes no sense."""
+
+
+class Signals(Protocol):
+    """What a journal needs of emu.machine.signals.Signals."""
+
+    interrupts: int
+    fatal: BaseException | None
+
+    def check(self) -> None:
+        """Raise what is to end the run."""
+
+
+class Journal:
+    """Writes to ``put``, until ``replay`` gives it entries to give back; there is no way from there.
+
+    ``now`` is the sum of the processors' clocks, which tells how far the run is.
+    """
+
+    def __init__(self, put: Callable[[Entry], None] | None = None) -> None:
+        self.put = put or (lambda entry: None)
+        self.count = 0  # entries that were written, or given back
+        self.typed = 0  # times that Ctrl-C was typed, as far as the run has seen
+        self.now: Callable[[], int] = lambda: 0
+        self.output: Callable[[int, bytes], None] | None = None  # takes the program's output while it is given back
+        self.hash: Callable[[], str] = lambda: ""  # of the machine
+        self.onround: Callable[[], None] | None = None  # called, while it writes, when the loop has come round
+        self._times: list[int] = []
+        self._time = 0
+        self._source: Iterator[Entry] | None = None
+        self._next: Entry | None = None
+
+    @property
+    def replaying(self) -> bool:
+        """It gives back."""
+        return self._source is not None
+
+    def replay(self, source: Iterator[Entry]) -> None:
+        """From now on give back these entries. Raises what source raises, here and later."""
+        self.flush()
+        self._source = source
+        self._advance()
+
+    def ask(self, what: str, about: list[Value], call: Callable[[], T], check: Callable[[Value], T]) -> T:
+        """What the host says to call(), be it an error; or what it said when that was written.
+
+        ``check`` makes the result of what is read, and raises ValueError, TypeError or LookupError if it cannot be.
+        Errors that pass: Error, OSError, LoadError, and what ends a run.
+        """
+        if self._source is not None:
+            return self._give(what, about, check)
+        try:
+            value = call()
+        except Exception as e:
+            self._write((what, about, _error(e)))
+            raise
+        except KeyboardInterrupt:
+            self._write((what, about, ["interrupt"]))
+            raise
+        self._write((what, about, [OK, value]))
+        return value
+
+    def write(self, fd: int, data: bytes, call: Callable[[int, bytes], None]) -> None:
+        """The program writes to its standard output (1) or standard error (2)."""
+        self.ask("write", [fd, len(data), zlib.crc32(data)], lambda: call(fd, data), nothing)
+        if self._source is not None and self.output is not None:
+            self.output(fd, data)
+
+    def time(self, clock: Callable[[], int]) -> int:
+        """The host's time, where the machine follows that."""
+        if self._source is not None:
+            if not self._times:
+                step = self._give(TIMES, None, numbers)
+                self._times = step[::-1]
+            self._time += self._times.pop()
+        else:
+            now = max(clock(), self._time)
+            self._times.append(now - self._time)
+            self._time = now
+        return self._time
+
+    def upcoming(self, what: str) -> bool:
+        """While it gives back: whether this is next."""
+        return self._source is not None and self._next is not None and self._next[0] == what
+
+    def round(self, signals: Signals) -> None:
+        """The machine's loop comes round: what came by itself. Raises what ends the run."""
+        if self._source is not None:
+            signals.check()  # who looks at it may end it
+            self._round()
+            return
+        fatal = signals.fatal
+        if fatal is not None:
+            self._write((END, self.now(), _error(fatal)))
+            raise fatal
+        signals.check()
+        if signals.interrupts != self.typed:
+            self.typed = signals.interrupts
+            self._write((TYPED, self.now(), self.typed))
+        if self.onround is not None:
+            self.onround()
+
+    def mark(self) -> None:
+        """Write how far the run is, and the state's hash; in ``onround`` only."""
+        self._write((HASH, self.now(), self.hash()))
+
+    def at(self) -> None:
+        """Write how far the run is; in ``onround`` only."""
+        self._write((AT, self.now(), None))
+
+    def flush(self) -> None:
+        """Write what was kept back, of the time."""
+        if self._times and self._source is None:
+            times, self._times = self._times, []
+            self.count += 1
+            self.put((TIMES, None, [OK, times]))
+
+    def _write(self, entry: Entry) -> None:
+        self.flush()
+        self.count += 1
+        self.put(entry)
+
+    # Giving back
+
+    def _advance(self) -> None:
+        assert self._source is not None
+        self._next = next(self._source, None)
+
+    def _took(self) -> None:
+        self.count += 1
+        self._advance()
+
+    def _give(self, what: str, about: list[Value] | None, check: Callable[[Value], T]) -> T:
+        entry = self._next
+        if entry is None:
+            raise Cut("is at its end")
+        if entry[0] != what or (entry[1] is not about and _plain(entry[1]) != _plain(about)) or self._times:
+            self._differs(entry, _words(what, about))
+        try:
+            kind, *outcome = entry[2]
+            value = check(outcome[0]) if kind == OK else None
+            error = None if kind == OK else _raised(kind, outcome)
+        except (ValueError, TypeError, LookupError, OverflowError):
+            raise Damaged(f"makes no sense at {self._when()}: {_words(*entry[:2])}") from None
+        self._took()
+        if error is not None:
+            raise error
+        return value  # type: ignore[return-value]
+
+    def _round(self, kinds: tuple[str, ...] = ROUNDS) -> None:
+        while True:
+            entry = self._next
+            if entry is None:
+                raise Cut("is at its end")
+            what, about, outcome = entry
+            if what not in kinds:
+                return
+            now = self.now()
+            if type(about) is not int:
+                raise Damaged(f"makes no sense at {self._when()}")
+            if about > now:
+                return
+            if about < now:
+                self._differs(entry, "to be past it")
+            self._took()
+            if what == HASH:
+                came = self.hash()
+                if came and came != outcome:
+                    raise Diverged(f"diverged at {self._when()}: the state's hash was {outcome}, is {came}")
+            elif what == TYPED:
+                if type(outcome) is not int:
+                    raise Damaged(f"makes no sense at {self._when()}")
+                self.typed = outcome
+            elif what == END:
+                try:
+                    raise _raised(*_head(outcome))
+                except (ValueError, TypeError, LookupError):
+                    raise Damaged(f"makes no sense at {self._when()}") from None
+
+    def ends(self) -> Entry | None:
+        """The run is over: what comes next, which is not the run's own any more."""
+        if self._next is not None:
+            try:
+                self._round((AT, HASH))
+            except Cut:
+                return None
+        return self._next
+
+    def _when(self) -> str:
+        return f"{self.now() / 1e9:.9f}"
+
+    def _differs(self, entry: Entry, came: str) -> NoReturn:
+        raise Diverged(f"diverged at {self._when()}: expected {_words(*entry[:2])}, came {came}")
+
+
+def _plain(v: Value) -> Value:
+    return [_plain(x) for x in v] if isinstance(v, list | tuple) else v
+
+
+def _words(what: str, about: Value) -> str:
+    """An entry for people."""
+    if what in ROUNDS:
+        return f"{what} {about / 1e9:.9f}" if type(about) is int else what
+    words = [x.decode("utf-8", "backslashreplace") if isinstance(x, bytes) else str(x) for x in _flat(about)]
+    text = " ".join([what, *words])
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _flat(v: Value) -> Iterator[Value]:
+    if isinstance(v, list | tuple):
+        for x in v:
+            yield from _flat(x)
+    elif v is not None:
+        yield v
+
+
+def _head(outcome: Value) -> tuple[Any, list[Any]]:
+    kind, *rest = outcome
+    return kind, rest
+
+
+# How what ends a call, or a run, is written
+
+_PLAIN: Final = {"Error": Error, "TimeLimit": TimeLimit, "MachineError": MachineError}
+
+
+def _error(e: BaseException) -> list[Value]:
+    if isinstance(e, LoadError):
+        return ["LoadError", str(e), e.status]
+    if isinstance(e, Ended):
+        return ["Ended", e.status - 128]
+    if isinstance(e, OSError):
+        return ["OSError", e.errno or 0, e.strerror or ""]
+    if isinstance(e, KeyboardInterrupt):
+        return ["interrupt"]
+    for name, cls in _PLAIN.items():
+        if isinstance(e, cls):
+            return [name, str(e)]
+    return ["broken", type(e).__name__]
+
+
+def _raised(kind: Any, args: list[Any]) -> BaseException:
+    if kind == "LoadError":
+        return LoadError(text(args[0]), number(args[1]))
+    if kind == "Ended":
+        return Ended(number(args[0]))
+    if kind == "OSError":
+        return OSError(number(args[0]), text(args[1]))
+    if kind == "interrupt":
+        return KeyboardInterrupt()
+    if kind == "broken":
+        return MachineError(f"was broken off: {text(args[0])}")
+    e: BaseException = _PLAIN[kind](text(args[0]))
+    return e
+
+
+# What results are made of
+
+
+def nothing(v: Value) -> None:
+    """Nothing is told but that it was done."""
+    if v is not None:
+        raise ValueError
+
+
+def number(v: Value) -> int:
+    """A number."""
+    if type(v) is not int:
+        raise ValueError
+    return v
+
+
+def truth(v: Value) -> bool:
+    """Yes or no."""
+    if type(v) is not bool:
+        raise ValueError
+    return v
+
+
+def text(v: Value) -> str:
+    """A string."""
+    if not isinstance(v, str):
+        raise ValueError
+    return v
+
+
+def data(v: Value) -> bytes:
+    """Bytes."""
+    if not isinstance(v, bytes):
+        raise ValueError
+    return v
+
+
+def numbers(v: Value) -> list[int]:
+    """A list of numbers, none empty."""
+    if not v:
+        raise ValueError
+    return [number(x) for x in v]
+
+
+def truths(v: Value) -> list[bool]:
+    """Two answers."""
+    a, b = v
+    return [truth(a), truth(b)]
+
+
+def blobs(v: Value) -> list[bytes]:
+    """A list of bytes."""
+    if not isinstance(v, list | tuple):
+        raise ValueError
+    return [data(x) for x in v]
+
+
+def orelse(check: Callable[[Value], T]) -> Callable[[Value], T | None]:
+    """The same, or None."""
+    return lambda v: None if v is None else check(v)
