@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz [--seconds N] [--seed S] [--count N]``: random system calls of the guest ``fuzz``.
+"""``python -m tests.fuzz [--seconds N] [--seed S] [--count N] [--net]``: random system calls of the guest ``fuzz``.
 
 Each seed is one machine: 1, 2 or 4 processors, either scheduler, memory that suffices or swap, and two directories of
 the host, one of them writable or, each third, copied on write. In all of them lie symbolic links of every kind, and
@@ -316,11 +316,11 @@ def config(seed: int, ro: Path, rw: Path) -> dict[str, Any]:
     return c
 
 
-def argv(seed: int, check: bool) -> list[str]:
-    """What the guest is called with: less to do where each step is checked."""
+def argv(seed: int, check: bool, net: bool = False) -> list[str]:
+    """What the guest is called with: less to do where each step is checked; the network alone if asked."""
     rng = random.Random(~seed)
     n = rng.choice((10, 20, 40, 100))
-    return [str(seed), str(10 if check else n), str(rng.choice((1, 2, 4, 8)))]
+    return [str(seed), str(10 if check else n), str(rng.choice((1, 2, 4, 8))), *["net"] * net]
 
 
 def descriptors() -> set[str]:
@@ -328,7 +328,7 @@ def descriptors() -> set[str]:
     return set(os.listdir("/proc/self/fd"))
 
 
-def once(seed: int, top: Path) -> tuple[str, str]:
+def once(seed: int, top: Path, net: bool = False) -> tuple[str, str]:
     """Run a seed below the empty directory ``top``: what went wrong, "" if nothing; and a digest of all that was."""
     ro, rw, outside = top / "ro", top / "rw", top / "outside"
     for d in (ro, rw):
@@ -359,7 +359,7 @@ def once(seed: int, top: Path) -> tuple[str, str]:
         with closing(Machine(Config(**c), sink)) as machine:
             machine.kernel.console = console
             watching(machine, watched)
-            outcome = machine.run("fuzz", argv(seed, c["check"]))
+            outcome = machine.run("fuzz", argv(seed, c["check"], net))
             if "do not die" in outcome.exits:
                 wrong = immortals(machine)
     except Exception as e:  # noqa: BLE001 whatever it is, it is a finding
@@ -409,13 +409,13 @@ def watching(machine: Machine, watched: Watchedos) -> None:
     k.sink = first
 
 
-def seedly(seed: int) -> str:
+def seedly(seed: int, net: bool = False) -> str:
     """Run a seed, and perhaps again, which must be the same. What went wrong."""
     digests = []
     for _ in range(1 + again(seed)):
         top = Path(tempfile.mkdtemp(prefix="p9emu-fuzz-")).resolve()
         try:
-            wrong, digest = once(seed, top)
+            wrong, digest = once(seed, top, net)
         finally:
             for p in top.rglob("*"):
                 if p.is_dir() and not p.is_symlink():
@@ -460,7 +460,7 @@ def apart(run: Callable[[], str]) -> str:
     return out.decode()
 
 
-def fuzz(seeds: Iterator[int], seconds: float) -> tuple[int, int]:
+def fuzz(seeds: Iterator[int], seconds: float, net: bool = False) -> tuple[int, int]:
     """Run seeds for so many seconds: how many there were, and how many failed."""
     end = time.monotonic() + seconds
     n = bad = 0
@@ -468,10 +468,10 @@ def fuzz(seeds: Iterator[int], seconds: float) -> tuple[int, int]:
         if time.monotonic() > end:
             break
         n += 1
-        wrong = apart(lambda seed=seed: seedly(seed))  # type: ignore[misc]
+        wrong = apart(lambda seed=seed: seedly(seed, net))  # type: ignore[misc]
         if wrong:
             bad += 1
-            print(f"seed {seed}: {wrong}\n    python -m tests.fuzz --seed {seed} --count 1", flush=True)
+            print(f"seed {seed}: {wrong}\n    python -m tests.fuzz --seed {seed} --count 1{' --net' * net}", flush=True)
     return n, bad
 
 
@@ -481,9 +481,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600, help="how long (600)")
     parser.add_argument("--seed", type=int, default=0, help="the first seed (0)")
     parser.add_argument("--count", type=int, default=1 << 30, help="how many seeds at most")
+    parser.add_argument("--net", action="store_true", help="the network alone")
     args = parser.parse_args()
     start = time.monotonic()
-    n, bad = fuzz(iter(range(args.seed, args.seed + args.count)), args.seconds)
+    n, bad = fuzz(iter(range(args.seed, args.seed + args.count)), args.seconds, args.net)
     print(f"{n} seeds, {bad} failures, {time.monotonic() - start:.0f} s")
     return 1 if bad else 0
 

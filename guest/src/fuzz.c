@@ -1,7 +1,7 @@
 /*
- * fuzz SEED [N [PROCS]]: PROCS processes at a time, some of which share memory, do N random things each, system calls
- * with arguments that are random or nearly right. All of it follows from SEED. Afterwards whatever still runs is killed;
- * the status is empty if that could be done.
+ * fuzz SEED [N [PROCS [net]]]: PROCS processes at a time, some of which share memory, do N random things each, system
+ * calls with arguments that are random or nearly right; with net, in /net alone. All of it follows from SEED. Afterwards
+ * whatever still runs is killed; the status is empty if that could be done.
  *
  * The calls concern files in /rw and /ro if there are such, the devices, the network, other processes, name spaces,
  * file servers of the program's own that answer nonsense, memory and notes.
@@ -23,6 +23,7 @@ struct Fuzz {
 	uint state;
 	int left;             /* calls to make */
 	int depth;            /* of forks */
+	int net;              /* the network alone */
 	char name[MAXNAME];
 	char text[64];
 };
@@ -721,70 +722,163 @@ any(Fuzz *z)
 	alarm(0);
 }
 
-/* a conversation of the network, and messages to it that are nearly right */
+/*
+ * Messages to each file of /net, nearly right. A letter stands for: A address and port, I address, M mask, P port,
+ * N number, W word, D device, H host, S service, Q pair.
+ */
+typedef struct Netfile Netfile;
+struct Netfile {
+	const char *name;
+	const char *forms[24];
+};
+
+static const Netfile netfiles[] = {
+	{"tcp", {"connect A", "connect A", "connect A P", "connect A A", "announce A", "announce A", "announce P", "bind P",
+		"bind A", "hangup", "close", "keepalive", "keepalive N", "checksum N", "tcpporthogdefense W", "ttl N", "tos N",
+		"ignoreadvice", "accept", "reject W"}},
+	{"udp", {"connect A", "connect A P", "announce A", "announce P", "bind P", "headers", "headers", "headers4", "hangup",
+		"ignoreadvice", "addmulti I", "addmulti I I", "remmulti I", "ttl N", "tos", "maxfragsize N"}},
+	{"ipifc", {"bind loopback D", "bind W D", "bind loopback", "add I", "add I M", "add I M I", "add I M I N", "add I M I N W",
+		"try I M", "remove I M", "remove I", "connect I M", "unbind", "mtu N", "iprouting N", "iprouting", "addmulti I I",
+		"remmulti I", "joinmulti I", "leavemulti I", "reassemble", "add6 I N", "ra6 W N", "announce A"}},
+	{"iproute", {"add I M I", "add I M I", "add I M", "remove I M", "remove I", "flush", "flush W", "tag W", "tag", "add I I I W"}},
+	{"arp", {"flush", "add I W", "add loopback I W", "add ether I W", "del I", "del I W"}},
+	{"ndb", {"Q Q\n\tQ", "Q\n", ""}},
+	{"log", {"set W", "set W W", "clear W", "clear", "only I", "only I I", "set tcp", "set udp"}},
+	{"cs", {"tcp!H!S", "udp!H!S", "net!H!S", "W!H!S!P", "tcp!H", "H", "!Q", "!Q Q", "!Q W=*", "tcp!A", "tcp!H!A", "refresh", "debug W"}},
+	{"dns", {"H ip", "H ipv6", "H ptr", "I ptr", "H W", "I.in-addr.arpa ptr", "H", "refresh", "dump"}},
+	{"bootp", {""}},
+	{"ipselftab", {"W"}},
+	{"tcp/stats", {"W"}},
+};
+
+static const char *
+netword(Fuzz *z, int what)
+{
+	static const char *const ips[] = {
+		"127.0.0.1", "127.0.0.1", "::1", "*", "127.0.0.2", "127.1", "10.0.0.1", "1.2.3.4", "224.0.0.1", "239.255.0.9",
+		"ff02::1", "::", "0", "255.255.255.255", "fe80::1", "0x7f.1", "1.2.3.4.5", "1:2:3:4:5:6:7:8:9", ":::", "999.0.0.1", "x",
+	};
+	static const char *const masks[] = {
+		"255.255.255.0", "255.0.0.0", "/64", "/128", "/0", "/104", "/999", "/-1", "255.0.255.0", "0", "ffff::", "x", "/",
+	};
+	static const char *const ports[] = {
+		"7", "7", "7", "8", "*", "0", "65536", "-1", "99999999999", "80!r", "600", "echo", "", "1e9", "0x10",
+	};
+	static const char *const numbers[] = {"0", "1", "-1", "1000", "65535", "65536", "4294967295", "99999999999", "on", "off", "x"};
+	static const char *const words[] = {
+		"tcp", "udp", "on", "off", "loopback", "ether", "null", "ifc", "x", "''", "'a b'", "'", "\xff\xfe", "\xe2\x98\xba", "ipmsg",
+		"00112233", "none", "a=b", "longerthanfour", "\t", "\x01", "mflag", "all",
+	};
+	static const char *const devices[] = {"/dev/null", "/net/ether0", "#l0", "/nosuch", ""};
+	static const char *const hosts[] = {
+		"localhost", "127.0.0.1", "*", "::", "[::1]", "$ip", "$fs", "$", "nobody", "a.b.c", "[", "]", "", "-", "\xff", "1.0.0.127",
+	};
+	static const char *const services[] = {"echo", "http", "discard", "7", "*", "0", "-1", "70000", "login", "nosuch", "", "a b", "!"};
+	static const char *const pairs[] = {
+		"ip=127.0.0.1", "sys=localhost", "dom=*", "tcp=echo", "port=7", "a=", "=b", "=", "sys", "ip='1 2'", "tcp=\"x",
+	};
+
+	switch (what) {
+	case 'I':
+		return PICK(z, ips);
+	case 'M':
+		return PICK(z, masks);
+	case 'P':
+		return PICK(z, ports);
+	case 'N':
+		return PICK(z, numbers);
+	case 'W':
+		return PICK(z, words);
+	case 'D':
+		return PICK(z, devices);
+	case 'H':
+		return PICK(z, hosts);
+	case 'S':
+		return PICK(z, services);
+	case 'Q':
+		return PICK(z, pairs);
+	default:
+		return nil;
+	}
+}
+
+/* a message of the file in text, which has room for n bytes; how long it is */
+static int
+netmessage(Fuzz *z, const Netfile *f, char *text, int n)
+{
+	char *s = text, *e = text + n - 32;
+	const char *p, *w;
+	int forms = 0;
+
+	while (forms < nelem(f->forms) && f->forms[forms] != nil)
+		forms++;
+	for (p = f->forms[rnd(z, forms)]; *p != 0 && s < e; p++) {
+		w = *p >= 'A' && *p <= 'Z' && *p != 'A' ? netword(z, *p) : nil;
+		if (*p == 'A')
+			s += snprint(s, e - s, "%s!%s", netword(z, 'I'), netword(z, 'P'));
+		else if (w != nil)
+			s += snprint(s, e - s, "%s", w);
+		else
+			*s++ = *p;
+	}
+	while (one(z, 6) && s < e)
+		s += snprint(s, e - s, " %s", netword(z, "AIMPNWDHSQ"[1 + rnd(z, 9)]));
+	if (one(z, 10))
+		text[rnd(z, s - text + 1)] = rnd(z, 256);
+	if (one(z, 10) && s > text)
+		s = text + rnd(z, s - text);
+	return s - text;
+}
+
+/* write a message, or something else, to a file of /net */
+static void
+nettell(Fuzz *z, int fd, const Netfile *f)
+{
+	char text[200];
+	int n;
+
+	if (one(z, 12)) { /* of any length, and mostly zeros */
+		n = one(z, 3) ? 65536 + (int)rnd(z, 3) - 1 : size(z);
+		pwrite(fd, one(z, 2) ? (void *)area : addr(z), n, one(z, 2) ? 0 : word(z));
+		return;
+	}
+	n = netmessage(z, f, text, sizeof text);
+	pwrite(fd, text, n, one(z, 20) ? word(z) : 0);
+}
+
+/* a conversation of the network, or one of its other files */
 static void
 network(Fuzz *z)
 {
-	static const char *const protos[] = {"tcp", "tcp", "tcp", "udp", "udp", "ipifc"};
-	static const char *const verbs[] = {
-		"connect", "connect", "announce", "announce", "bind", "hangup", "close", "headers", "keepalive", "ttl", "tos",
-		"ignoreadvice", "addmulti", "remmulti", "maxfragsize", "checksum", "tcpporthogdefense", "add", "remove", "unbind",
-		"try", "mtu", "iprouting", "accept", "reject", "", "x",
-	};
-	static const char *const addrs[] = {
-		"127.0.0.1!7", "127.0.0.1!7", "*!7", "*!7", "*!*", "::1!7", "7", "*", "0", "!", "!!", "127.0.0.2!7", "1.2.3.4!5!r",
-		"127.1", "224.0.0.1", "ff02::1", "::", "255.255.255.0", "/64", "loopback", "on", "-1", "99999999999", "'a b'",
-	};
 	static const char *const files[] = {"data", "data", "data", "listen", "ctl", "status", "local", "remote", "err", "snoop"};
-	static const char *const tops[] = {"cs", "dns", "arp", "ndb", "iproute", "log", "ipselftab", "bootp", "tcp/stats"};
-	char path[64], text[160], *s;
-	const char *proto = PICK(z, protos);
+	const Netfile *f = &netfiles[one(z, 3) ? rnd(z, nelem(netfiles)) : rnd(z, 3)];
+	char path[64], text[16];
 	int i, n, conv;
 
 	alarm(20);
-	if (one(z, 5)) {
-		snprint(path, sizeof path, "/net/%s", PICK(z, tops));
-		i = open(path, ORDWR);
-		switch (rnd(z, 4)) {
-		case 0:
-			snprint(text, sizeof text, "%s!%s!%s", proto, PICK(z, addrs), PICK(z, verbs));
-			break;
-		case 1:
-			snprint(text, sizeof text, "%s %s %s %s", PICK(z, verbs), PICK(z, addrs), PICK(z, addrs), PICK(z, addrs));
-			break;
-		case 2:
-			snprint(text, sizeof text, "!%s=%s", proto, PICK(z, addrs));
-			break;
-		case 3:
-			snprint(text, sizeof text, "set %s", proto);
-			break;
+	if (f >= netfiles + 3) {
+		snprint(path, sizeof path, "/net/%s", f->name);
+		i = open(path, one(z, 6) ? (int)rnd(z, 64) : ORDWR);
+		for (n = 1 + rnd(z, 3); n > 0; n--) {
+			nettell(z, i, f);
+			if (one(z, 2))
+				pread(i, addr(z), size(z), one(z, 2) ? 0 : rnd(z, 200));
 		}
-		if (one(z, 8))
-			pwrite(i, addr(z), size(z), one(z, 2) ? 0 : word(z));
-		else
-			pwrite(i, text, strlen(text), 0);
-		pread(i, addr(z), size(z), one(z, 2) ? 0 : rnd(z, 200));
 		if (!one(z, 4))
 			close(i);
 		alarm(0);
 		return;
 	}
-	snprint(path, sizeof path, "/net/%s/clone", proto);
+	snprint(path, sizeof path, one(z, 30) ? "#I1/%s/clone" : "/net/%s/clone", f->name);
 	i = one(z, 2) ? open(path, ORDWR) : fd(z);
 	conv = rnd(z, 6);
 	if (i >= 0 && (n = pread(i, text, 8, 0)) > 0 && n < 8 && text[0] >= '0' && text[0] <= '9')
 		conv = text[0] - '0';
-	for (n = 1 + rnd(z, 3); n > 0; n--) {
-		s = text;
-		s += snprint(s, 40, "%s", PICK(z, verbs));
-		while (one(z, 2) && s < text + 100)
-			s += snprint(s, 40, " %s", PICK(z, addrs));
-		if (one(z, 10))
-			text[rnd(z, s - text + 1)] = rnd(z, 256);
-		write(i, text, s - text);
-	}
+	for (n = 1 + rnd(z, 3); n > 0; n--)
+		nettell(z, i, f);
 	for (n = rnd(z, 3); n > 0; n--) {
-		snprint(path, sizeof path, "/net/%s/%d/%s", proto, one(z, 3) ? (int)rnd(z, 20) : conv, PICK(z, files));
+		snprint(path, sizeof path, "/net/%s/%d/%s", f->name, one(z, 3) ? (int)rnd(z, 20) : conv, PICK(z, files));
 		i = open(path, one(z, 4) ? (int)rnd(z, 4) : ORDWR);
 		if (one(z, 2))
 			write(i, addr(z), size(z));
@@ -801,7 +895,7 @@ run(Fuzz *z)
 {
 	notify(handler);
 	while (z->left-- > 0)
-		switch (rnd(z, 26)) {
+		switch (z->net ? 24 : rnd(z, 26)) {
 		case 24:
 		case 25:
 			network(z);
@@ -923,18 +1017,22 @@ main(int argc, char *argv[], Tos *tos)
 {
 	char ctl[32];
 	Fuzz z;
-	int i, seed, n, procs, child;
+	int i, seed, n, procs, child, fds[2], net = argc == 5 && strcmp(argv[4], "net") == 0;
 
 	seed = argc > 1 ? number(argv[1], 0, 99999999) : -1;
 	n = argc > 2 ? number(argv[2], 1, 99999999) : 100;
 	procs = argc > 3 ? number(argv[3], 1, 30) : 4;
-	if (argc > 4 || seed < 0 || n < 0 || procs < 0)
-		usage("fuzz SEED [N [PROCS]]");
+	if (argc > 4 + net || seed < 0 || n < 0 || procs < 0)
+		usage("fuzz SEED [N [PROCS [net]]]");
 	notify(ignore);
 	snprint(ctl, sizeof ctl, "#p/%d/ctl", tos->pid);
-	tell(ctl, "private"); /* or they would stop us */
+	if (pipe(fds) < 0)
+		syserr("pipe");
 	child = rfork(RFPROC | RFNAMEG | RFENVG | RFFDG | RFREND | RFNOTEG);
 	if (child == 0) {
+		close(fds[1]);
+		read(fds[0], ctl, 1); /* until our parent is private: before that we would be, too */
+		close(fds[0]);
 		notify(nil);
 		for (i = 0; i < procs * GENERATIONS; i++) {
 			z.state = seed * 2654435761u + i * 40503 + 12345;
@@ -942,6 +1040,7 @@ main(int argc, char *argv[], Tos *tos)
 				z.state = 1;
 			z.left = n;
 			z.depth = 0;
+			z.net = net;
 			child = rfork(RFPROC | RFNAMEG | RFFDG | RFNOTEG | (i % 3 ? RFMEM : 0));
 			if (child == 0)
 				run(&z);
@@ -951,8 +1050,13 @@ main(int argc, char *argv[], Tos *tos)
 		for (;;)
 			sleep(1000);
 	}
-	for (i = 0; i < PATIENCE && remaining(tos->pid, 0) > 1; i++)
+	close(fds[0]);
+	tell(ctl, "private"); /* or they would stop us */
+	close(fds[1]);
+	i = 0;
+	do
 		sleep(20);
+	while (++i < PATIENCE && remaining(tos->pid, 0) > 1);
 	for (i = 0; i < 50 && remaining(tos->pid, 1) > 0; i++)
 		sleep(20);
 	i = remaining(tos->pid, 0);

@@ -12,7 +12,7 @@ from kernel.base.chandat import DMDIR, OREAD, OTRUNC, OWRITE, QTDIR, QTFILE, Cha
 from kernel.base.dat import Qid
 from kernel.base.error import Ebadarg, Ebadip, Eio, Enodev, Eperm, Error, Eshortstat
 from kernel.base.kernel import current
-from kernel.base.text import kstr
+from kernel.base.text import kbytes, kstr
 from kernel.devices.qio import qlen, qread, qwrite
 from kernel.files.conv import convM2D
 from kernel.files.dev import DEVDOTDOT, Dev, devattach, devdir, devdirread, devwalk, iseve, openmode, readstr
@@ -42,6 +42,7 @@ TOP: Final = {
     Qarp: ("arp", 0o664), Qbootp: ("bootp", 0o666), Qndb: ("ndb", 0o666), Qiproute: ("iproute", 0o664),
     Qipselftab: ("ipselftab", 0o444), Qlog: ("log", 0o666),
 }  # fmt: skip
+CONVFILES: Final = ("ctl", "data", "err", "listen", "local", "remote", "status", "snoop")  # from Qctl on
 READONLY: Final = (Qtopdir, Qprotodir, Qconvdir, Qstatus, Qremote, Qlocal, Qstats, Qbootp, Qipselftab)
 
 
@@ -127,6 +128,8 @@ class Ipdev(Dev):
             return devdir(k, c, Qid(Qtopdir, 0, QTDIR), f"#I{c.dev}", 0, network, DMDIR | 0o555)
         if t == Qtopdir:
             if s < len(protos):
+                if name is not None and name != protos[s].name:
+                    return 0
                 qid = Qid(QID(s, 0, Qprotodir), 0, QTDIR)
                 return devdir(k, c, qid, protos[s].name, 0, network, DMDIR | 0o555)
             return self._gen1(c, f, s - len(protos) + Qarp)
@@ -135,6 +138,8 @@ class Ipdev(Dev):
         p = protos[proto]
         if t == Qprotodir:
             if s < len(p.conv):
+                if name is not None and name != str(s):
+                    return 0
                 qid = Qid(QID(proto, s, Qconvdir), 0, QTDIR)
                 return devdir(k, c, qid, str(s), 0, p.conv[s].owner, DMDIR | 0o555)
             return self._gen2(c, s - len(p.conv) + Qclone)
@@ -143,6 +148,8 @@ class Ipdev(Dev):
         if t == Qconvdir:
             if s == DEVDOTDOT:
                 return devdir(k, c, Qid(QID(proto, 0, Qprotodir), 0, QTDIR), p.name, 0, network, DMDIR | 0o555)
+            if name is not None and s < len(CONVFILES) and name != CONVFILES[s]:
+                return 0
             return self._gen3(c, s + Qctl)
         return self._gen3(c, t)
 
@@ -170,13 +177,12 @@ class Ipdev(Dev):
     def _gen3(self, c: Chan, i: int) -> Dir | int:
         """Source: ip/devip.c:ip3gen."""
         cv = self._conv(c)
-        names = ("ctl", "data", "err", "listen", "local", "remote", "status", "snoop")
         if not Qctl <= i <= Qsnoop or (i == Qsnoop and cv.sq is None):
             return -1
         perm = cv.perm if i <= Qlisten else 0o400 if i == Qsnoop else 0o444
         q = {Qdata: cv.rq, Qerr: cv.eq, Qsnoop: cv.sq}.get(i)
         qid = Qid(QID(c.qid.path >> Shiftproto, cv.x, i), 0, QTFILE)
-        return devdir(self.k, c, qid, names[i - Qctl], qlen(q) if q is not None else 0, cv.owner, perm)
+        return devdir(self.k, c, qid, CONVFILES[i - Qctl], qlen(q) if q is not None else 0, cv.owner, perm)
 
     # Opening
 
@@ -308,7 +314,7 @@ class Ipdev(Dev):
             return f.log.read(n)
         if t == Qndb:
             return readstr(offset, n, f.ndb)
-        return readstr(offset, n, self._text(c, t, f).encode())
+        return readstr(offset, n, kbytes(self._text(c, t, f)))
 
     def _text(self, c: Chan, t: int, f: Fs) -> str:
         if t in (Qarp, Qbootp):
