@@ -88,5 +88,5 @@ CATALOG: Final[tuple[Guest, ...]] = (
     Guest("cachefs", "cachefs [N]", "read through a mount's cache twice; new versions; N pages of pressure meanwhile"),
     Guest("ns", "ns [9p]", "bind, unions, mount, unmount, name spaces shared, copied and empty"),
     Guest("dirs", "dirs [-9] [DIR]", "directory reads that survive changes, in pieces of any size"),
-    Guest("fuzz", "fuzz SEED [N [PROCS [net]]]", "PROCS processes make N random system calls each, by SEED; in /net alone"),
+    Guest("fuzz", "fuzz SEED [N [PROCS [net]]]", "PROCS processes make N random calls each, by SEED; in /net alone"),
 )
