@@ -86,6 +86,7 @@ go-std: $(VENV)/.test
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.soak
 	$(BIN)/python -m tests.emu.differential --sequences 100000
+	$(BIN)/python -m tests.backwards
 
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.fuzz

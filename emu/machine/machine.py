@@ -21,7 +21,7 @@ from emu.machine.clock import Clock, Hostclock, Realcpu, Stepclock
 from emu.machine.config import Config, LoadError, MachineError, Outcome, Stats, hoststatus
 from emu.machine.console import HostConsole, warn
 from emu.machine.cpu import Cpu
-from emu.machine.disk import FileDisk
+from emu.machine.disk import FileDisk, MemoryDisk
 from emu.machine.journal import data, truths
 from emu.machine.memory import Memory
 from emu.machine.repeat import commandline
@@ -223,16 +223,19 @@ class Machine:
         # they are looked at when the loop comes round, which is as it would be without them
         return Signals(lambda: None, config.timeout, foreground=foreground, passed=config.interrupts)
 
-    def _swapdisk(self) -> FileDisk | None:
+    def _swapdisk(self) -> FileDisk | MemoryDisk | None:
         config = self.config
         if not config.swap:
             return None
         replaying = self.journal is not None and self.journal.replaying
         try:
-            return FileDisk(config.swap, None if replaying else config.swapfile)
+            return self._makedisk(config.swap, None if replaying else config.swapfile)
         except OSError as e:
             what = f"--swap-file {config.swapfile}" if config.swapfile else "--swap"
             raise MachineError(f"{what}: {e.strerror}") from None
+
+    def _makedisk(self, size: int, path: str | None) -> FileDisk | MemoryDisk:
+        return FileDisk(size, path)
 
     def _service(self, n: int) -> Service:
         machs = self.kernel.machs

@@ -130,6 +130,19 @@ class Signals:
         finally:
             self.__enter__()
 
+    def leave(self) -> None:
+        """In a copy of the process, which no signal reaches, and no time limit: what was set up is the other's."""
+        self.foreground, self.left, self.also = False, None, -1
+        self._timer = None
+        self._old.clear()
+        if self._wake:
+            if self._main:
+                signal.set_wakeup_fd(-1)
+            for fd in self._wake:
+                os.close(fd)
+            self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._oldwake = -1
+
     def end(self, error: BaseException) -> None:
         """From another thread: have the run raise this, as soon as it comes round."""
         self.fatal = error

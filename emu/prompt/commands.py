@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-from emu.api import looks, views
+from emu.api import looks
 from emu.observe.answers import state
 from emu.observe.answers.page import life
 from emu.observe.answers.why import why
@@ -15,6 +16,7 @@ from emu.observe.text import TextWriter
 from emu.observe.words import told
 from emu.plain import plain
 from emu.program.symbols import Found
+from emu.prompt import questions
 from emu.prompt.lines import NUMBERED, Wrong, address, counted, events, number, seconds
 from emu.prompt.place import NotHere, Place
 from kernel.base.event import BootEvent
@@ -250,34 +252,34 @@ class Debugger:
     def _pte(self, words: list[str]) -> Lines:
         va, pid = self._address(words, "addr"), self._pid(words, 1)
         try:
-            walk = self.place.ask(lambda machine: views.walk(machine.kernel, pid, va))
+            walk = self.place.ask(partial(questions.walk, pid=pid, va=va))
         except NotHere as e:
             return [str(state.mapped(self.place.history.model, pid, va)), str(e)]
         return [str(walk), f"        {walk.words}"]
 
     def _queue(self, words: list[str]) -> Lines:
         try:
-            waiting = self.place.ask(lambda machine: looks.queue(machine.kernel))
+            waiting = self.place.ask(questions.queue)
         except NotHere as e:
             ready = [f"{p.name}[{p.pid}]" for p in state.ready(self.place.history.model)]
             return [*(ready or ["nobody waits for a processor"]), f"in no order, as {e}"]
         return [str(p) for p in waiting] or ["nobody waits for a processor"]
 
     def _locks(self, words: list[str]) -> Lines:
-        return str(self.place.ask(lambda machine: looks.heldlocks(machine.kernel))).splitlines()
+        return str(self.place.ask(questions.locks)).splitlines()
 
     def _invariants(self, words: list[str]) -> Lines:
-        said = self.place.ask(lambda machine: looks.invariants(machine.kernel))
+        said = self.place.ask(questions.invariants)
         self.broken = self.broken or bool(said.wrong)
         return str(said).splitlines()
 
     def _stack(self, words: list[str]) -> Lines:
         pid = self._pid(words, 0)
-        return str(self.place.ask(lambda machine: looks.stack(machine, pid))).splitlines()
+        return str(self.place.ask(partial(looks.stack, pid=pid))).splitlines()
 
     def _regs(self, words: list[str]) -> Lines:
         pid = self._pid(words, 0)
-        r = self.place.ask(lambda machine: views.process(machine.kernel, pid)).registers
+        r = self.place.ask(partial(questions.process, pid=pid)).registers
         return [
             " ".join(f"{name:<2} {getattr(r, name):08x}" for name in ("ax", "bx", "cx", "dx", "si", "di")),
             f"bp {r.bp:08x} sp {r.sp:08x} pc {r.pc:08x} flags {r.flags:08x}",
@@ -286,7 +288,7 @@ class Debugger:
     def _disasm(self, words: list[str]) -> Lines:
         pc = address(words[0]) if words else None
         pid = self._pid(words, 1)
-        return str(self.place.ask(lambda machine: looks.code(machine, pid, pc))).splitlines()
+        return str(self.place.ask(partial(looks.code, pid=pid, pc=pc))).splitlines()
 
     def _address(self, words: list[str], field: str) -> int:
         """The address that is told, or that of the event."""

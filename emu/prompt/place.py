@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from emu.observe.model.history import History
 from emu.program.symbols import Found
 from emu.session.live import Live
+from emu.session.past import NoPast
 from kernel.base.event import Event, ProcEvent
 
 if TYPE_CHECKING:
@@ -83,15 +84,21 @@ class Place:
         return max(places, default=0)
 
     def ask(self, question: Callable[[Machine], T]) -> T:
-        """What the machine itself answers. Raises NotHere where it does not stand, and what the question raises."""
+        """What the machine itself answers, or answered: at a past event a copy of it, which question and answer go to.
+
+        Raises NotHere where there is no machine to ask, and what the question raises.
+        """
         source = self.source
         if not isinstance(source, Live):
             raise NotHere("a recorded trace has no machine to ask; here only what events tell")
-        if self.at < self.newest:
-            raise NotHere(f"the machine stands at event {self.newest:,}; here, at {self.at:,}, only what events tell")
-        if source.ended:
-            raise NotHere("the machine is gone, as its run has ended; here only what events tell")
-        return source.ask(question)
+        if self.at == self.newest and not source.ended:
+            return source.ask(question)
+        if not self.at:
+            raise NotHere("the machine is not switched on yet")
+        try:
+            return source.askpast(self.at, question)
+        except NoPast as e:
+            raise NotHere(f"{e}; here only what events tell") from None
 
     def held(self) -> str:
         """Why going on would do nothing; "" if it would."""

@@ -1,6 +1,7 @@
 """A machine as a source. It runs in a thread of its own, and stands still there in the call that tells an event.
 
-So a program that computes for ever, and tells nothing meanwhile, does not hold up the screen.
+So a program that computes for ever, and tells nothing meanwhile, does not hold up the screen. Copies of it may be left
+behind, which are asked for what was.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from emu.machine.config import Config, LoadError, MachineError, Outcome
 from emu.machine.signals import Ended, TimeLimit
 from emu.plain import plain
 from emu.program.symbols import Symbols
+from emu.session.past import NoPast, Past
 from emu.session.source import LIMIT, Item, Wanted
 from kernel.base.event import FaultEvent, ProcEvent
 
 if TYPE_CHECKING:
+    from emu.machine.copied import CopiedMachine
     from emu.machine.machine import Machine
     from kernel.base.event import Event
 
@@ -61,6 +64,11 @@ class Console:
         self.onwrite(data)
         self.pieces.append((self._count(), data[-PIECE:].decode("utf-8", "replace")))
 
+    def mute(self) -> None:
+        """Keep nothing more."""
+        self.onwrite = lambda data: None
+        self.pieces = deque(maxlen=0)
+
     def raw(self, on: bool) -> None:
         """Nobody types."""
 
@@ -78,7 +86,13 @@ class Live:
     live = True
 
     def __init__(
-        self, config: Config, program: str, args: Sequence[str], stdin: bytes = b"", limit: int = LIMIT
+        self,
+        config: Config,
+        program: str,
+        args: Sequence[str],
+        stdin: bytes = b"",
+        limit: int = LIMIT,
+        past: Past | None = None,
     ) -> None:
         self.items: deque[Item] = deque()
         self.still = False
@@ -94,7 +108,8 @@ class Live:
         self._full = False
         self._console = Console(stdin, lambda: self._count)
         self._console.onwrite = lambda data: self.onwrite(data)
-        self._machine: Machine | None = None
+        self._machine: CopiedMachine | None = None
+        self._past = past
         self._turn = threading.Condition()
         self._wanted: Wanted | None = _executed
         self._left = 1
@@ -159,6 +174,15 @@ class Live:
             raise errors[0]
         return answers[0]
 
+    def askpast(self, at: int, question: Callable[[Machine], T]) -> T:
+        """What the machine answered when so many events had happened; question and answer must be fit for pickle.
+
+        Raises what the question raises, and NoPast if that cannot be asked.
+        """
+        if self._past is None:
+            raise NoPast("the machine was not copied")
+        return self._past.ask(at, question)
+
     def state(self) -> str:
         """Whether it runs, and how it ended."""
         if not self.ended:
@@ -198,21 +222,25 @@ class Live:
         if machine is not None and not self.ended:
             machine.signals.end(Abandoned())
         self._thread.join(PATIENCE)
+        if self._past is not None:
+            self._past.close()
 
     # The machine's side
 
     def _body(self) -> None:
-        from emu.machine.machine import Machine
+        from emu.machine.copied import CopiedMachine
 
         try:
             symbols = Symbols()
             self._symbols = symbols
-            machine = Machine(self._config, self._sink, console=self._console, warn=self._warn)
+            machine = CopiedMachine(self._config, self._sink, console=self._console, warn=self._warn)
             self._machine = symbols.machine = machine
             machine.onturn = self._turned
             try:
                 self.outcome = machine.run(self._program, self._args)
             finally:
+                if self._past is not None:
+                    self._past.over()
                 self._machine = None
                 machine.close()
         except Abandoned:
@@ -233,6 +261,8 @@ class Live:
     def _sink(self, ev: Event) -> None:
         if self._closing:
             return  # what a machine tells that is taken apart
+        if self._past is not None and self._past.told(self._machine, self._count + 1, self._console.mute):
+            return
         found = self._symbols(ev.pid, ev.pc) if isinstance(ev, FaultEvent) else None
         self.items.append(Item(ev, found))
         self._count += 1
@@ -250,7 +280,7 @@ class Live:
 
     def _turned(self) -> None:
         """The machine's loop comes round."""
-        if self._halting and not self._closing:
+        if self._halting and not self._closing and (self._past is None or not self._past.copied):
             self._stand()
 
     def _await(self) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from emu.machine.config import Config
+from emu.machine.copied import unrepeatable
 from emu.observe.filter import Filter, select
 from emu.prompt.commands import Debugger
 from emu.prompt.place import Place
 from emu.session.live import Live
+from emu.session.past import Past
 
 Start = Callable[..., Debugger]
 
@@ -22,7 +24,8 @@ def debug() -> Iterator[Start]:
     lives: list[Live] = []
 
     def start(program: str, *args: str, stdin: bytes = b"", wanted: Filter | None = None, **config: Any) -> Debugger:
-        live = Live(Config(**config), program, args, stdin)
+        made = Config(**config)
+        live = Live(made, program, args, stdin, past=Past(unrepeatable(made)))
         lives.append(live)
         assert live.start() is None
         place = Place(live)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from emu.machine.config import Config
+from emu.machine.statehash import statehash
 from emu.prompt.place import NotHere, Place
 from emu.session.live import Live
 from emu.session.recorded import Recorded
@@ -67,16 +68,22 @@ def test_to_a_time(debug: Start) -> None:
     assert place.ended
 
 
-def test_what_the_machine_alone_knows_is_asked_where_it_stands(debug: Start) -> None:
+def test_the_machine_is_asked_where_one_stands(debug: Start) -> None:
     place = debug("cow", "4").place
-    assert place.ask(lambda machine: machine.kernel.up is not None)
+    before = place.ask(statehash)
     place.forward(fault, 2)
+    assert place.ask(statehash) != before
     place.backward(fault)
-    with pytest.raises(NotHere, match=f"stands at event {place.newest:,}; here, at {place.at:,}, only what events"):
-        place.ask(lambda machine: 0)
+    between = place.ask(statehash)
     place.end()
-    with pytest.raises(NotHere, match="the machine is gone"):
-        place.ask(lambda machine: 0)
+    assert place.source.ended
+    last = place.ask(statehash)
+    place.open()
+    assert place.ask(statehash) == before
+    place.forward(fault)
+    assert place.ask(statehash) == between
+    place.seek(place.newest)
+    assert place.ask(statehash) == last
 
 
 def test_an_interrupt_ends_the_way(debug: Start) -> None:
