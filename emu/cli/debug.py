@@ -37,11 +37,10 @@ def debug(
     if stdin == "-" and script is None:
         raise Failure("--stdin - needs -x FILE: without, standard input has the commands", USAGE)
     data = b"" if stdin is None else given(stdin)
-    from emu.machine.copied import unrepeatable
     from emu.session.live import Live
     from emu.session.past import Past
 
-    live = Live(config, program, args, data, past=Past(unrepeatable(config)))
+    live = Live(config, program, args, data, past=Past())
     try:
         error = live.start()
         if error is not None:

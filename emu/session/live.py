@@ -233,7 +233,8 @@ class Live:
         try:
             symbols = Symbols()
             self._symbols = symbols
-            machine = CopiedMachine(self._config, self._sink, console=self._console, warn=self._warn)
+            journal = self._past.journal if self._past is not None else None
+            machine = CopiedMachine(self._config, self._sink, console=self._console, warn=self._warn, journal=journal)
             self._machine = symbols.machine = machine
             machine.onturn = self._turned
             try:

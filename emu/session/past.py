@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from emu.machine.checkpoints import Checkpoint, Checkpoints
+from emu.machine.journal import Entry, Journal
 from emu.machine.sleeper import Channel
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ class NoPast(Exception):
 class Past:
     """The copies of one run, counted by its events. In the machine's thread they are left, in another one asked."""
 
-    def __init__(self, why: str = "") -> None:
-        self._why = why  # there can be none
+    def __init__(self) -> None:
+        self._log: list[Entry] = []
+        self.journal = Journal(self._log.append)  # for the machine
         self.copied = False  # this is a copy
         self._points = Checkpoints()
-        self._standing: tuple[Checkpoint, Channel, int] | None = None  # a copy that stands at an event
+        # a copy that stands at an event, and how much of the journal it knows
+        self._standing: tuple[Checkpoint, Channel, int, int] | None = None
         self._machine: CopiedMachine | None = None
         self._channel: Channel | None = None
         self._at = self._goal = 0
@@ -42,14 +45,18 @@ class Past:
         if self.copied:
             self._at += 1
             self._here()
-        elif machine is not None and not self._why and self._points.due():
-            channel = self._points.take(at)
+        elif machine is not None and self._points.due():
+            self.journal.flush()
+            channel = self._points.take((at, len(self._log)))
             if channel is not None:
                 self.copied = True
-                machine.woken()
                 mute()
                 self._machine, self._channel, self._at = machine, channel, at
-                self._goto()
+                try:
+                    self._goal, entries = channel.receive()
+                except EOFError:
+                    self._gone()
+                machine.woken(entries)
                 self._here()
         return self.copied
 
@@ -70,13 +77,6 @@ class Past:
                 self._channel.send(self._answer(question))
             except EOFError:
                 self._gone()
-
-    def _goto(self) -> None:
-        assert self._channel is not None
-        try:
-            _, self._goal = self._channel.receive()
-        except EOFError:
-            self._gone()
 
     def _answer(self, question: Callable[[Machine], Any]) -> tuple[bool, Any]:
         assert self._machine is not None
@@ -108,30 +108,29 @@ class Past:
 
     def _stand(self, at: int) -> Channel:
         """The way to a copy that goes on to that event. Raises EOFError, NoPast."""
-        if self._why:
-            raise NoPast(f"the machine cannot be gone back with, as {self._why}")
-        point = self._points.before(at)
+        self.journal.flush()
+        point = self._points.before((at, len(self._log)))
         if point is None:
             raise NoPast("the host had no room for a copy of the machine")
         if self._standing is not None:
-            _, channel, now = self._standing
+            _, channel, now, known = self._standing
             if now == at:
                 return channel
-            if point.at <= now < at:
-                self._standing = (self._standing[0], channel, at)
+            if point.at[0] <= now < at and known == len(self._log):
+                self._standing = (self._standing[0], channel, at, known)
                 channel.send(("goto", at))
                 return channel
             self._drop()
         channel = point.sleeper.wake()
         point.used += 1
         self._points.ours.append(channel.sock)
-        self._standing = (point, channel, at)
-        channel.send(("goto", at))
+        self._standing = (point, channel, at, len(self._log))
+        channel.send((at, self._log[point.at[1] :]))
         return channel
 
     def _drop(self) -> None:
         if self._standing is not None:
-            point, channel, _ = self._standing
+            point, channel, *_ = self._standing
             self._standing = None
             point.used -= 1
             self._points.ours.remove(channel.sock)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from emu.machine.config import Config
-from emu.machine.copied import unrepeatable
 from emu.observe.filter import Filter, select
 from emu.prompt.commands import Debugger
 from emu.prompt.place import Place
@@ -24,8 +23,7 @@ def debug() -> Iterator[Start]:
     lives: list[Live] = []
 
     def start(program: str, *args: str, stdin: bytes = b"", wanted: Filter | None = None, **config: Any) -> Debugger:
-        made = Config(**config)
-        live = Live(made, program, args, stdin, past=Past(unrepeatable(made)))
+        live = Live(Config(**config), program, args, stdin, past=Past())
         lives.append(live)
         assert live.start() is None
         place = Place(live)
