@@ -19,7 +19,6 @@ CHOICES: Final = {
     "sched": ("fifo", "random"),
     "mmu": ("nested", "plain"),
     "clock": ("virtual", "real"),
-    "net": ("loopback", "off"),
     "pagecache": ("commit", "parent"),
     "pageout": (None, *PAGEOUT),
     "counter": ("auto", "native", "inline", "hook", "python"),
@@ -33,6 +32,7 @@ TYPES: Final[dict[str, tuple[Any, str]]] = {
     "seed": (int, "a number"),
     "timeout": (int | float | None, "a number of seconds, or None"),
     "epoch": (int | None, "a number of seconds since 1970, or None"),
+    "net": (str, "text as of --net"),
     "cwd": (str | None, "a path in the guest"),
     "argv0": (str | None, "text, or None"),
     "root": (Root | None, "a path, a Root, or None"),
@@ -144,6 +144,13 @@ def _check(c: Config) -> None:
         value = getattr(c, name)
         if value not in choices and not (name == "sched" and str(value).startswith(PREFIX)):
             raise ValueError(f"{name}: {value!r} is none of {', '.join(map(str, choices))}")
+    if c.net not in ("loopback", "off"):
+        from emu.machine.netconfig import parse
+
+        try:
+            parse(c.net)
+        except ValueError as e:
+            raise ValueError(f"net: {e}") from None
     for point in c.points:
         if point not in POINTS:
             raise ValueError(f"points: {point!r} is none of {', '.join(POINTS)}")

@@ -12,6 +12,8 @@ from emu.cli.types import (
     fix,
     guestdir,
     injection,
+    net,
+    netwithin,
     original,
     points,
     rootdir,
@@ -40,6 +42,16 @@ Exit status of run, trace, report, top, mrc and shell:
 """
 GUEST_ARGS = {"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]}
 HELP = {"help_option_names": ["-h", "--help"]}
+
+NETWITHIN = (
+    "What there is at /net: loopback, an IP stack that reaches this machine alone, or off, nothing. With delay=Nms, "
+    "loss=N%, reorder=N%, reset=N% the loopback is a bad one. Repeatable.  [default: loopback]"
+)
+NET = NETWITHIN.replace(
+    "Repeatable.",
+    "Of the host's network the guest reaches what connect=HOST:PORT allows, and is reached at "
+    "listen=[ADDRESS:]PORT[=GUESTPORT]; resolve lets it ask for names. Repeatable.",
+)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -196,10 +208,10 @@ def machine_options(
         ),
         click.option(
             "--net",
-            type=click.Choice(["loopback", "off"]),
-            default="loopback",
-            show_default=True,
-            help="What there is at /net: an IP stack that reaches this machine alone, or nothing.",
+            multiple=True,
+            callback=net if once else netwithin,
+            metavar="WORD,...",
+            help=NET if once else NETWITHIN,
         ),
         click.option(
             "--timeout",

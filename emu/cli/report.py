@@ -124,7 +124,7 @@ def _machine(options: Options) -> list[tuple[str, str]]:
     rows += [("bound", f"{b.host} at {b.guest}{', writable' if b.writable else ''}") for b in options.binds]
     rows += [("directory", options.cwd)] if options.cwd not in (None, "/") else []
     rows += [("note handlers", "may use floating point")] if options.notefp else []
-    rows += [("network", "none")] if options.net == "off" else []
+    rows += [("network", "none" if options.net == "off" else options.net)] if options.net != "loopback" else []
     rows += [("invariants", "checked")] if options.check else []
     return rows
 

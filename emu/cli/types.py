@@ -6,11 +6,11 @@ Each function takes the word that was typed and returns its value, or raises cli
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from click import BadParameter
+from click import BadParameter, Context, Parameter
 
 from emu.machine.limits import INJECTABLE, MAXMEM, MAXSWAP, MAXTIME, MINMEM, POINTS
 
@@ -146,6 +146,31 @@ def sched(text: str) -> str:
     """A scheduler: fifo, random, or replay:FILE, whose file is looked at later."""
     if text not in ("fifo", "random") and not text.startswith("replay:"):
         raise BadParameter(f"{text!r} is none of fifo, random, replay:FILE.")
+    return text
+
+
+def net(_context: Context, _parameter: Parameter, words: Sequence[str]) -> str:
+    """The words of all --net together."""
+    text = ",".join(words)
+    if not text and not words:
+        return "loopback"
+    from emu.machine.netconfig import parse
+
+    try:
+        parse(text)
+    except ValueError as e:
+        raise BadParameter(f"{e}.") from None
+    return text
+
+
+def netwithin(context: Context, parameter: Parameter, words: Sequence[str]) -> str:
+    """The same for who runs a program many times: a host's network does not repeat itself."""
+    text = net(context, parameter, words)
+    if text != "loopback":
+        from emu.machine.netconfig import parse
+
+        if parse(text).outside:
+            raise BadParameter("the host's network does not answer many runs as it did the first.")
     return text
 
 

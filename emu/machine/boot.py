@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
     from emu.machine.config import Config
     from emu.machine.journal import Journal, Value
+    from emu.machine.netconfig import Net
     from kernel.base.hw import Disk
     from kernel.base.kernel import Kernel
 
@@ -74,6 +75,10 @@ class Bare(Protocol):
     config: Config
     program: tuple[str, str | None]
     journal: Journal | None
+
+    @property
+    def net(self) -> Net | None:
+        """The network, None for nothing but the loopback."""
 
     @property
     def disk(self) -> Disk | None:
@@ -129,7 +134,7 @@ def boot(machine: Bare, program: str, args: list[bytes]) -> First:
     if k.sink is not None:
         conf = k.conf
         k.emit(BootEvent(0, 0, 0, len(k.machs), k.palloc.base, k.palloc.user, conf.nswap, conf.nimage))
-    _devices(k, _disks(machine), config.net != "off")
+    _devices(k, _disks(machine), machine.net)
     first = First(kstr(os.fsencode(os.path.basename(program))))
 
     def setup() -> What:
@@ -227,12 +232,13 @@ def _disks(machine: Bare) -> dict[str, Disk]:
     return {"swap": JournalDisk(machine.journal, machine.disk, machine.config.swapfile is not None)}
 
 
-def _devices(k: Kernel, disks: dict[str, Disk], net: bool) -> None:
+def _devices(k: Kernel, disks: dict[str, Disk], net: Net | None) -> None:
     # A channel's type is its device's place in this table; devroot comes first.
     k.devtab += [Rootdev(k), Consdev(k), Dupdev(k), Envdev(k), Pipedev(k), Procdev(k), Srvdev(k)]
     k.devtab += [Sddev(k, disks), Mntdev(k), Hostdev(k)]
-    if net:
-        k.devtab += [Ipdev(k), Csdev(k)]
+    if net is None or net.on:
+        faults = net.faults if net is not None else None
+        k.devtab += [Ipdev(k, faults), Csdev(k)]
 
 
 def _firstgroups(k: Kernel, up: Proc) -> None:

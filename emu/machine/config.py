@@ -73,7 +73,7 @@ class Config:
     original: tuple[str, ...] = ()  # cures taken back, by name
     fix: tuple[str, ...] = ()  # later fixes applied, by commit
     notefp: bool = False  # note handlers may use floating point
-    net: str = "loopback"  # or "off": no /net
+    net: str = "loopback"  # or "off": no /net; or words as of --net: emu.machine.netconfig
     clock: str = "virtual"  # or "real": the host's
     epoch: int | None = None  # s since 1970 at the start; None: in June 2014, or with the host's clock now
     argv0: str | None = None  # what the program is called by; None: as a shell would call it

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from emu.machine.console import Console
     from emu.machine.cpu import Service
     from emu.machine.journal import Journal
+    from emu.machine.netconfig import Net
     from kernel.base.chandat import Chan
     from kernel.base.event import Sink
     from kernel.base.hw import Regs
@@ -69,6 +70,15 @@ def _schedule(config: Config, journal: Journal | None) -> Schedule | None:
         return parse(path, journal.ask("schedule", [path], lambda: read(path), data) if journal else read(path))
     except ScheduleError as e:
         raise LoadError(f"--sched {PREFIX}{e}", USAGE) from None
+
+
+def _net(config: Config) -> Net | None:
+    """What of --net is more than the loopback."""
+    if config.net == "loopback":
+        return None
+    from emu.machine.netconfig import parse
+
+    return parse(config.net)
 
 
 class Machine:
@@ -153,6 +163,7 @@ class Machine:
         if config.counter == "auto" and not self.cpus[0].counter.native:
             self.warn("the block counter is in Python, as no C compiler was there at installation: running slower")
         self.disk = self._swapdisk()
+        self.net = _net(config)
         self.typed = 0  # times that Ctrl-C was typed
         self.posted = 0  # of so many there was a note
         self.first: boot.First | None = None

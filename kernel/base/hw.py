@@ -21,6 +21,50 @@ class Console(Protocol):
         """Give each byte that is typed to the reader as it is, at once; or lines, edited."""
 
 
+class Stream(Protocol):
+    """The far side of a stream of bytes: what the kernel asks of it. Nothing is answered here, a Listener hears."""
+
+    def send(self, data: bytes) -> None:
+        """Take data, of which there is not more than was allowed for."""
+
+    def fin(self) -> None:
+        """No more will be sent."""
+
+    def took(self, n: int) -> None:
+        """n bytes of what came were read: so many more may come."""
+
+    def reset(self) -> None:
+        """Put an end to it."""
+
+    def close(self) -> None:
+        """Nothing more is asked, and nobody hears any more."""
+
+
+class Listener(Protocol):
+    """Who hears what becomes of a stream."""
+
+    def established(self, now: int) -> None:
+        """The call was answered; now is ns since boot."""
+
+    def refused(self, why: str) -> None:
+        """It was not."""
+
+    def got(self, data: bytes) -> None:
+        """Data has come, not more than was allowed for."""
+
+    def sent(self, n: int) -> None:
+        """So many bytes more may be sent."""
+
+    def finsent(self) -> None:
+        """The far side has all that was sent, and its end."""
+
+    def ended(self) -> None:
+        """The far side sends no more."""
+
+    def reset(self) -> None:
+        """There is no stream any more."""
+
+
 class Memory(Protocol):
     """Physical memory: one buffer, shared by all processors.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kernel.base.kernel import Kernel
     from kernel.devices.ip.conv import Conv, Proto
     from kernel.devices.ip.fs import Fs
+    from kernel.devices.ip.wire import Faults
     from kernel.files.conv import Dir
 
 Qtopdir = 1
@@ -65,8 +66,9 @@ class Ipdev(Dev):
     dc = "I"
     name = "ip"
 
-    def __init__(self, k: Kernel) -> None:
+    def __init__(self, k: Kernel, faults: Faults | None = None) -> None:
         super().__init__(k)
+        self.faults = faults if faults is not None and faults.any else None
         self.ipfs: dict[int, Fs] = {}
         self.protos: dict[int, list[Proto]] = {}
 
@@ -76,15 +78,29 @@ class Ipdev(Dev):
         """The stack of ``#I`` and that number. Source: ip/devip.c:ipgetfs."""
         f = self.ipfs.get(dev)
         if f is None:
-            from kernel.devices.ip.fs import Fs
-            from kernel.devices.ip.ifc import Ipifc
-            from kernel.devices.ip.tcp import Tcp
-            from kernel.devices.ip.timers import Timers
-            from kernel.devices.ip.udp import Udp
-
-            f = self.ipfs[dev] = Fs(self.k, Timers(self.k))
-            self.protos[dev] = [proto(self.k, f, i) for i, proto in enumerate((Tcp, Udp, Ipifc))]
+            f = self._newfs(dev)
         f.timers.run()
+        return f
+
+    def _newfs(self, dev: int) -> Fs:
+        from kernel.devices.ip.fs import Fs
+        from kernel.devices.ip.icmp import Icmp, Icmp6
+        from kernel.devices.ip.ifc import Ipifc
+        from kernel.devices.ip.tcp import Tcp
+        from kernel.devices.ip.timers import Timers
+        from kernel.devices.ip.udp import Udp
+
+        k = self.k
+        wire = None
+        tcp = Tcp
+        if self.faults is not None:
+            from kernel.devices.ip.fartcp import Fartcp
+            from kernel.devices.ip.wire import Wire
+
+            tcp = Fartcp
+            wire = Wire(k, self.faults)
+        f = self.ipfs[dev] = Fs(k, Timers(k), wire)
+        self.protos[dev] = [proto(k, f, i) for i, proto in enumerate((tcp, Udp, Ipifc, Icmp, Icmp6))]
         return f
 
     def _proto(self, c: Chan) -> Proto:

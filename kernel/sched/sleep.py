@@ -63,10 +63,11 @@ def interrupted(k: Kernel) -> NoReturn:
 
 def tsleep(k: Kernel, r: Rendez, fn: Callable[[], bool], ms: int) -> None:
     """sleep(), for ms milliseconds at the most. Source: port/proc.c:tsleep."""
-    _tsleep(k, r, fn, ms * 1_000_000)
+    tsleepns(k, r, fn, ms * 1_000_000)
 
 
-def _tsleep(k: Kernel, r: Rendez, fn: Callable[[], bool], ns: int) -> None:
+def tsleepns(k: Kernel, r: Rendez, fn: Callable[[], bool], ns: int) -> None:
+    """sleep(), for ns nanoseconds at the most."""
     up = k.up
     assert up is not None
     k.procs.timerno += 1
@@ -92,7 +93,7 @@ def devwait(k: Kernel, ns: int) -> None:
     end = k.m.cpu.now() + ns
     while (left := end - k.m.cpu.now()) > 0:
         try:
-            _tsleep(k, up.sleep, lambda: False, left)
+            tsleepns(k, up.sleep, lambda: False, left)
         except Error:
             pending = 1
     up.notepending |= pending

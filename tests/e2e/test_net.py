@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from emu.machine.netconfig import parse
 from tests.e2e.harness import p9emu, run
 
 
@@ -64,7 +67,91 @@ def test_no_network() -> None:
     )
 
 
-def test_the_option_says_what_it_takes() -> None:
-    r = p9emu("run", "--net", "host", "hello")
+WIRE = "delay=3ms,reorder=20%,loss=1%,reset=1%"
+
+
+@pytest.mark.parametrize("options", [["--cpus", "1"], ["--cpus", "3"], ["--cpus", "2", "--sched", "random"]])
+@pytest.mark.parametrize("guest", [["tcpecho", "12", "3"], ["udpecho", "12"]])
+def test_the_same_seed_the_same_trace_on_a_bad_wire(options: list[str], guest: list[str]) -> None:
+    argv = ["trace", "--net", WIRE, "--seed", "7", *options, *guest]
+    first, second = p9emu(*argv), p9emu(*argv)
+    assert len(first.stderr) > 6_000
+    assert (first.returncode, first.stdout, first.stderr) == (second.returncode, second.stdout, second.stderr)
+
+
+def test_another_seed_is_another_fate() -> None:
+    seen = {run("tcpecho", "12", "3", net="reset=2%", seed=seed, check=False).outcome.exits for seed in range(4)}
+    assert len(seen) > 1
+
+
+@pytest.mark.parametrize(("cpus", "sched"), [(1, "fifo"), (3, "fifo"), (1, "random"), (2, "random")])
+def test_what_takes_its_time_comes_back_too(cpus: int, sched: str) -> None:
+    for seed in range(1 if sched == "fifo" else 3):
+        r = run("tcpecho", "6", "3", net="delay=20ms,reorder=10%", cpus=cpus, sched=sched, seed=seed)
+        assert (r.outcome.exits, r.stderr) == ("", "")
+        assert r.outcome.stats.virtual_ns > 100_000_000
+        assert run("udpecho", "6", net="delay=20ms", cpus=cpus, sched=sched, seed=seed).outcome.exits == ""
+
+
+def test_a_call_takes_a_round_trip() -> None:
+    r = run("dial", "tcp!localhost!echo", net="delay=40ms", check=False)
+    assert r.outcome.exits.endswith("connection refused")
+    assert 80_000_000 <= r.outcome.stats.virtual_ns < 82_000_000
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("host", "'host' is none of loopback, off, connect=HOST:PORT, listen="),
+        ("", "'' is none of"),
+        ("off,loss=1%", "off goes with nothing else"),
+        ("loss", "'loss' is none of"),
+        ("loss=1", "loss=1: not a percentage, as 1% or 0.05%"),
+        ("loss=101%", "not a percentage"),
+        ("loss=-1%", "not a percentage"),
+        ("loss=0.00001%", "not a percentage"),
+        ("loss=٣%", "not a percentage"),
+        ("loss=1%,loss=2%", "loss is given twice"),
+        ("delay=10", "delay=10: not a time, as 10ms, 200us or 1s"),
+        ("delay=1h", "not a time"),
+        ("delay=1e3ms", "not a time"),
+        ("delay=11s", "delay=11s: more than 10s"),
+        ("loopback=1", "'loopback=1' is none of"),
+        ("connect=", "connect=: not HOST:PORT"),
+        ("connect=8000", "connect=8000: not HOST:PORT"),
+        ("connect=127.0.0.1:", "connect=127.0.0.1:: '' is not a port"),
+        ("connect=127.0.0.1:65536", "'65536' is not a port"),
+        ("connect=127.0.0.1:0", "there is no port 0"),
+        ("connect=127.0.0.1:http", "'http' is not a port"),
+        ("connect=127.0.0:80", "'127.0.0' is neither an address nor a name"),
+        ("connect=0x7f.0.0.0x1:80", "neither"),
+        ("connect=2130706433:80", "neither"),
+        ("connect=::1:80", "'::1' is neither"),
+        ("connect=[::1%lo]:80", "neither"),
+        ("connect=a\x01b:80", "neither"),
+        ("connect=-a:80", "neither"),
+        ("connect=" + "a" * 254 + ":80", "neither"),
+        ("listen=", "listen=: '' is not a port"),
+        ("listen=http", "'http' is not a port"),
+        ("listen=localhost:80", "'localhost' is not an address"),
+        ("listen=*:80", "'*' is not an address"),
+        ("listen=0", "listen=0: which port of the guest's?"),
+        ("listen=8080=", "'' is not a port"),
+        ("listen=8080=0", "which port of the guest's?"),
+        ("resolve=yes", "'resolve=yes' is none of"),
+    ],
+)
+def test_what_is_no_network(words: str, why: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(why)):
+        parse(words)
+
+
+def test_a_network_that_is_none_is_wrong_usage() -> None:
+    r = p9emu("run", "--net", "loss=1%", "--net", "loss=2%", "hello")
+    assert (r.returncode, r.stdout) == (2, b"")
+    assert b"Invalid value for '--net': loss is given twice (try" in r.stderr
+    r = p9emu("explore", "--net", "connect=*:80", "hello")
     assert r.returncode == 2
-    assert b"'loopback', 'off'" in r.stderr
+    assert b"the host's network does not answer many runs as it did the first" in r.stderr
+    with pytest.raises(ValueError, match="net: 'host' is none of"):
+        run("hello", net="host")

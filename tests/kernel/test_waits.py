@@ -100,7 +100,7 @@ def test_a_semaphore_a_time_a_debugger(k: PlainKernel) -> None:
     a.note.append(Note("hello", NUser))
     k.run(1)
     assert waitsfor(k, a) == "the semaphore at 0x1234; notes wait: 1 in sleep"
-    assert waitsfor(k, b).startswith("the time 2.00000") and waitsfor(k, b).endswith(" in tsleep > _tsleep > sleep")
+    assert waitsfor(k, b).startswith("the time 2.00000") and waitsfor(k, b).endswith(" in tsleep > tsleepns > sleep")
     assert waitsfor(k, c) == "a debugger in sched"
     unwind(k)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from kernel.base.alloc import CONV
@@ -302,8 +302,20 @@ class Proto:
             c.state = Connected
         wakeup(self.k, c.cr)
 
-    def newcall(self, c: Conv, raddr: bytes, rport: int, laddr: bytes, lport: int, version: int) -> Conv | None:
-        """A call for who has announced c, None if ten wait already. Source: ip/devip.c:Fsnewcall."""
+    def newcall(
+        self,
+        c: Conv,
+        raddr: bytes,
+        rport: int,
+        laddr: bytes,
+        lport: int,
+        version: int,
+        begin: Callable[[Conv], None] | None = None,
+    ) -> Conv | None:
+        """A call for who has announced c, None if ten wait already. Source: ip/devip.c:Fsnewcall.
+
+        The call begins before anybody hears of it.
+        """
         if len(c.incall) >= Maxincall:
             if not self.f.beenhere:
                 self.f.beenhere = True
@@ -314,9 +326,11 @@ class Proto:
             return None
         nc.raddr, nc.rport = raddr, rport
         nc.laddr, nc.lport = laddr, lport
-        c.incall.append(nc)
         nc.state = Connected
         nc.ipversion = version
+        if begin is not None:
+            begin(nc)
+        c.incall.append(nc)
         wakeup(self.k, c.listenr)
         return nc
 

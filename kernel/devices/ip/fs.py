@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from kernel.base.alloc import ROUTE
@@ -30,6 +30,7 @@ from kernel.devices.ip.netlog import Netlog
 if TYPE_CHECKING:
     from kernel.base.kernel import Kernel
     from kernel.devices.ip.timers import Timers
+    from kernel.devices.ip.wire import Wire
 
 Rv4, Rifc, Rptpt, Runi, Rbcast, Rmulti = (1 << i for i in range(6))
 FOREVER: Final = 0xFFFFFFFF
@@ -77,9 +78,10 @@ def routetype(type: int) -> str:
 class Fs:
     """Source: ip/ip.h:Fs."""
 
-    def __init__(self, k: Kernel, timers: Timers) -> None:
+    def __init__(self, k: Kernel, timers: Timers, wire: Wire | None = None) -> None:
         self.k = k
         self.timers = timers
+        self.wire = wire  # None: what is sent is there
         self.log = Netlog(k)
         self.ndb = b""
         self.ndbvers = 0
@@ -89,6 +91,7 @@ class Fs:
         self.groups: Counter[tuple[bytes, bytes]] = Counter()  # how many hear a group on an interface
         self.routes: dict[tuple[bytes, bytes], Route] = {}  # those that were added by hand, by net and mask
         self.iprouting = False
+        self.unreachable: dict[int, Callable[[], None]] = {}  # count that a port was told to be, by version of IP
         self.beenhere = False  # a full queue was told of
         self.inreceives = self.indelivers = self.outrequests = 0
         self._rng = random.Random(0)
@@ -97,6 +100,22 @@ class Fs:
     def nrand(self, n: int) -> int:
         """A number below n."""
         return self._rng.randrange(n)
+
+    # The loopback
+
+    def datagram(self, n: int, fn: Callable[[], None]) -> None:
+        """Call fn when a datagram of n bytes arrives, if it does."""
+        if self.wire is None:
+            fn()
+        else:
+            self.wire.datagram(n, fn)
+
+    def later(self, fn: Callable[[], None]) -> None:
+        """Call fn when what is sent now arrives."""
+        if self.wire is None:
+            fn()
+        else:
+            self.wire.after(fn)
 
     # Addresses
 

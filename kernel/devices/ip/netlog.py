@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from kernel.base.kernel import Kernel
 
 Nlog: Final = 16 * 1024
-Logtcp, Logudp = 1 << 4, 1 << 6
+Logtcp, Logicmp, Logudp = 1 << 4, 1 << 5, 1 << 6
 FLAGS: Final = {
-    "ppp": 1 << 0, "ip": 1 << 1, "fs": 1 << 2, "il": 1 << 3, "tcp": Logtcp, "icmp": 1 << 5, "udp": Logudp,
+    "ppp": 1 << 0, "ip": 1 << 1, "fs": 1 << 2, "il": 1 << 3, "tcp": Logtcp, "icmp": Logicmp, "udp": Logudp,
     "compress": 1 << 7, "logilmsg": 1 << 8, "gre": 1 << 9, "tcpwin": Logtcp | 1 << 10, "tcprxmt": Logtcp | 1 << 11,
     "udpmsg": Logudp | 1 << 12, "ipmsg": 1 << 1 | 1 << 13, "esp": 1 << 14,
 }  # fmt: skip

@@ -1,8 +1,9 @@
 """Streams. Source: ip/tcp.c.
 
 There is no wire, and nothing is lost on it: a segment is with its receiver when the sender's call returns, and its
-acknowledgement too. What is modelled is what programs see: the states, who may send how much until the other side
-reads, segments as far as the bounds of reads show them, resets, half close, and the times that states last.
+acknowledgement too; kernel.devices.ip.fartcp has what takes longer. What is modelled is what programs see: the
+states, who may send how much until the other side reads, segments as far as the bounds of reads show them, resets,
+half close, and the times that states last.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ DEF_MSS: Final = 1460
 MAXBACKMS: Final = 9 * 60 * 1000
 MSL2: Final = 10
 LOGAGAIN: Final = 3
+LOGDGAIN: Final = 2
 SCALE: Final = 4  # log2 of what a window is larger by, once there is a connection
 Maxtu: Final = 16 * 1024
 MSS: Final = {V4: Maxtu - 40, V6: Maxtu - 60}
@@ -60,6 +62,7 @@ class Tcpconv(Conv):
         self.qscale = 0
         self.mss = 0
         self.srtt = 0
+        self.mdev = 0
         self.cwind = 0
         self.timer = 0  # number of the timer that runs
         self.timerstart = 0  # ticks
@@ -193,13 +196,17 @@ class Tcp(Proto):
         assert isinstance(c, Tcpconv)
         ka = c.keepalive or c.tcpstate == Finwait2
         mine = max(c.window - qlen(c.rq), 0)
-        theirs = max(c.peer.window - qlen(c.peer.rq), 0) if c.peer is not None else 0
+        theirs = self._theirs(c)
         return (
-            f"{tcpstates[c.tcpstate]} qin {qlen(c.rq)} qout {qlen(c.wq)} rq 0.0 srtt {c.srtt} mdev 0 sst {c.window}"
-            f" cwin {c.cwind} swin {theirs}>>{c.qscale} rwin {mine}>>{c.qscale} qscale {c.qscale}"
+            f"{tcpstates[c.tcpstate]} qin {qlen(c.rq)} qout {qlen(c.wq)} rq 0.0 srtt {c.srtt} mdev {c.mdev}"
+            f" sst {c.window} cwin {c.cwind} swin {theirs}>>{c.qscale} rwin {mine}>>{c.qscale} qscale {c.qscale}"
             f" timer.start {c.timerstart} timer.count {c.timerstart if c.timer and not ka else 0} rerecv 0"
             f" katimer.start {c.katimerstart} katimer.count {c.katimerstart if ka else 0}\n"
         )
+
+    def _theirs(self, c: Tcpconv) -> int:
+        """The window that the other end has told."""
+        return max(c.peer.window - qlen(c.peer.rq), 0) if c.peer is not None else 0
 
     def stats(self) -> str:
         """Source: ip/tcp.c:tcpstats."""
@@ -212,6 +219,7 @@ class Tcp(Proto):
         c.peer = None
         c.fin = False
         c.srtt = DEF_RTT << LOGAGAIN
+        c.mdev = 0
         c.timerstart = DEF_RTT // MSPTICK
         c.backoff = c.backedoff = 0
         c.katimerstart = DEF_KAT // MSPTICK
@@ -305,13 +313,18 @@ class Tcp(Proto):
         if s is c:
             return
         self._segment()
-        new = self.newcall(s, c.laddr, c.lport, c.raddr, c.rport, c.ipversion)
-        if new is None:  # the caller has been answered, and is now put off
-            self._reset(c)
-            return
-        assert isinstance(new, Tcpconv)
+
+        def begin(new: Conv) -> None:
+            assert isinstance(new, Tcpconv)
+            self._begin(new)
+            c.peer, new.peer = new, c
+
+        if self.newcall(s, c.laddr, c.lport, c.raddr, c.rport, c.ipversion, begin) is None:
+            self._reset(c)  # the caller has been answered, and is now put off
+
+    def _begin(self, new: Tcpconv) -> None:
+        """A connection for who listens. Source: ip/tcp.c:tcpincoming."""
         self._init(new, False)
-        c.peer, new.peer = new, c
         self._established(new)
         self.iphtadd(new)
 

@@ -1,6 +1,6 @@
 """Datagrams. Source: ip/udp.c.
 
-A datagram is in the receiver's queue when the write returns: there is no wire between.
+A datagram is in the receiver's queue when the write returns, unless there is a wire between.
 """
 
 from __future__ import annotations
@@ -112,20 +112,21 @@ class Udp(Proto):
         kind = f.ipforme(raddr)
         if not kind or len(data) + HDRSIZE[version] > IP_MAX or isv4(raddr) != (version == V4):
             return  # nobody hears it, and nobody tells
-        f.inreceives += 1
-        f.indelivers += 1
-        self._input(laddr, c.lport, raddr, rport, data, version, kind)
+        lport = c.lport
+        f.datagram(len(data), lambda: self._input(laddr, lport, raddr, rport, data, version, kind))
 
     def _input(self, raddr: bytes, rport: int, laddr: bytes, lport: int, data: bytes, version: int, kind: int) -> None:
         """A datagram has come. Source: ip/udp.c:udpiput."""
         f = self.f
+        f.inreceives += 1
+        f.indelivers += 1
         self.indatagrams += 1
         c = self.iphtlook(raddr, rport, laddr, lport)
         if c is None:
             self.noports += 1
             f.log.log(Logudp, f"udp: no conv {eipfmt(raddr)}!{rport} -> {eipfmt(laddr)}!{lport}\n")
             if kind == Runi:
-                self._advise(raddr, rport, laddr, lport)
+                f.later(lambda: self._advise(raddr, rport, laddr, lport, version))
             return
         assert isinstance(c, Udpconv)
         if c.state == Announced and not c.headers:
@@ -145,8 +146,9 @@ class Udp(Proto):
             return
         qpassnolim(self.k, c.rq, data)
 
-    def _advise(self, source: bytes, psource: int, dest: bytes, pdest: int) -> None:
-        """Tell the sender that nobody is there, by ICMP in the original. Source: ip/udp.c:udpadvise."""
+    def _advise(self, source: bytes, psource: int, dest: bytes, pdest: int, version: int) -> None:
+        """Tell the sender that nobody is there, by ICMP. Source: ip/udp.c:udpadvise."""
+        self.f.unreachable[version]()
         for s in self.conv:
             if (s.rport, s.lport, s.raddr, s.laddr) == (pdest, psource, dest, source):
                 if not s.ignoreadvice:

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from kernel.base.chandat import MAFTER, ORDWR, Abind
 from kernel.devices.devcs import Csdev
 from kernel.devices.devip import Ipdev
+from kernel.devices.ip.wire import Faults
 from kernel.files.chan import namec
+from kernel.sched.clock import runtimers
+from kernel.sched.sched import yield_
 from tests.kernel.fakes import Rig, newrig
 
 LOCAL = (
@@ -20,9 +23,9 @@ COMMON = b"# services\ntcp=http port=80\ntcp=login port=513 restricted\nudp=time
 class Netrig(Rig):
     """A rig whose name space has /net and the database."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: Faults | None = None) -> None:
         super().__init__()
-        self.ip = Ipdev(self.k)
+        self.ip = Ipdev(self.k, faults)
         self.k.devtab += [self.ip, Csdev(self.k)]
         self.root.addfile("/lib/ndb/local", LOCAL)
         self.root.addfile("/lib/ndb/common", COMMON)
@@ -61,6 +64,14 @@ class Netrig(Rig):
         taken = self.listen(lat)
         self.close(announced)
         return (c, self.data(cat), cat), taken
+
+
+def wait(rig: Netrig, ms: int) -> None:
+    """Let time pass, and the others run."""
+    rig.k.m.cpu.spend(ms * 1_000_000)
+    runtimers(rig.k, rig.k.m.cpu.now())
+    for _ in range(20):
+        yield_(rig.k)
 
 
 def newnet() -> Iterator[Netrig]:

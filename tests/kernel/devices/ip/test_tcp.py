@@ -6,21 +6,12 @@ import pytest
 
 from kernel.base.chandat import ORDWR, OREAD
 from kernel.base.procdat import NUser
-from kernel.sched.clock import runtimers
 from kernel.sched.note import postnote
 from kernel.sched.sched import yield_
-from tests.kernel.devices.ip.net import Netrig, newnet
+from tests.kernel.devices.ip.net import Netrig, newnet, wait
 from tests.kernel.fakes import err
 
 rig = pytest.fixture(newnet)
-
-
-def wait(rig: Netrig, ms: int) -> None:
-    """Let time pass, and the others run."""
-    rig.k.m.cpu.spend(ms * 1_000_000)
-    runtimers(rig.k, rig.k.m.cpu.now())
-    for _ in range(20):
-        yield_(rig.k)
 
 
 def test_a_call_and_what_is_told_of_it(rig: Netrig) -> None:

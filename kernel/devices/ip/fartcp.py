@@ -1,0 +1,216 @@
+"""Streams whose other end is far: behind a wire that takes its time, or on the host's network. Source: ip/tcp.c.
+
+The states are those of :mod:`kernel.devices.ip.tcp`; what was a call there is a message here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kernel.base.error import Econrefused
+from kernel.devices.ip.far import End, Farconv, Wired
+from kernel.devices.ip.tcp import (
+    LOGAGAIN,
+    LOGDGAIN,
+    Established,
+    Finwait1,
+    Finwait2,
+    Listen,
+    Syn_sent,
+    Tcp,
+    Tcpconv,
+)
+from kernel.devices.qio import qlen, qpassnolim, qtake
+from kernel.sched.sleep import wakeup
+
+if TYPE_CHECKING:
+    from kernel.devices.ip.conv import Conv
+    from kernel.devices.ip.wire import Wire
+
+
+class Fartcp(Tcp):
+    """TCP, of whose connections some have far ends."""
+
+    def make(self, x: int) -> Conv:
+        """A conversation's structure."""
+        return Farconv(self, x)
+
+    def _init(self, c: Tcpconv, listen: bool) -> None:
+        assert isinstance(c, Farconv)
+        super()._init(c, listen)
+        c.end = None
+
+    def _theirs(self, c: Tcpconv) -> int:
+        assert isinstance(c, Farconv)
+        return c.end.credit if c.end is not None else super()._theirs(c)
+
+    def _hangup(self, c: Tcpconv) -> None:
+        assert isinstance(c, Farconv)
+        if c.end is not None:
+            c.end.far.reset()
+        super()._hangup(c)
+
+    def _localclose(self, c: Tcpconv, reason: str | None) -> None:
+        assert isinstance(c, Farconv)
+        end, c.end = c.end, None
+        if end is not None:
+            end.far.close()
+        super()._localclose(c, reason)
+
+    def _syn(self, c: Tcpconv) -> None:
+        assert isinstance(c, Farconv)
+        f = self.f
+        if f.wire is not None and f.ipforme(c.raddr):
+            self._synwired(c, f.wire)
+        else:
+            super()._syn(c)
+
+    def _output(self, c: Tcpconv) -> None:
+        assert isinstance(c, Farconv)
+        if c.end is not None:
+            self.faroutput(c)
+        else:
+            super()._output(c)
+
+    def _acktimer(self, c: Tcpconv) -> None:
+        assert isinstance(c, Farconv)
+        if c.end is not None:
+            self._tookfar(c, c.end)
+        else:
+            super()._acktimer(c)
+
+    def _finwait2(self, c: Tcpconv) -> None:
+        assert isinstance(c, Farconv)
+        if c.end is not None:
+            self._settimer(c, self._finwait2, c.katimerstart)
+        else:
+            super()._finwait2(c)
+
+    # Within, behind a wire
+
+    def _synwired(self, c: Farconv, wire: Wire) -> None:
+        """Call the other side, which hears of it later."""
+        end = End(self, c, 0, self.k.fastticks())
+        Wired(wire, end)
+        self._segment()
+        if wire.resets():
+            wire.after(lambda: end.refused(Econrefused))
+        else:
+            wire.after(lambda: self._synarrived(end, wire))
+
+    def _synarrived(self, end: End, wire: Wire) -> None:
+        """Source: ip/tcp.c:tcpiput, limbo."""
+        c = end.c
+        if not end.alive:
+            return
+        s = self.iphtlook(c.laddr, c.lport, c.raddr, c.rport)
+        if isinstance(s, Farconv) and s.tcpstate == Syn_sent and s.end is not None:  # both call at once, or it is c
+            assert isinstance(end.far, Wired)
+            end.far.other = s.end
+            wire.after(lambda: end.established(self.k.fastticks()))
+        elif isinstance(s, Farconv) and s.tcpstate != Listen:
+            self._reset(s)
+            self._settimer(c, self._timeout)
+            wakeup(self.k, c.cr)  # who waits has to look when that is
+        elif isinstance(s, Farconv):
+            wire.after(lambda: self._answered(end, wire))
+        else:
+            wire.after(lambda: end.refused(Econrefused))
+
+    def _answered(self, end: End, wire: Wire) -> None:
+        """Source: ip/tcp.c:tcpiput, in Syn_sent."""
+        if end.alive:
+            wire.after(lambda: self._opened(end, wire))
+            end.established(self.k.fastticks())
+
+    def _opened(self, end: End, wire: Wire) -> None:
+        """The listener hears that its answer has come. Source: ip/tcp.c:tcpincoming."""
+        c = end.c
+        s = self.iphtlook(end.laddr, end.lport, end.raddr, end.rport)
+        far = end.far
+        assert isinstance(far, Wired)
+
+        def begin(new: Conv) -> None:
+            assert isinstance(new, Farconv)
+            self._begin(new)
+            far.other = mine = End(self, new, new.window, self.k.fastticks())
+            Wired(wire, mine).other = end
+            self._rtt(new, 2 * wire.faults.delay // 1_000_000)
+
+        if (
+            not isinstance(s, Farconv)
+            or s.tcpstate != Listen
+            or self.newcall(s, end.laddr, end.lport, end.raddr, end.rport, c.ipversion, begin) is None
+        ):
+            wire.after(end.reset)
+
+    # What comes from afar. Implements kernel.devices.ip.far.Streams
+
+    def _rtt(self, c: Farconv, ms: int) -> None:
+        """Source: ip/tcp.c:tcpsynackrtt."""
+        c.srtt = ms << LOGAGAIN
+        c.mdev = ms << LOGDGAIN
+
+    def farestablished(self, c: Farconv, rtt: int) -> None:
+        """The call was answered, rtt ms after it."""
+        if c.tcpstate != Syn_sent:
+            return
+        self._halt(c)
+        self._established(c)
+        self._rtt(c, rtt)
+        assert c.end is not None
+        c.end.credit = c.window
+        self.faroutput(c)
+
+    def farrefused(self, c: Farconv, why: str) -> None:
+        """It was not."""
+        self.count["OutRsts"] += 1
+        self._localclose(c, why)
+        self._kick(c)
+
+    def fargot(self, c: Farconv, data: bytes) -> None:
+        """Data has come."""
+        self.count["InSegs"] += 1
+        assert c.end is not None
+        if c.tcpstate == Finwait2 and c.rq.closed:  # nobody is there to read it
+            c.end.far.reset()
+            self._localclose(c, None)
+            return
+        if c.tcpstate in (Established, Finwait1, Finwait2):
+            qpassnolim(self.k, c.rq, data)
+        self._tookfar(c, c.end)
+
+    def _tookfar(self, c: Farconv, end: End) -> None:
+        n = end.unread - qlen(c.rq)
+        if n >= 2 * c.mss or n == end.unread > 0:
+            end.unread -= n
+            end.far.took(n)
+
+    def faroutput(self, c: Farconv) -> None:
+        """There is room for more. Source: ip/tcp.c:tcpoutput."""
+        end = c.end
+        while end is not None and c.wq.blocks and (end.credit or not len(c.wq.blocks[0])):
+            data = qtake(self.k, c.wq, min(c.mss, end.credit))
+            if data:
+                self.count["OutSegs"] += 1
+                end.credit -= len(data)
+                end.far.send(data)
+            end = c.end
+        if end is not None and c.fin and not c.wq.blocks:
+            c.fin = False
+            end.far.fin()
+
+    def farended(self, c: Farconv) -> None:
+        """The other side sends no more."""
+        self._finreceived(c)
+
+    def faracked(self, c: Farconv) -> None:
+        """The other side has all, and knows that there is no more."""
+        self._finacked(c)
+
+    def farreset(self, c: Farconv) -> None:
+        """The other side has put an end to it."""
+        if c.tcpstate == Syn_sent:
+            self.farrefused(c, Econrefused)
+        else:
+            self._reset(c)
