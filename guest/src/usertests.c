@@ -6,7 +6,7 @@
  * they are the kernel's (port/error.h, port/chan.c, pc/trap.c).
  */
 
-#include "guest.h"
+#include "net.h"
 
 typedef void (*Func)(void);
 
@@ -2175,6 +2175,8 @@ sched_order(void)
 		good(waitchild(&(Waitmsg){0}), "await");
 }
 
+#include "usernet.h"
+
 static const struct {
 	const char *name;
 	Func run;
@@ -2257,6 +2259,12 @@ static const struct {
 	TEST(sched_fixed),
 	TEST(sched_wired),
 	TEST(sched_order),
+	TEST(net_tcp),
+	TEST(net_udp),
+	TEST(net_ipifc),
+	TEST(net_tables),
+	TEST(net_names),
+	TEST(net_call),
 };
 
 /* run a test in a process of its own; returns 1 if it failed */

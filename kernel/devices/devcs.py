@@ -17,7 +17,8 @@ from kernel.base.dat import Qid
 from kernel.base.devdat import Dirtab
 from kernel.base.error import Error
 from kernel.base.text import kbytes, kstr
-from kernel.files.dev import Dev, devattach, devdirread
+from kernel.devices.parse import getfields
+from kernel.files.dev import Dev, devattach, devdirread, iseve
 
 if TYPE_CHECKING:
     from kernel.base.chandat import Data
@@ -34,7 +35,14 @@ Eaddress: Final = "can't translate address"
 Eservice: Final = "can't translate service"
 Ednsname: Final = "dns: name does not exist"
 Ednsresource: Final = "dns: resource does not exist; negrcode 0"
-DNSTYPES: Final = ("ip", "ipv6", "ptr", "cname", "mx", "ns", "srv", "txt", "soa", "all", "any")
+DNSCOMMANDS: Final = ("debug", "testing", "dump", "poolcheck", "refresh", "restart", "stats")
+DNSTYPES: Final = (
+    "ip", "ns", "md", "mf", "cname", "soa", "mb", "mg", "mr", "null", "wks", "ptr", "hinfo", "minfo", "mx", "txt",
+    "rp", "afsdb", "isdn", "rt", "nsap", "nsap-ptr", "sig", "key", "px", "gpos", "ipv6", "loc", "nxt", "eid", "nimrod",
+    "srv", "atma", "naptr", "kx", "cert", "a6", "dname", "sink", "opt", "apl", "ds", "sshfp", "ipseckey", "rrsig",
+    "nsec", "dnskey", "spf", "uinfo", "uid", "gid", "unspec", "tkey", "tsig", "ixfr", "axfr", "mailb", "maila", "all",
+    "any",
+)  # fmt: skip
 
 
 class Query:
@@ -95,8 +103,10 @@ class Csdev(Dev):
         return q.read(n, offset)
 
     def write(self, c: Chan, data: Data, offset: int) -> int:
-        """Ask; the offset does not matter. Source: ndb/cs.c:rwrite, ndb/dns.c:rwrite."""
+        """Ask. Source: ndb/cs.c:rwrite, ndb/dns.c:rwrite."""
         n = len(data)
+        if c.qid.path == Qdns and offset != 0:
+            raise Error("dns: writing at non-zero offset")
         if n >= Maxrequest[c.qid.path]:
             raise Error("request too long" if c.qid.path == Qcs else "dns: request too long")
         q: Query = c.aux
@@ -116,12 +126,12 @@ class Csdev(Dev):
     # Connections
 
     def _cs(self, db: Ndb, text: str) -> Iterator[bytes]:
-        if text.split(" ")[0] in ("debug", "ipv6", "paranoia", "refresh", "add"):
+        if text.startswith(("debug", "ipv6", "paranoia", "refresh", "add ")) and iseve(self.k):
             return
         if text.startswith("!"):
             yield from self._genquery(db, text[1:])
             return
-        field = _fields(text)
+        field = getfields(text, 4, "!")
         net, host = ("net", field[0] if field else "") if len(field) < 2 else (field[0], field[1])
         serv = field[2] if len(field) > 2 else None
         rem = f"!{field[3]}" if len(field) > 3 else ""
@@ -164,14 +174,17 @@ class Csdev(Dev):
 
     def _dns(self, db: Ndb, text: str) -> Iterator[bytes]:
         """A name and a type. Source: ndb/dns.c:rwrite."""
-        words = text.split()
-        if text.startswith(("debug", "dump", "refresh", "stats", "target", "age", "poolcheck", "restart")):
+        text = text.removesuffix("\n")
+        if iseve(self.k) and (text in DNSCOMMANDS or text.startswith("target ")):
             return
-        if len(words) != 2:
-            raise Error("dns: bad request")
-        name, type = words
+        name, blank, type = text.partition(" ")
+        if not blank:
+            raise Error(f"dns: illegal request {text}")
+        if type == "trace":
+            return
         if type not in DNSTYPES:
-            raise Error("dns: unknown type")
+            raise Error(f"dns: unknown type {type}")
+        name = name.removeprefix("!")
         name = name.lower().removesuffix(".")
         if type == "ptr":
             values = _names(db, name)
@@ -181,17 +194,6 @@ class Csdev(Dev):
             raise Error(Ednsresource if type != "ptr" and _ips(db, name) else Ednsname)
         for v in values:
             yield kbytes(f"{name} {type}\t{v}")
-
-
-def _fields(text: str) -> list[str]:
-    """The parts between exclamation marks, of which the fourth is what is left. Source: getfields(2)."""
-    field: list[str] = []
-    text = text.lstrip("!")
-    while text and len(field) < 3:
-        word, _, text = text.partition("!")
-        field.append(word)
-        text = text.lstrip("!")
-    return [*field, text] if text else field
 
 
 def _reply(s: str) -> bytes:
@@ -232,7 +234,7 @@ def _hosts(db: Ndb, host: str) -> Sequence[str]:
         return [host]
     ips = _ips(db, host)
     if not ips:
-        raise Error(f"{Eaddress}: {Ednsname}")
+        raise Error(f"can't translate address: {Ednsname}")
     return ips
 
 

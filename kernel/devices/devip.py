@@ -360,7 +360,7 @@ class Ipdev(Dev):
             return n
         f = self._fs(c.dev)
         if t == Qarp:
-            return self._arpwrite(data)
+            return self._arpwrite(f, data)
         if t == Qndb:
             return self._ndbwrite(f, data, offset)
         if t not in (Qiproute, Qlog, Qctl):
@@ -439,22 +439,27 @@ class Ipdev(Dev):
         f.ndbmtime = self.k.nsec() // 1_000_000_000
         return n
 
-    def _arpwrite(self, data: Data) -> int:
+    def _arpwrite(self, f: Fs, data: Data) -> int:
         """There is no interface here whose addresses would have to be found out. Source: ip/arp.c:arpwrite."""
         from kernel.devices.ip.addr import parseip
+        from kernel.devices.parse import getfields
 
-        f = kstr(data[:255].partition(b"\0")[0].removesuffix(b"\n")).split()
-        if f[:1] == ["flush"]:
+        text = data[:255].removesuffix(b"\n").partition(b"\0")[0]
+        w = getfields(kstr(text), 4, " ")
+        if w[:1] == ["flush"]:
             return min(len(data), 255)
-        if not f or f[0] not in ("add", "del"):
+        if not w or w[0] not in ("add", "del"):
             raise Error("bad arp")
-        if len(f) not in ((2,) if f[0] == "del" else (3, 4)):
+        if len(w) not in ((2,) if w[0] == "del" else (3, 4)):
             raise Error(Ebadarg)
-        if len(f) == 4 and f[1] != "loopback":
+        if len(w) == 4 and w[1] != "loopback":
             raise Error("bad arp")
-        if parseip(f[2 if len(f) == 4 else 1]) is None:
+        ip = parseip(w[2 if len(w) == 4 else 1])
+        if ip is None:
             raise Error(Ebadip)
-        if f[0] == "add":
+        if len(w) == 3 and not f.hasroute(ip):
+            raise Error("Destination unreachable")
+        if w[0] == "add":
             raise Error("bad arp")
         return min(len(data), 255)
 

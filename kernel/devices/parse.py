@@ -47,6 +47,17 @@ def tokenize(s: bytes, maxargs: int) -> list[bytes]:
     return args
 
 
+def getfields(text: str, maxargs: int, delims: str) -> list[str]:
+    """The parts of text between runs of delimiters, of which the last is what is left. Source: getfields(2)."""
+    args: list[str] = []
+    text = text.lstrip(delims)
+    while text and len(args) < maxargs - 1:
+        n = next((i for i, ch in enumerate(text) if ch in delims), len(text))
+        args.append(text[:n])
+        text = text[n:].lstrip(delims)
+    return [*args, text] if text else args
+
+
 def parsecmd(data: bytes) -> list[str]:
     """The words of a command, one newline at its end left out. Source: port/parse.c:parsecmd."""
     # as many as there are words without quotes; a NUL counts as blank there, and ends the text

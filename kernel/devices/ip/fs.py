@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from kernel.base.alloc import ROUTE
-from kernel.base.error import Error
 from kernel.devices.ip.addr import (
     IPallbits,
     IPnoaddr,
@@ -213,8 +212,6 @@ class Fs:
 
         Source: ip/ipifc.c:ipifcaddmulti.
         """
-        if isv4(ma) != isv4(ia):
-            raise Error("incompatible multicast/interface ip address")
         if (ma, ia) in multi:
             return
         self.k.mainmem.need(2 * ROUTE)

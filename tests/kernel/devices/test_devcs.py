@@ -85,8 +85,11 @@ def test_connections(rig: Netrig, what: str, answer: list[str] | str) -> None:
         ("1.0.0.127.in-addr.arpa ptr", ["1.0.0.127.in-addr.arpa ptr\tlocalhost"]),
         ("far.net mx", "dns: resource does not exist; negrcode 0"),
         ("nobody.example ip", "dns: name does not exist"),
-        ("localhost", "dns: bad request"),
-        ("localhost frob", "dns: unknown type"),
+        ("!localhost ip\n", ["localhost ip\t127.0.0.1"]),
+        ("localhost", "dns: illegal request localhost"),
+        ("localhost frob", "dns: unknown type frob"),
+        ("localhost ip ipv6", "dns: unknown type ip ipv6"),
+        ("stats", []),
         ("x" * 2000, "dns: request too long"),
     ],
 )
@@ -95,6 +98,14 @@ def test_names(rig: Netrig, what: str, answer: list[str] | str) -> None:
     def _() -> None:
         rig.net()
         assert ask(rig, what, "dns") == answer
+
+
+def test_a_question_to_dns_stands_at_the_beginning(rig: Netrig) -> None:
+    @rig.run
+    def _() -> None:
+        rig.net()
+        fd = rig.open("/net/dns", ORDWR)
+        assert err(rig.pwrite, fd, b"localhost ip", 1) == "dns: writing at non-zero offset"
 
 
 def test_the_database_is_that_of_who_asks_and_of_now(rig: Netrig) -> None:

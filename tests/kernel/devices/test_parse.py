@@ -6,7 +6,7 @@ import pytest
 
 from kernel.base.error import Error
 from kernel.base.mem import s32
-from kernel.devices.parse import Cmdtab, atoi, cmderror, lookupcmd, parsecmd, strtoul, tokenize
+from kernel.devices.parse import Cmdtab, atoi, cmderror, getfields, lookupcmd, parsecmd, strtoul, tokenize
 
 TABLE = (Cmdtab("go", 1), Cmdtab("say", 0), Cmdtab("put", 2))
 
@@ -34,6 +34,12 @@ def test_words(data: bytes, words: list[str]) -> None:
 
 def test_no_more_words_than_asked_for() -> None:
     assert tokenize(b"a b c d", 2) == [b"a", b"b"]
+
+
+def test_fields() -> None:
+    assert getfields("!!a!b c!!d!e!f", 4, "!") == ["a", "b c", "d", "e!f"]
+    assert getfields("a!b", 4, "!") == ["a", "b"]
+    assert getfields("", 4, "!") == getfields("!!", 4, "!") == []
 
 
 def test_commands() -> None:

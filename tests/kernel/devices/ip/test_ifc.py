@@ -137,6 +137,10 @@ def test_the_other_files(rig: Netrig) -> None:
             (b"add x y", "bad ip address syntax"),
             (b"add", "bad arg in system call"),
             (b"add 127.0.0.2 aabbccddeeff", "bad arp"),
+            (b"add 9.9.9.9 aabbccddeeff", "Destination unreachable"),
+            (b"add loopback 127.0.0.2 aabbccddeeff and more", "bad arp"),
+            (b"add\t127.0.0.2 aabbccddeeff", "bad arp"),
+            (b"del 127.0.0.2 x", "bad arg in system call"),
         ):
             assert err(rig.pwrite, fd, bad) == why
         fd = rig.open("/net/ndb", ORDWR)
