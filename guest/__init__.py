@@ -1,17 +1,12 @@
 """Guest programs: small Plan 9 programs that p9emu brings along, and how they are built."""
 
 import atexit
-from contextlib import ExitStack
 from functools import cache
-from importlib.resources import as_file, files
 from pathlib import Path
 
 from guest.catalog import CATALOG, Guest
 
 __all__ = ["Guest", "guests", "path"]
-
-_extracted = ExitStack()
-atexit.register(_extracted.close)
 
 
 def guests() -> list[Guest]:
@@ -24,4 +19,18 @@ def path(name: str) -> Path:
     """The a.out file of a bundled program, good until this process ends; raises KeyError."""
     if name not in {g.name for g in CATALOG}:
         raise KeyError(name)
-    return _extracted.enter_context(as_file(files(__name__).joinpath("bin", name)))
+    for directory in __path__:
+        found = Path(directory, "bin", name)
+        if found.is_file():
+            return found
+    return _extracted(name)
+
+
+def _extracted(name: str) -> Path:
+    """The same where the package is no directory. What this needs takes a while to import."""
+    from contextlib import ExitStack
+    from importlib.resources import as_file, files
+
+    kept = ExitStack()
+    atexit.register(kept.close)
+    return kept.enter_context(as_file(files(__name__).joinpath("bin", name)))

@@ -1,11 +1,9 @@
 """The bundled guest programs: one row each."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 
-@dataclass(frozen=True)
-class Guest:
+class Guest(NamedTuple):
     """A bundled program. ``synopsis`` is its command line, ``description`` one line of what it does."""
 
     name: str

@@ -13,7 +13,6 @@ from kernel.devices.mountio import muxclose
 from kernel.files.channel import cclose, ccloseq
 from kernel.files.pgrp import forceclosefgrp
 from kernel.memory.mmu import flushmmu, mmurelease, mmuswitch
-from kernel.memory.parent import link as parent
 from kernel.memory.policy import POLICIES
 from kernel.memory.swap import kickpager
 from kernel.process.proc import pexit
@@ -48,6 +47,8 @@ def link(k: Kernel, pagecache: str = "", pageout: str = "", seed: int = 0) -> No
     :data:`kernel.memory.policy.POLICIES`; "" is the page cache's own. A policy that draws lots does so by seed.
     """
     if pagecache == "parent":
+        from kernel.memory.parent import link as parent
+
         parent.link(k)
     k.policy = POLICIES[pageout or ("average" if k.parent is not None else "clock16")](random.Random(seed))
     k.onfault = k.policy.fault if k.policy.faults else None

@@ -3,7 +3,9 @@
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections import UserDict
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 import click
@@ -73,8 +75,34 @@ class Front(Headed):
             raise Failure("", PIPE) from None
 
 
+class Later(UserDict[str, click.Command]):
+    """Commands by name, each imported when it is asked for; ``where`` has the module of emu.cli that each is in."""
+
+    def __init__(self, where: Mapping[str, str]) -> None:
+        super().__init__()
+        self._where = where
+
+    def __missing__(self, name: str) -> click.Command:
+        command: click.Command = getattr(import_module(f"emu.cli.{self._where[name]}"), name)
+        self.data[name] = command
+        return command
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._where
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._where)
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+
 class FrontGroup(Front, click.Group):
-    """The same for a group of commands."""
+    """The same for a group of commands, of which those that are not asked for are not imported."""
+
+    def __init__(self, *args: Any, where: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.commands = Later(where)
 
     command_class = Headed
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from emu.cli.ends import needstderr
@@ -15,6 +15,7 @@ from emu.failure import BROKEN, PIPE, TIMEOUT, USAGE, Failure
 from emu.machine.limits import MAXMEM, MAXSWAP
 from emu.observe.output import FILEBUF, FileOutput, Output, OutputError, StderrOutput
 from emu.plain import plain
+from kernel.base.record import constant
 
 if TYPE_CHECKING:
     from emu.machine.config import Config, Outcome, Root, Tree
@@ -36,7 +37,7 @@ class Renderer(Protocol):
     def finish(self) -> None: ...
 
 
-@dataclass(frozen=True)
+@constant
 class Rendering:
     """How events are shown: as text, json, folded or perfetto; counts alone, sorted by a column; with call stacks.
 

@@ -7,12 +7,12 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from click import BadParameter, Context, Parameter
 
 from emu.machine.limits import INJECTABLE, MAXMEM, MAXSWAP, MAXTIME, MINMEM, POINTS
+from kernel.base.record import constant
 
 if TYPE_CHECKING:
     from emu.machine.counter import Kind
@@ -32,7 +32,7 @@ class Shown(NamedTuple):
     through: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@constant
 class Options:
     """What run and trace have in common."""
 

@@ -7,7 +7,6 @@ has the child's wait record. Source: pc/main.c:userinit, port/initcode.c, cut do
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from emu.failure import NOTFOUND, UNLOADABLE
@@ -24,6 +23,7 @@ from kernel.base.event import BootEvent
 from kernel.base.kernel import current
 from kernel.base.mem import BY2PG, USTKSIZE, USTKTOP
 from kernel.base.procdat import Proc, TReal, Waitmsg
+from kernel.base.record import constant
 from kernel.base.text import kbytes, kstr
 from kernel.devices.devcons import Consdev, conschan
 from kernel.devices.devcs import Csdev
@@ -85,7 +85,7 @@ class Bare(Protocol):
         """The swap device."""
 
 
-@dataclass(frozen=True)
+@constant
 class What:
     """What is run: its name, the guest's file to execute, and the host's file if it was taken from there.
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from kernel.base.record import constant, record
 
 if TYPE_CHECKING:
     from emu.machine.counter import Kind
 
 
-@dataclass(frozen=True)
+@constant
 class Bind:
     """A host directory shown in the guest: read-only, ``writable``, or ``cow``, where changes are kept apart.
 
@@ -23,7 +24,7 @@ class Bind:
     through: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@constant
 class Root:
     """A host directory as the root of the guest's name space, as a Bind.
 
@@ -36,7 +37,7 @@ class Root:
     changes: str | None = None
 
 
-@dataclass(frozen=True)
+@constant
 class Tree:
     """The root is a Plan 9 tree with programs of its own, set up as a terminal's boot leaves it.
 
@@ -48,7 +49,7 @@ class Tree:
     login: bool = False
 
 
-@dataclass(frozen=True)
+@constant
 class Config:
     """What a machine is made of. ``memory`` in bytes, ``timeout`` in seconds of the host's time."""
 
@@ -111,7 +112,7 @@ class MachineError(Exception):
         self.repeat = repeat
 
 
-@dataclass
+@record
 class Stats:
     """Figures of one run."""
 
@@ -130,7 +131,7 @@ class Stats:
     host_seconds: float = 0.0
 
 
-@dataclass
+@record
 class Outcome:
     """How the program ended: the exit status for the host, Plan 9's exit string, and figures.
 

@@ -17,19 +17,13 @@ from greenlet import getcurrent
 
 from emu.failure import USAGE
 from emu.machine import boot
-from emu.machine.clock import Clock, Hostclock, Realcpu, Stepclock
 from emu.machine.config import Config, LoadError, MachineError, Outcome, Stats, hoststatus
 from emu.machine.console import HostConsole, warn
 from emu.machine.cpu import Cpu
-from emu.machine.disk import FileDisk, MemoryDisk
-from emu.machine.journal import data, truths
 from emu.machine.memory import Memory
-from emu.machine.repeat import commandline
-from emu.machine.schedule import PREFIX, Schedule, ScheduleError, diverged, parse, read
 from emu.machine.signals import LONGEST, Signals
 from kernel.base.dat import TSEG
 from kernel.base.error import Panic, Wrong
-from kernel.base.inject import Inject
 from kernel.base.kernel import NSPERSEC
 from kernel.base.mem import BY2PG, MB, ROUND
 from kernel.base.procdat import Broken, Dead, Mach
@@ -40,29 +34,37 @@ from kernel.memory.uaccess import peek
 from kernel.memory.vmap import machpdb
 from kernel.sched.clock import Never, idle, nexttimer, runtimers
 from kernel.sched.dispatch import dispatch
-from kernel.sched.explore import Explore, Strategy
-from kernel.sched.interrupts import Interrupts
 from kernel.sched.newproc import procbypid, unwind
 from kernel.sched.note import hostnote
 from kernel.sched.sched import behind, canrun
-from kernel.sched.strategy import Pct, Random, Replay
-from kernel.sched.watch import FIELDS, INTERRUPTS, Watch, nilpointer
 from kernel.waits import procdump
 
+# What is for some runs alone is imported where it is used: a run of hello is half imports.
 if TYPE_CHECKING:
+    from emu.machine.clock import Clock
     from emu.machine.console import Console
     from emu.machine.cpu import Service
+    from emu.machine.disk import FileDisk, MemoryDisk
     from emu.machine.journal import Journal
     from emu.machine.netconfig import Net
+    from emu.machine.schedule import Schedule
     from kernel.base.chandat import Chan
     from kernel.base.event import Sink
     from kernel.base.hw import Regs
+    from kernel.sched.explore import Explore, Strategy
+    from kernel.sched.strategy import Replay
+    from kernel.sched.watch import Watch
 
 SLICE = 500_000  # ns one of several processors runs ahead of the others
 
 
 def _schedule(config: Config, journal: Journal | None) -> Schedule | None:
     """That of --sched replay:FILE."""
+    if config.sched in ("fifo", "random"):
+        return None
+    from emu.machine.journal import data
+    from emu.machine.schedule import PREFIX, ScheduleError, parse, read
+
     if not config.sched.startswith(PREFIX):
         return None
     path = config.sched.removeprefix(PREFIX)
@@ -117,6 +119,8 @@ class Machine:
         )
         k.variant = variant(config.original, config.fix)
         if config.clock == "real":
+            from emu.machine.clock import Hostclock, Stepclock
+
             clock = clock or Hostclock()
             if journal is not None:
                 clock = Stepclock(clock, journal)
@@ -152,6 +156,8 @@ class Machine:
         self._epoch = k.epoch
         self.seed(config.seed if self.schedule is None else self.schedule.seed)
         if config.inject:
+            from kernel.base.inject import Inject
+
             k.inject = Inject({kind: (n, every) for kind, n, every in config.inject})
         self.turns = list(range(config.cpus))  # with a clock: when each processor had its last turn
         self.signals = self._signals(console is None)
@@ -183,6 +189,11 @@ class Machine:
 
     def explore(self, strategy: Strategy) -> Explore:
         """From here on, switch as the strategy says."""
+        from kernel.sched.explore import Explore
+        from kernel.sched.interrupts import Interrupts
+        from kernel.sched.strategy import Pct, Random
+        from kernel.sched.watch import INTERRUPTS
+
         k = self.kernel
         if INTERRUPTS in self.config.points and isinstance(strategy, Random | Pct):
             strategy = Interrupts(strategy, self._seed)
@@ -192,10 +203,14 @@ class Machine:
 
     def watch(self) -> None:
         """From here on, look at structures, as the configuration says; what is freed is marked."""
+        from kernel.sched.watch import Watch
+
         c = self.config
         self.kernel.watch = self.watched = Watch(self.kernel, c.points, order=c.lockorder, sets=c.lockset)
 
     def _explore(self) -> None:
+        from kernel.sched.strategy import Random, Replay
+
         if self.schedule is not None:
             self.replay = Replay(self.schedule.decisions)
             self.explore(self.replay)
@@ -213,6 +228,8 @@ class Machine:
         if self.replay is not None and self.schedule is not None:
             left = [*self.replay.void, *self.replay.left.values()]
             if left:
+                from emu.machine.schedule import diverged
+
                 self.warn(diverged(left, len(self.schedule.decisions)))
 
     def _cpu(self, n: int, clock: Clock | None) -> Cpu:
@@ -223,6 +240,8 @@ class Machine:
 
                 kind = PlainCpu
             return kind(n, self.memory, self._service(n), counter=self.config.counter)
+        from emu.machine.clock import Realcpu
+
         return Realcpu(n, self.memory, self._service(n), counter=self.config.counter, clock=clock)
 
     def _signals(self, foreground: bool) -> Signals:
@@ -246,6 +265,8 @@ class Machine:
             raise MachineError(f"{what}: {e.strerror}") from None
 
     def _makedisk(self, size: int, path: str | None) -> FileDisk | MemoryDisk:
+        from emu.machine.disk import FileDisk
+
         return FileDisk(size, path)
 
     def _service(self, n: int) -> Service:
@@ -279,14 +300,14 @@ class Machine:
                 self.kernel.up = None
                 self._checkend()
         except Panic as e:
-            repeat = commandline(self.config, program, args, check=isinstance(e, Wrong))
+            repeat = self._repeat(program, args, isinstance(e, Wrong))
             raise MachineError(f"panic: {e}", procdump(self.kernel), repeat) from e
         except (AttributeError, TypeError, AssertionError) as e:
-            nil = nilpointer(e) if FIELDS in self.config.points else None
+            nil = self._nilpointer(e)
             if nil is None:
                 raise
             panic = Panic(nil).with_traceback(e.__traceback__)
-            repeat = commandline(self.config, program, args, check=False)
+            repeat = self._repeat(program, args, False)
             raise MachineError(f"panic: {nil}", procdump(self.kernel), repeat) from panic
         except RecursionError as e:
             # a file server mounted through itself, over and over: the original's stack is 4 kB
@@ -297,6 +318,19 @@ class Machine:
         assert w is not None
         # the name is that of the program which it was at the end, after any exec
         return Outcome(hoststatus(w.exits), w.msg, w.pid, w.text, self._stats(time.perf_counter() - started))
+
+    def _repeat(self, program: str, args: Sequence[str], check: bool) -> str:
+        from emu.machine.repeat import commandline
+
+        return commandline(self.config, program, args, check=check)
+
+    def _nilpointer(self, e: AttributeError | TypeError | AssertionError) -> str | None:
+        """What follows a switch at a field, in the kernel's words."""
+        if not self.config.points:
+            return None
+        from kernel.sched.watch import FIELDS, nilpointer
+
+        return nilpointer(e) if FIELDS in self.config.points else None
 
     def _checkend(self) -> None:
         try:
@@ -400,6 +434,8 @@ class Machine:
 
         if journal is None:
             return call()
+        from emu.machine.journal import truths
+
         return journal.ask("wait", [source is not None, ns], call, truths)
 
     # Ctrl-C: the first one is the note "interrupt" to the program's group, the second one the machine's end. In a shell

@@ -9,7 +9,6 @@ import ctypes
 import functools
 import struct
 from ctypes import c_char, c_size_t, c_uint32, c_uint64, c_void_p
-from dataclasses import dataclass
 from typing import Final
 
 from emu.machine import svm, x86
@@ -39,6 +38,7 @@ from emu.machine.lib import (
     lib,
 )
 from kernel.base.hw import Regs as AnyRegs
+from kernel.base.record import constant
 
 NONE: Final = 0xFFFFFFFF  # old_exception: no exception in flight
 HF_TS: Final = 1 << 11  # CR0.TS in Unicorn's digest of the control bits
@@ -51,7 +51,7 @@ FXHEAD: Final = struct.Struct("<HHBxHIxxxxIxxxxII")  # the segments of FIP and F
 FPREGS: Final = (REG_FPCW, REG_FPSW, REG_FPTAG, REG_FOP, REG_FIP, REG_FDP, REG_MXCSR)
 
 
-@dataclass(frozen=True, slots=True)
+@constant
 class Layout:
     """Indices of 32-bit words in a saved state."""
 

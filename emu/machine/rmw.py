@@ -7,10 +7,10 @@ the Intel SDM vol. 2, appendix A, for 32-bit code.
 
 import functools
 import struct
-from dataclasses import dataclass
 from typing import Final
 
 from kernel.base.hw import Regs
+from kernel.base.record import constant
 
 PREFIXES: Final = b"\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3"
 OPERANDSIZE: Final = 0x66
@@ -65,7 +65,7 @@ ARPL: Final = 0x63
 CMPXCHG8B: Final = 0xC7
 
 
-@dataclass(frozen=True, slots=True)
+@constant
 class Operand:
     """A memory operand: registers with their factors, displacement, bytes."""
 

@@ -16,7 +16,6 @@ import stat
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import Final, NamedTuple
@@ -24,6 +23,7 @@ from typing import Final, NamedTuple
 from emu.failure import NOTFOUND, UNLOADABLE
 from emu.plain import plain
 from kernel.base.mem import BY2PG, PGSHIFT, PTEMAPMEM, SEGMAPSIZE, USTKSIZE, USTKTOP, UTZERO
+from kernel.base.record import constant
 
 HDR: Final = struct.Struct(">8I")
 HDRSIZE: Final = HDR.size
@@ -83,7 +83,7 @@ class AoutError(ValueError):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
+@constant
 class Segment:
     """A segment as exec makes it: addresses base to top, the first ``filelen`` bytes from the file at ``start``."""
 
@@ -111,7 +111,7 @@ class Symbol(NamedTuple):
     path: bytes = b""
 
 
-@dataclass(frozen=True)
+@constant
 class Aout:
     """A 386 executable that was found sound. Text and symbols are read when first asked for."""
 

@@ -6,10 +6,10 @@ Names of files are str: bytes that are not UTF-8 live in them as lone surrogates
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from kernel.base.dat import Lock, Qid, QLock, Rendez, RWlock
+from kernel.base.record import unique
 
 if TYPE_CHECKING:
     from kernel.base.cachedat import Mntcache
@@ -138,7 +138,7 @@ class Chan(Lock):
         return f"<Chan {self.path.s if self.path else None} type {self.type} qid {self.qid.path:#x} ref {self.ref}>"
 
 
-@dataclass(slots=True, eq=False)
+@unique
 class Mount:
     """One element of a union: what is mounted, and how. Source: port/portdat.h."""
 
@@ -191,7 +191,7 @@ class Fgrp(Lock):
         return len(self.fd)
 
 
-@dataclass(slots=True, eq=False)
+@unique
 class Evalue:
     """One environment variable. Source: port/portdat.h."""
 

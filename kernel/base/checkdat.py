@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, TypeAlias
 
 from kernel.base.dat import Entry, Page
 from kernel.base.procdat import Proc
+from kernel.base.record import record
 
 if TYPE_CHECKING:
     from kernel.base.dat import Pte
@@ -17,7 +18,7 @@ Quarter: TypeAlias = tuple[bytes, list[Entry], list[Page]]  # its words, what th
 Tables: TypeAlias = dict[tuple[Proc, int, int], Quarter]  # by process, number of the table and first entry
 
 
-@dataclass
+@record
 class Memo:
     """What the last check saw of a kernel: what still is the same need not be counted again."""
 

@@ -8,10 +8,10 @@ Field names are the original's. Pointers into arrays are indices here: a Pte's `
 from __future__ import annotations
 
 from collections.abc import Callable, MutableSequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from kernel.base.mem import BY2PG, PTEPERTAB, SEGMAPSIZE, SSEGMAPSIZE
+from kernel.base.record import record
 
 if TYPE_CHECKING:
     from kernel.base.chandat import Chan
@@ -121,7 +121,7 @@ class Pte:
         self.last = 0
 
 
-@dataclass(slots=True)
+@record
 class Qid:
     """Identity of a file: path names it, vers counts its changes, type has the QT bits."""
 
@@ -154,7 +154,7 @@ class Image(Lock):
         self.pghash: list[Page | None] = [None] * PGHSIZE
 
 
-@dataclass(slots=True)
+@record
 class Physseg:
     """What segattach can attach by name. Source: port/portdat.h."""
 
@@ -264,7 +264,7 @@ class Swapalloc(Lock):
         self.xref = 0
 
 
-@dataclass(slots=True)
+@record
 class Conf:
     """Sizes of this kernel. Source: pc/dat.h:Conf, pc/main.c:confinit."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, ClassVar
 
 from kernel.base.chandat import QTDIR, Chan
 from kernel.base.error import Eperm, Error
+from kernel.base.record import constant, record
 
 if TYPE_CHECKING:
     from kernel.base.chandat import Buffer, Data
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from kernel.base.kernel import Kernel
 
 
-@dataclass(slots=True, frozen=True)
+@constant
 class Dirtab:
     """A file of a device's fixed table."""
 
@@ -25,7 +26,7 @@ class Dirtab:
     perm: int
 
 
-@dataclass(slots=True)
+@record
 class Walkqid:
     """How far a walk came: the qids passed, and the channel at the end if it came all the way."""
 

@@ -9,8 +9,10 @@ Addresses and sizes are ints in bytes; a frame is its physical address.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Final, Literal, TypeAlias, get_args, get_type_hints
+
+from kernel.base.record import record
 
 # The words that events tell by. What a trace prints of them, `p9emu trace --legend` explains.
 
@@ -40,7 +42,7 @@ ASIDE: Final = frozenset({"began", "host", "files"})
 """Fields that are told where they are asked for, and in no comparison: a trace without them is whole."""
 
 
-@dataclass(slots=True)
+@record
 class Event:
     """Base of all events. Kernel.emit fills in where and when."""
 
@@ -50,7 +52,7 @@ class Event:
     cpu: int  # processor number
 
 
-@dataclass(slots=True)
+@record
 class BootEvent(Event):
     """The machine is switched on: the first event of all. Its sizes; ``base`` is the first frame of the page pool."""
 
@@ -62,7 +64,7 @@ class BootEvent(Event):
     images: int
 
 
-@dataclass(slots=True)
+@record
 class FaultEvent(Event):
     """A page fault on a user address, after it was served (or found unservable).
 
@@ -89,7 +91,7 @@ class FaultEvent(Event):
     host: int = field(default=0, compare=False)  # ns of the host's time since, 0: not measured
 
 
-@dataclass(slots=True)
+@record
 class SyscallEvent(Event):
     """A system call, told when it returns, or on entry (``ret`` None) if it never will."""
 
@@ -105,7 +107,7 @@ class SyscallEvent(Event):
     files: tuple[str, ...] = field(default=(), compare=False)  # names of those it is about, if Kernel.tellfiles
 
 
-@dataclass(slots=True)
+@record
 class ProcEvent(Event):
     """``child`` is the other process's pid, or 0."""
 
@@ -116,7 +118,7 @@ class ProcEvent(Event):
     status: str
 
 
-@dataclass(slots=True)
+@record
 class PageEvent(Event):
     """What becomes of a frame.
 
@@ -133,7 +135,7 @@ class PageEvent(Event):
     ref: int
 
 
-@dataclass(slots=True)
+@record
 class ImageEvent(Event):
     """``op``: attach, close (only cached pages are left), free."""
 
@@ -145,7 +147,7 @@ class ImageEvent(Event):
     pgref: int
 
 
-@dataclass(slots=True)
+@record
 class SegmentEvent(Event):
     """What becomes of a segment.
 
@@ -167,7 +169,7 @@ class SegmentEvent(Event):
     slot: int = -1  # attach, detach: index in its table
 
 
-@dataclass(slots=True)
+@record
 class EntryEvent(Event):
     """What a segment has at an address from now on. ``op``: page (in ``frame``), swap (a slot, at ``daddr``), none."""
 
@@ -179,7 +181,7 @@ class EntryEvent(Event):
     daddr: int
 
 
-@dataclass(slots=True)
+@record
 class NoteEvent(Event):
     """``op``: post, deliver (its handler is called)."""
 
@@ -189,7 +191,7 @@ class NoteEvent(Event):
     text: str
 
 
-@dataclass(slots=True)
+@record
 class TlbEvent(Event):
     """``op``: flush (flushmmu), page (flushpg), switch (mmuswitch)."""
 
@@ -199,7 +201,7 @@ class TlbEvent(Event):
     pdb: int
 
 
-@dataclass(slots=True)
+@record
 class MmuEvent(Event):
     """What the processor finds under the page directory in frame ``pdb``, and the frames that takes.
 
@@ -217,7 +219,7 @@ class MmuEvent(Event):
     access: MmuAccess  # "" but for map
 
 
-@dataclass(slots=True)
+@record
 class SchedEvent(Event):
     """``op``: new, ready, run, off (gave up the processor), wait, end (its pid is no more).
 

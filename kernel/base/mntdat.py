@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from kernel.base.dat import Lock, Qid, Rendez
+from kernel.base.record import record
 
 if TYPE_CHECKING:
     from kernel.base.chandat import Chan
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     # self.size: bytes charged for the message and its answer
 
 
-@dataclass(slots=True)
+@record
 class Fcall:
     """One message; which fields count follows from the type. ``qid`` is also Rauth's. Source: fcall.h:Fcall."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kernel.base.dat import NSEG, Lock, QLock, Rendez
 from kernel.base.error import ERRMAX
+from kernel.base.record import record
 from kernel.base.text import kstr, strcpy
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ PriKproc: Final = 13
 PriRoot: Final = 13
 
 
-@dataclass(slots=True)
+@record
 class Note:
     """A note not yet delivered."""
 
@@ -54,7 +54,7 @@ class Note:
     flag: int
 
 
-@dataclass(slots=True)
+@record
 class Waitmsg:
     """What await() tells of a dead child; times in ms. For us: what msg is made of, before it is cut."""
 
@@ -232,7 +232,7 @@ class Mach:
         self.splhi = True  # interrupts off; the kernel runs so but where the original says spllo
 
 
-@dataclass(slots=True)
+@record
 class Schedq:
     """One run queue: processes ready at one priority, oldest first. Source: port/portdat.h."""
 

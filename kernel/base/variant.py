@@ -8,8 +8,10 @@ where a function is chosen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any
+
+from kernel.base.record import constant, record
 
 KINDS = {
     "R": "race or order",
@@ -20,7 +22,7 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True)
+@constant
 class Row:
     """One switch: the commit or the name, the day of the commit or the erratum's number, the C files, what is wrong
     without it (a fix) or with it (a cure taken back). ``kind`` has letters of KINDS.
@@ -40,7 +42,7 @@ def _switch(when: str, file: str, kind: str, what: str) -> Any:
     return field(default=False, metadata={"row": (when, file, kind, what)})
 
 
-@dataclass
+@record
 class Variant:
     """Which kernel of several this one is. Set before its first process is made, and left alone from then on."""
 

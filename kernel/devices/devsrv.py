@@ -6,7 +6,6 @@ A file is created, and a descriptor's number written into it; whoever opens the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kernel.base.alloc import SRV
@@ -27,6 +26,7 @@ from kernel.base.error import (
     Etoolong,
 )
 from kernel.base.kernel import current
+from kernel.base.record import unique
 from kernel.base.text import kbytes, kstrcpy
 from kernel.devices.parse import strtoul
 from kernel.files.channel import cclose, isdir
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 GENBUF: Final = 128
 
 
-@dataclass(slots=True, eq=False)
+@unique
 class Srv:
     """One service."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from kernel.base.error import ERRMAX, Ecmdargs, Error
 from kernel.base.mem import MASK32, s32
+from kernel.base.record import constant
 from kernel.base.text import cut, kbytes, kstr, quote
 
 SPACE: Final = b" \t\r\n"
 
 
-@dataclass(slots=True, frozen=True)
+@constant
 class Cmdtab:
     """A command: its word, and how many words it has in all (0: any number)."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kernel.base.chandat import MAFTER, MBEFORE, MCACHE, MCREATE, NUMSIZE, chanpath
@@ -10,6 +9,7 @@ from kernel.base.dat import NSEG, SG_RONLY, SG_TYPE
 from kernel.base.error import Error
 from kernel.base.mem import BY2PG, MS2HZ
 from kernel.base.procdat import STATENAME, TReal
+from kernel.base.record import record
 from kernel.base.text import kbytes, quote
 from kernel.devices.devdup import procfdprint
 from kernel.devices.devsrv import srvname
@@ -127,7 +127,7 @@ def descriptors(k: Kernel, p: Proc, count: int, offset: int) -> bytes:
     return w.out
 
 
-@dataclass(slots=True)
+@record
 class Mntwalk:
     """How far a reader of an ns file has come. Source: port/portdat.h."""
 

@@ -8,11 +8,12 @@ size does not count itself; a string is a 2-byte length and its bytes; all is li
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from kernel.base.chandat import UNKNOWN
 from kernel.base.dat import Qid
+from kernel.base.record import record
 from kernel.base.text import kbytes, kstr
 
 BIT16SZ: Final = 2
@@ -21,7 +22,7 @@ STATFIXLEN: Final = _FIX.size + 4 * BIT16SZ
 NOLENGTH: Final = (1 << 64) - 1  # "don't touch" for a length
 
 
-@dataclass(slots=True)
+@record
 class Dir:
     """A directory entry. A fresh one is all "don't touch", as nulldir(2) makes it."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from kernel.base.mem import s32, s64
+from kernel.base.record import constant
 from kernel.base.text import kstr
 from kernel.files.channel import cleanname
 from kernel.memory.uaccess import peek
@@ -24,7 +24,7 @@ LONGNAME = 4096  # bytes; a longer name is not told
 SHOWN = 32  # bytes of a string or buffer that a trace shows
 
 
-@dataclass(slots=True, frozen=True)
+@constant
 class Syscall:
     """One call: its name, what serves it, and how its arguments look.
 

@@ -37,11 +37,31 @@ try:
     cli.main({args!r})
 except SystemExit:
     pass
-heavy = {{"unicorn", "capstone", "rich", "greenlet", "kernel", "emu.machine.machine", "guest"}} & set(sys.modules)
+heavy = {{"unicorn", "capstone", "rich", "greenlet", "kernel.base.kernel", "emu.machine.machine", "guest"}}
+heavy &= set(sys.modules)
 print(*heavy, file=sys.stderr, end="")
 """
     with spawn(code, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as p:
         assert p.communicate()[1] == ""
+
+
+def test_a_plain_run_imports_only_what_it_needs() -> None:
+    code = """
+import sys
+from emu.cli.commands import cli
+try:
+    cli.main(["run", "true"])
+except SystemExit:
+    pass
+print(*sys.modules)
+"""
+    with spawn(code, stdout=subprocess.PIPE) as p:
+        modules = set(p.communicate()[0].split())
+    assert "emu.machine.machine" in modules
+    forsome = """unicorn capstone rich json emu.cli.lookcommands emu.cli.tracecommands emu.machine.clock
+        emu.machine.disk emu.machine.repeat emu.machine.schedule kernel.base.inject kernel.memory.parent.link
+        kernel.sched.explore kernel.sched.strategy kernel.sched.watch"""
+    assert not modules & set(forsome.split())
 
 
 def test_main_and_the_module() -> None:

@@ -1,6 +1,7 @@
 """Registers in a saved state, and finding where they are."""
 
 import struct
+from dataclasses import fields
 
 import pytest
 
@@ -15,7 +16,7 @@ CODE = 0x1000
 
 def test_probe_finds_every_place_and_no_place_twice() -> None:
     layout = probe(lib())
-    places = [getattr(layout, name) for name in layout.__slots__]
+    places = [getattr(layout, f.name) for f in fields(layout)]
     assert len(set(places)) == len(places)
     assert regsclass().layout == layout
 

@@ -1,0 +1,121 @@
+"""Dataclasses that are made in no time do what the library's do."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any, ClassVar
+
+import pytest
+
+from kernel.base.record import OFTEN, constant, record, unique
+
+
+def classes(make: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """A class with all kinds of fields, and one that inherits it."""
+
+    class Base:
+        """Three kinds of fields."""
+
+        kind: ClassVar[str] = "base"
+        a: int
+        b: str = "b"
+        c: list[int] = field(default_factory=list)
+
+    base: Any = make(Base)
+
+    class Derived(base):  # type: ignore[misc]
+        """And one more."""
+
+        kind: ClassVar[str] = "derived"
+        d: int = 4
+
+    return base, make(Derived)
+
+
+KINDS = {
+    "record": (record, dataclass(slots=True)),
+    "unique": (unique, dataclass(slots=True, eq=False)),
+    "constant": (constant, dataclass(frozen=True)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_as_the_library_has_it(kind: str, compiled: bool) -> None:
+    for ours, theirs in zip(*map(classes, KINDS[kind]), strict=True):
+        if compiled:
+            for _ in range(OFTEN):
+                ours(0)
+        shape: Any = ours
+        assert is_dataclass(shape)
+        assert [f.name for f in fields(shape)] == [f.name for f in fields(theirs)]
+        calls: list[tuple[tuple[Any, ...], dict[str, Any]]]
+        calls = [((1,), {}), ((1, "x"), {}), ((), {"a": 2, "c": [3]}), ((1, "x", [5]), {})]
+        for args, kwargs in calls:
+            mine, other = ours(*args, **kwargs), theirs(*args, **kwargs)
+            assert asdict(mine) == asdict(other)
+            assert repr(mine) == repr(other)
+            assert (mine == ours(*args, **kwargs)) == (other == theirs(*args, **kwargs))
+            assert mine != ours(9)
+            assert mine != other
+            assert asdict(replace(mine, a=7)) == asdict(replace(other, a=7))
+        assert ours(1).c is not ours(1).c
+        for args, kwargs in [((), {}), ((1,), {"a": 1}), ((1,), {"z": 1}), (tuple(range(9)), {})]:
+            with pytest.raises(TypeError):
+                ours(*args, **kwargs)
+            with pytest.raises(TypeError):
+                theirs(*args, **kwargs)
+        assert (ours.__hash__ is None) == (theirs.__hash__ is None)
+        assert hasattr(ours(1), "__dict__") == hasattr(theirs(1), "__dict__")
+
+
+def test_a_constant_stays_as_it_is_and_can_be_a_key() -> None:
+    @constant
+    class Pair:
+        a: int
+        b: int
+
+    assert {Pair(1, 2): 3}[Pair(1, 2)] == 3
+    with pytest.raises(FrozenInstanceError):
+        Pair(1, 2).a = 4  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        del Pair(1, 2).a
+
+
+def test_what_a_class_has_of_its_own_stays() -> None:
+    @record
+    class Named:
+        """Its words."""
+
+        a: int = 1
+
+        def __repr__(self) -> str:
+            return "mine"
+
+    assert repr(Named()) == "mine"
+    assert Named.__doc__ == "Its words."
+
+
+def test_nothing_is_compiled_before_it_is_called_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    import kernel.base.record as module
+
+    seen: list[type] = []
+
+    def compiled(made: Any) -> Any:
+        seen.append(made)
+        return made.__init__
+
+    monkeypatch.setattr(module, "_compiled", compiled)
+
+    @record
+    class Two:
+        """So many."""
+
+        a: int
+
+    for _ in range(OFTEN - 1):
+        Two(1)
+    assert seen == []
+    Two(1)
+    assert seen == [Two]
+    assert inspect.isfunction(Two.__init__)
