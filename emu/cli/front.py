@@ -1,8 +1,10 @@
 """The command line's manners: every failure is one line on standard error and an exit status."""
 
+import atexit
 import gc
 import os
 import sys
+import threading
 from collections import UserDict
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
@@ -41,6 +43,7 @@ class Front(Headed):
         extra["standalone_mode"] = False
         _streams()
         gc.set_threshold(GCTHRESHOLD)
+        gc.enable()
         try:
             result = super().main(args=args, prog_name=prog_name or self.program, **extra)
             status = result if isinstance(result, int) else 0
@@ -118,6 +121,18 @@ class FrontGroup(Front, click.Group):
         for heading, names in sections(list(commands)).items():
             with formatter.section(heading):
                 formatter.write_dl([(name, commands[name].get_short_help_str(limit)) for name in names], col_max=12)
+
+
+def leave(e: SystemExit) -> NoReturn:
+    """End this process as Front.main, which has raised e, says.
+
+    The interpreter would take everything apart first, module by module; what is to be done at exit is done. Somebody
+    who looks on, or a thread that is still at work, gets its time.
+    """
+    if sys.getprofile() is not None or sys.gettrace() is not None or threading.active_count() > 1:
+        raise e
+    atexit._run_exitfuncs()
+    os._exit(_settle(e.code if isinstance(e.code, int) else BROKEN))
 
 
 def _streams() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from emu.cli.front import Front
+from emu.cli.front import Front, leave
 from emu.cli.options import machine_options
 from emu.cli.types import Options, Shown
 from emu.failure import BROKEN, USAGE, Failure
@@ -253,4 +253,7 @@ def goroot() -> str | None:
 
 def main() -> NoReturn:
     """The console script."""
-    go_exec.main(sys.argv[1:])
+    try:
+        go_exec.main(sys.argv[1:])
+    except SystemExit as e:
+        leave(e)

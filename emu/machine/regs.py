@@ -8,6 +8,7 @@ layout is nobody's promise, so it is found out, once in a process, on a scratch 
 import ctypes
 import functools
 import struct
+from collections.abc import Iterator
 from ctypes import c_char, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Final
 
@@ -235,6 +236,7 @@ def regsclass() -> type[Regs]:
 # The scratch machine of the probe: one page directory that maps 4 MB of RAM flat for ring 3.
 PDB: Final = 0x1000
 CODE: Final = 0x2000
+HLT: Final = b"\xf4"  # ends a block: else all of the zeros behind the code would be translated
 MARKS: Final = {
     "ax": 0x11A5A501,
     "cx": 0x22A5A502,
@@ -286,6 +288,7 @@ class _Scratch:
 
     def trap(self, code: bytes, cr3: int) -> list[int]:
         """Run code from the first state at CODE; the words of the state that its trap leaves."""
+        code += HLT
         self.ram[CODE : CODE + len(code)] = code
         words = self.context.words
         words[:] = memoryview(struct.pack(f"{len(self.first)}I", *self.first)).cast("I")
@@ -300,6 +303,14 @@ class _Scratch:
         self.lib.close(self.uc)
 
 
+def _places(words: list[int], value: int) -> Iterator[int]:
+    """Indices of a value."""
+    i = -1
+    for _ in range(words.count(value)):
+        i = words.index(value, i + 1)
+        yield i
+
+
 def probe(lib: Lib) -> Layout:
     """Find where things lie in a saved state. Raises UnicornError if they are not to be found."""
     scratch = _Scratch(lib)
@@ -307,8 +318,9 @@ def probe(lib: Lib) -> Layout:
 
         def find(name: str, *runs: tuple[list[int], int]) -> int:
             """The one word that has the given value in each of the given states."""
-            (words, value), *rest = runs
-            hits = [i for i, word in enumerate(words) if word == value]
+            # in the state where the value is rarest first
+            (words, value), *rest = sorted(runs, key=lambda run: run[0].count(run[1]))
+            hits = list(_places(words, value))
             for words, value in rest:
                 hits = [i for i in hits if words[i] == value]
             if len(hits) != 1:
