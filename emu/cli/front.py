@@ -107,8 +107,6 @@ class FrontGroup(Front, click.Group):
         super().__init__(*args, **kwargs)
         self.commands = Later(where)
 
-    command_class = Headed
-
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, and then the commands."""
         super().format_options(ctx, formatter)

@@ -4,11 +4,12 @@ from typing import Any
 
 import click
 
+from emu.cli.front import Headed
 from emu.cli.options import GUEST_ARGS, STATUS, machine_options, tree_options, user_option
 from emu.cli.types import Options
 
 
-@click.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program.")
+@click.command(cls=Headed, context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program.")
 @machine_options()
 @tree_options
 @click.argument("program")
@@ -28,7 +29,9 @@ def run(program: str, args: tuple[str, ...], **common: Any) -> int:
     return command(Options(**common), program, args)
 
 
-@click.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run the shell of a Plan 9 distribution.")
+@click.command(
+    cls=Headed, context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run the shell of a Plan 9 distribution."
+)
 @machine_options(memory="512M", clock=None, root=False)
 @user_option()
 @click.option("-l", "--login", is_flag=True, help="Let rc run the user's lib/profile first, with service=con.")

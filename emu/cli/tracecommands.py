@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from emu.cli.front import Headed
 from emu.cli.options import GUEST_ARGS, STATUS, machine_options, tree_options
 from emu.cli.types import Options
 from emu.cli.wanted import wanted
@@ -23,7 +24,9 @@ def _legend(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     ctx.exit()
 
 
-@click.command(context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program and tell what the kernel does.")
+@click.command(
+    cls=Headed, context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program and tell what the kernel does."
+)
 @machine_options()
 @tree_options
 @click.option(

@@ -390,8 +390,11 @@ class Machine:
 
     def _journalled(self, journal: Journal) -> None:
         """What else there is to do where the loop comes round."""
-        if isinstance(self.clock, Stepclock):
-            self.clock.step()
+        if self.clock is not None:
+            from emu.machine.clock import Stepclock
+
+            if isinstance(self.clock, Stepclock):
+                self.clock.step()
         journal.round(self.signals)
         self.typed = journal.typed
 
@@ -416,6 +419,8 @@ class Machine:
             if ready or came:
                 return
             if clock is not None:
+                from emu.machine.clock import Stepclock
+
                 t = clock.step() if isinstance(clock, Stepclock) else clock.now()
             elif left is not None and left > LONGEST:
                 t = k.m.cpu.now() + LONGEST  # as long as was waited
