@@ -130,14 +130,14 @@ def stuck(k: Kernel, up: Proc) -> None:
         livelock(k, up, f"pc {r.pc:#010x}", now[1])
 
 
-def trapname(p: Proc) -> str:
-    """What brought p into the kernel last."""
-    if p.trapno == VectorSYSCALL:
-        call = SYSTAB.get(p.scallnr)
-        return call.name if call is not None else f"system call {p.scallnr}"
-    if p.trapno == VectorPIC:
+def trapname(trapno: int, scallnr: int) -> str:
+    """What brought a process into the kernel: its Proc.trapno and Proc.scallnr."""
+    if trapno == VectorSYSCALL:
+        call = SYSTAB.get(scallnr)
+        return call.name if call is not None else f"system call {scallnr}"
+    if trapno == VectorPIC:
         return "the clock"
-    return excname[p.trapno] if p.trapno < len(excname) else f"trap {p.trapno}"
+    return excname[trapno] if trapno < len(excname) else f"trap {trapno}"
 
 
 def profclock(k: Kernel) -> None:

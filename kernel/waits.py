@@ -6,7 +6,7 @@ All is read off the Python frames of its kernel stack and their variables, so ru
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from greenlet import getcurrent
@@ -15,7 +15,8 @@ from kernel.base.dat import Lock, QLock, RWlock, Segment, Sema
 from kernel.base.error import Wrong
 from kernel.base.procdat import STATENAME, Broken, Dead, Proc, Queueing, Rendezvous, Stopped, TSys, TUser, Wakeme
 from kernel.devices.qio import Queue
-from kernel.memory.check import mustcheck
+from kernel.memory.check import must
+from kernel.memory.recheck import recheck
 from kernel.sched.newproc import everyproc
 from kernel.trap import trapname
 
@@ -60,7 +61,16 @@ def frames(p: Proc) -> Iterator[FrameType]:
 
 def functions(p: Proc) -> str:
     """The kernel functions that p is in, outermost first; "" if it is not in the kernel."""
-    names = [f.f_code.co_name for f in frames(p) if f.f_code.co_name not in PLUMBING]
+    return stack(inside(p))
+
+
+def inside(p: Proc) -> list[str]:
+    """The same as a list, innermost first."""
+    return [f.f_code.co_name for f in frames(p) if f.f_code.co_name not in PLUMBING]
+
+
+def stack(names: list[str]) -> str:
+    """Functions, innermost first, in words."""
     return " > ".join((["..."] if len(names) > MOST else []) + names[:MOST][::-1])
 
 
@@ -156,15 +166,20 @@ def _sleeping(k: Kernel, p: Proc) -> str:
     return "a note" if r is p.sleep else lockname(k, p, r)
 
 
-def position(k: Kernel, p: Proc, returning: bool) -> str:
-    """Where p, which runs or just ran, is: when, on which processor, and in which functions."""
+def position(k: Kernel, p: Proc, returning: bool) -> Callable[[], str]:
+    """Where p, which runs or just ran, is: when, on which processor, and in which functions. In words when called."""
     m = k.m
-    at = f"{m.cpu.now() / 1e9:.9f} on processor {m.machno}, switch {sum(m.cs for m in k.machs)}: {describe(p)} "
-    if returning:
-        at += f"returns from {trapname(p)}"
-    else:
-        at += f"is switched away from in {functions(p)}" if p.greenlet is not None else "has ended"
-    return at
+    now, machno, cs, who, text = m.cpu.now(), m.machno, [m.cs for m in k.machs], p.pid, p.text
+    trap = (p.trapno, p.scallnr) if returning else None
+    names = inside(p) if not returning and p.greenlet is not None else None
+
+    def told() -> str:
+        at = f"{now / 1e9:.9f} on processor {machno}, switch {sum(cs)}: {text} {who} "
+        if trap is not None:
+            return at + f"returns from {trapname(*trap)}"
+        return at + (f"is switched away from in {stack(names)}" if names is not None else "has ended")
+
+    return told
 
 
 def lastlock(k: Kernel, p: Proc) -> str:
@@ -176,7 +191,7 @@ def lastlock(k: Kernel, p: Proc) -> str:
 
 
 def checkchanged(k: Kernel, p: Proc, returning: bool) -> None:
-    """mustcheck(), unless nothing that touches memory has happened since the last time.
+    """Panic if an invariant is broken, unless nothing that touches memory has happened since the last time.
 
     p returns to user mode, or was just switched away from.
     """
@@ -185,9 +200,9 @@ def checkchanged(k: Kernel, p: Proc, returning: bool) -> None:
         k.checked = now
         at = position(k, p, returning)
         try:
-            mustcheck(k)
+            must(recheck(k))
         except Wrong as e:
-            raise Wrong(f"{e}; seen at {at}{lastlock(k, p)}; all was well at {k.wellat}") from None
+            raise Wrong(f"{e}; seen at {at()}{lastlock(k, p)}; all was well at {k.wellat()}") from None
         k.wellat = at
 
 

@@ -74,6 +74,9 @@ CASES: Final = (
     ("p9emu run true", ("run", "true"), "import unicorn, click", 2.0),
     ("p9emu --help", ("--help",), "import click", 1.5),
 )
+# Runs with --check beside the same without, and how many times as long they may take
+CHECKED: Final = (("cow", "2000"), ("-m", "8M", "--swap", "32M", "thrash", "3000", "2"), ("usertests",))
+CHECKS: Final = 3.0
 # One schedule of a guest of some hundred system calls, and what it should cost: a hundred of them a second
 EXPLORE: Final = ("explore", "--format", "json", "pingpong", "50")
 SCHEDULES: Final = 10, 60  # few and many: the boot is not in it
@@ -113,6 +116,11 @@ def measure(rounds: int) -> list[Start]:
             ours, theirs = ms(*P9EMU, *words), ms(sys.executable, "-c", code)
             pairs(ours, theirs, 1)
             starts.append(start(name, "ms", ours, f'python -c "{code}"', theirs, limit, rounds))
+
+        for guest in CHECKED:
+            ours, theirs = ms(*P9EMU, "run", "--check", *guest), ms(*P9EMU, "run", *guest)
+            name = f"p9emu run --check {' '.join(guest)}"
+            starts.append(start(name, "ms", ours, "without --check", theirs, CHECKS, rounds))
 
         def schedule() -> float:
             few, many = (ms(*P9EMU, EXPLORE[0], "--seeds", str(n), *EXPLORE[1:])() for n in SCHEDULES)

@@ -122,7 +122,8 @@ class Recorder:
         if bottom is None and _find(frame, "trap") is None:
             return ""  # a kernel process
         text = bottom.f_locals["text"] if bottom is not None else ""
-        name = f"{trapname(up)}({text})" if bottom is not None else trapname(up)
+        call = trapname(up.trapno, up.scallnr)
+        name = f"{call}({text})" if bottom is not None else call
         key = (id(bottom), name, up.kentry)
         if self._calls.get(pid) == key:
             return ""

@@ -30,6 +30,7 @@ from kernel.base.procdat import Broken, Dead, Mach
 from kernel.base.variant import variant
 from kernel.main import confinit, newkernel
 from kernel.memory.check import mustcheck
+from kernel.memory.recheck import begin
 from kernel.memory.uaccess import peek
 from kernel.memory.vmap import machpdb
 from kernel.sched.clock import Never, idle, nexttimer, runtimers
@@ -142,6 +143,8 @@ class Machine:
         k.m = k.machs[0]
         k.sink = sink
         k.checking = config.check
+        if config.check and not (FIELDS in config.points or config.lockset):
+            begin(k)
         self.clock = clock
         if journal is not None:
             journal.now = lambda: sum(cpu.now() for cpu in self.cpus)

@@ -36,6 +36,7 @@ from kernel.base.variant import Variant
 
 if TYPE_CHECKING:
     from kernel.base.chandat import Chan
+    from kernel.base.changes import Changes
     from kernel.base.devdat import Device
     from kernel.base.event import Event, Sink
     from kernel.base.hw import Console, Memory
@@ -158,7 +159,9 @@ class Kernel:
         self.checking = False
         self.checkmemo = Memo()
         self.checked = (0,) * 6
-        self.wellat = "the start"  # where the last check was
+        self.changes: Changes | None = None  # what was stored to, where the run is checked
+        self.recheck: Callable[[], list[str]] | None = None  # tells what is wrong by that
+        self.wellat: Callable[[], str] = lambda: "the start"  # where the last check was
         self.halted = False  # the program has ended: run nothing more
         # figures
         self.nfault = 0
@@ -226,6 +229,8 @@ class Kernel:
 
     def segcreated(self, s: Segment) -> None:
         """Called with each new segment as soon as it has its memory."""
+        if self.changes is not None:
+            self.changes.made(s)
 
 
 def current(k: Kernel) -> Proc:

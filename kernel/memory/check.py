@@ -84,7 +84,11 @@ def checknow(k: Kernel) -> list[str] | None:
 
 def mustcheck(k: Kernel) -> None:
     """Raise Wrong unless every invariant of the memory subsystem holds."""
-    wrong = check(k)
+    must(check(k))
+
+
+def must(wrong: list[str]) -> None:
+    """Raise Wrong if something is."""
     if wrong:
         raise Wrong("check: " + "; ".join(wrong[:5]))
 
@@ -338,7 +342,7 @@ class Check:
         pdes = w[pdb : pdb + PDX(USTKTOP) + 1].tolist()
         used = {pg.daddr: pg for what, pg in mmupages(k, p) if what == "mmuused"}
         for x in used:
-            if not pdes[x]:
+            if x >= len(pdes) or not pdes[x]:
                 self.bad(f"process {p.pid}: page table of {x:#x} is not in the directory")
         for x in compress(range(len(pdes)), pdes):
             pde = pdes[x]

@@ -307,7 +307,7 @@ def mmupages(k: Kernel, p: Proc) -> list[tuple[str, Page]]:
         held.append(("kmaptable", p.kmaptable))
     for name, head in (("mmuused", p.mmuused), ("mmufree", p.mmufree)):
         pg = head
-        while pg is not None:
+        while pg is not None and len(held) <= k.palloc.user:  # a list that is a ring has an end here, too
             held.append((name, pg))
             pg = pg.next
     return held
@@ -315,9 +315,9 @@ def mmupages(k: Kernel, p: Proc) -> list[tuple[str, Page]]:
 
 def poolpages(k: Kernel, m: Mach) -> list[Page]:
     """Page directories processor m keeps ready."""
-    held = []
+    held: list[Page] = []
     pg = m.pdbpool
-    while pg is not None:
+    while pg is not None and len(held) <= k.palloc.user:
         held.append(pg)
         pg = pg.next
     return held

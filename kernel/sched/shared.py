@@ -135,7 +135,8 @@ ATOMIC: Final = frozenset(
     for name in (
         "sched.explore", "sched.strategy", "sched.interrupts", "sched.watch", "sched.lockset", "sched.lockorder",
         "sched.telling", "sched.taslock", "sched.qlock", "sched.rwlock", "sched.ref", "sched.sched", "sched.dispatch",
-        "sched.newproc", "sched.clock", "sched.broken", "memory.check", "waits", "main",
+        "sched.newproc", "sched.clock", "sched.broken", "memory.check", "memory.recheck", "memory.mappings",
+        "memory.recounts", "waits", "main",
     )
 )  # fmt: skip
 

@@ -146,7 +146,7 @@ class Watch:
             self._own(name, x)
             return
         watched = self._fields and kind in SHARED
-        _become(x, self._class(kind) if watched else kind)
+        _become(x, self._class(kind) if watched else self._kind(kind))
         if watched:
             for field in fields(kind):
                 if f"{name}.{field}" in LISTS:
@@ -183,6 +183,11 @@ class Watch:
         if made is None:
             made = self._names[cls, name] = type(name, (cls,), {"__slots__": ()})
         return made
+
+    def _kind(self, kind: type) -> type:
+        """What a structure of that kind is where nobody looks at its fields: one that tells of changes, or plain."""
+        changes = self.k.changes
+        return kind if changes is None else changes.classes.get(kind, kind)
 
     def _class(self, cls: type) -> type:
         """The watched subclass of one of the structures."""
@@ -257,7 +262,7 @@ class Watch:
         where = _caller(sys._getframe(1))
         dead = self._dead.get((name, where))
         if dead is None:
-            dead = self._dead[name, where] = _deadclass(KINDS[name], where, self._telling)
+            dead = self._dead[name, where] = _deadclass(self._kind(KINDS[name]), where, self._telling)
         _become(x, dead)
 
     # Locks
@@ -400,7 +405,9 @@ def _function(f: FrameType) -> str | None:
     return f.f_code.co_name
 
 
-PASSED: Final = frozenset(f"kernel.sched.{name}" for name in ("taslock", "qlock", "rwlock", "ref", "watch"))
+PASSED: Final = frozenset(f"kernel.sched.{name}" for name in ("taslock", "qlock", "rwlock", "ref", "watch")) | {
+    "kernel.base.changes"
+}
 
 
 def _caller(f: FrameType | None, depth: int = DEPTH) -> str:
@@ -419,7 +426,7 @@ def _deadclass(cls: type, where: str, telling: Telling) -> type:
     kind = cls.__name__
     after = AFTER.get(kind, {})
     body: dict[str, Any] = {"__slots__": (), "__module__": cls.__module__}
-    names = [*every(cls)]
+    names = [*every(KINDS[kind])]
     for base in (Lock, QLock, Rendez):
         if issubclass(cls, base):
             names += every_lock(base)

@@ -166,7 +166,7 @@ def test_who_runs_waits_for_nothing(k: PlainKernel) -> None:
     def body() -> None:
         up = k.up
         assert up is not None
-        seen.extend((waitsfor(k, up), position(k, up, False), functions(up)))
+        seen.extend((waitsfor(k, up), position(k, up, False)(), functions(up)))
 
     k.spawn(body)
     p = k.process()

@@ -253,6 +253,18 @@ MUTANTS = (
         W,
         G,
     ),
+    _m(
+        "putmmu also writes the next entry",
+        "memory.mmu:putmmu",
+        [
+            (
+                "    new = w[x] = pa | PTEUSER | PTEVALID\n",
+                "    new = w[x] = pa | PTEUSER | PTEVALID\n    w[x ^ 1] = new\n",
+            )
+        ],
+        W,
+        G,
+    ),
     _m("mmurelease forgets the kmap table", "memory.mmu:mmurelease", [("        pagechainhead(k, kt)\n", "")], W),
     _m(
         "page mapped that was lost meanwhile",

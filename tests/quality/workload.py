@@ -35,6 +35,7 @@ from kernel.files.pgrp import dupfgrp, newegrp, newpgrp, newrgrp
 from kernel.memory.check import mustcheck
 from kernel.memory.mmu import flushmmu, pteword
 from kernel.memory.page import pagereclaim
+from kernel.memory.recheck import begin
 from kernel.memory.segment import attachimage, newseg, putseg
 from kernel.memory.swap import setswapchan
 from kernel.memory.uaccess import ustore
@@ -282,6 +283,7 @@ class Workload(PlainKernel):
         self.inherited: dict[int, dict[int, int]] = {}
         self.programs: dict[int, Program] = {}
         self.checking = True
+        begin(self)
         self.texts: list[Chan] = [self.file(bytes([0xA0 + f]) * (FILEPAGES * BY2PG)) for f in range(3)]
         up = self.become(self.process("boot"))
         setswapchan(self, self.file(bytes(600 * BY2PG)))

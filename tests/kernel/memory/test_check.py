@@ -35,11 +35,16 @@ from kernel.sched.taslock import unlock
 from tests.kernel.plain import PlainKernel, entry
 
 TEXT, DATA, BSS, FB = 0x1000, 0x10000, 0x100000, 0x50000000
+Change = Callable[[PlainKernel], object]
 
 
-def busy() -> PlainKernel:
-    """A kernel with a bit of everything: text, data, bss on swap and in memory, a fork, a physical segment."""
+def busy(begin: Change = lambda k: None) -> PlainKernel:
+    """A kernel with a bit of everything: text, data, bss on swap and in memory, a fork, a physical segment.
+
+    ``begin`` is called when there is nothing yet.
+    """
     k = PlainKernel()
+    begin(k)
     p = k.become(k.process())
     setswapchan(k, k.file(bytes(32 * BY2PG)))
     i = attachimage(k, SG_TEXT | SG_RONLY, k.file(bytes(8 * BY2PG)), TEXT, 4)
@@ -139,9 +144,6 @@ def test_kernel_check_panics(kernel: PlainKernel) -> None:
     kernel.palloc.freecount += 1
     with pytest.raises(Panic, match="check: freecount is"):
         mustcheck(kernel)
-
-
-Change = Callable[[PlainKernel], object]
 
 
 def lostfree(k: PlainKernel) -> None:

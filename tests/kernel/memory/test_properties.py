@@ -91,6 +91,7 @@ class Kernel(RuleBasedStateMachine):
         self.k = PlainKernel(
             200, nswap=nswap, nimage=nimage, nproc=6, copymode=copymode, pagecache=self.pagecache, pageout="clock16"
         )
+        self.begin()
         self.k.nopager()
         setswapchan(self.k, self.k.file(bytes(nswap * BY2PG)))
         self.files = [self.k.file(data) for data in FILES]
@@ -100,6 +101,9 @@ class Kernel(RuleBasedStateMachine):
         self.procs = [first]
         self.k.become(first)
         self.exec_(0)
+
+    def begin(self) -> None:
+        """There is a kernel, and nothing in it."""
 
     # What may be relied on
 
@@ -122,8 +126,11 @@ class Kernel(RuleBasedStateMachine):
         return self.k.up
 
     def hold(self, p: Page) -> Page:
-        self.extra[pagenumber(self.k, p)] += 1
+        self.count_(p, 1)
         return p
+
+    def count_(self, p: Page, n: int) -> None:
+        self.extra[pagenumber(self.k, p)] += n
 
     # Pages
 
@@ -142,7 +149,7 @@ class Kernel(RuleBasedStateMachine):
 
     @rule(p=consumes(held))
     def putpage(self, p: Page) -> None:
-        self.extra[pagenumber(self.k, p)] -= 1
+        self.count_(p, -1)
         putpage(self.k, p)
 
     @rule(a=held, b=held)
