@@ -37,6 +37,9 @@ def test_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(s.name, s.unit, s.beside, s.limit) for s in rows] == [
         ("p9emu run true", "ms", 'python -c "import unicorn, click"', 2),
         ("p9emu --help", "ms", 'python -c "import click"', 1.5),
+        ("p9emu run --check cow 2000", "ms", "without --check", 3),
+        ("p9emu run --check -m 8M --swap 32M thrash 3000 2", "ms", "without --check", 3),
+        ("p9emu run --check usertests", "ms", "without --check", 3),
         ("p9emu explore pingpong 50, a schedule", "ms", "100 schedules/s", 2),
         ("p9emu run -m 3G hello", "MB", "150 MB", 1),
     ]
