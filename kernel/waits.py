@@ -15,8 +15,7 @@ from kernel.base.dat import Lock, QLock, RWlock, Segment, Sema
 from kernel.base.error import Wrong
 from kernel.base.procdat import STATENAME, Broken, Dead, Proc, Queueing, Rendezvous, Stopped, TSys, TUser, Wakeme
 from kernel.devices.qio import Queue
-from kernel.memory.check import must
-from kernel.memory.recheck import recheck
+from kernel.memory.check import check, must
 from kernel.sched.newproc import everyproc
 from kernel.trap import trapname
 
@@ -200,7 +199,7 @@ def checkchanged(k: Kernel, p: Proc, returning: bool) -> None:
         k.checked = now
         at = position(k, p, returning)
         try:
-            must(recheck(k))
+            must(check(k) if k.recheck is None else k.recheck())
         except Wrong as e:
             raise Wrong(f"{e}; seen at {at()}{lastlock(k, p)}; all was well at {k.wellat()}") from None
         k.wellat = at

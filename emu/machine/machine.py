@@ -30,7 +30,6 @@ from kernel.base.procdat import Broken, Dead, Mach
 from kernel.base.variant import variant
 from kernel.main import confinit, newkernel
 from kernel.memory.check import mustcheck
-from kernel.memory.recheck import begin
 from kernel.memory.uaccess import peek
 from kernel.memory.vmap import machpdb
 from kernel.sched.clock import Never, idle, nexttimer, runtimers
@@ -143,7 +142,9 @@ class Machine:
         k.m = k.machs[0]
         k.sink = sink
         k.checking = config.check
-        if config.check and not (FIELDS in config.points or config.lockset):
+        if config.check and not ("fields" in config.points or config.lockset):
+            from kernel.memory.recheck import begin
+
             begin(k)
         self.clock = clock
         if journal is not None:

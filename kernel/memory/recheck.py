@@ -44,11 +44,6 @@ def begin(k: Kernel) -> None:
         k.recheck = Recheck(k)
 
 
-def recheck(k: Kernel) -> list[str]:
-    """What is wrong, as :func:`kernel.memory.check.check` says it, mostly by looking at what has changed."""
-    return check(k) if k.recheck is None else k.recheck()
-
-
 class Recheck:
     """What was seen of a kernel, and a check of the rest."""
 
