@@ -152,7 +152,7 @@ class Machine:
             journal.now = lambda: sum(cpu.now() for cpu in self.cpus)
         self.schedule = _schedule(config, journal)
         self.replay: Replay | None = None
-        self.begins: Callable[[], None] | None = None  # called before the program's first instruction
+        self.begins: Callable[[], object] | None = None  # called before the program's first instruction
         if config.sched != "fifo":
             self.begins = self._explore
         elif config.check or config.lockorder or config.lockset:
@@ -217,15 +217,17 @@ class Machine:
         if INTERRUPTS in self.config.points and isinstance(strategy, Random | Pct):
             strategy = Interrupts(strategy, self._seed)
         k.explore = k.procs.chooser = explore = Explore(k, strategy)
-        self.watch()
+        if self.watched is None:
+            self.watch()
         return explore
 
-    def watch(self) -> None:
+    def watch(self) -> Watch:
         """From here on, look at structures, as the configuration says; what is freed is marked."""
         from kernel.sched.watch import Watch
 
         c = self.config
         self.kernel.watch = self.watched = Watch(self.kernel, c.points, order=c.lockorder, sets=c.lockset)
+        return self.watched
 
     def _explore(self) -> None:
         from kernel.sched.strategy import Random, Replay
