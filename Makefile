@@ -9,7 +9,7 @@
 # make go-soak some of them with --check, with little memory and swap, and many times over (many minutes)
 # make go-std  the whole standard library, into docs/go.md (an hour; a run that was ended goes on where it was)
 # make soak    200 seeds of the exploring scheduler, 100,000 schedules, every injected failure, a real processor compared (many minutes)
-# make fuzz    random system calls for ten minutes
+# make fuzz    random system calls for ten minutes, and for another ten packets that no gdb would send
 #
 # Each sets up a virtual environment of its own in .venv.
 
@@ -90,6 +90,7 @@ soak: $(VENV)/.test
 
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.fuzz
+	$(BIN)/python -m tests.emu.debug.hostile
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

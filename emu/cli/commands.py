@@ -23,6 +23,8 @@ WHERE: Final = {
     "debug": "debugcommands",
     "gdb": "debugcommands",
     "elf": "debugcommands",
+    "record": "recordcommands",
+    "replay": "recordcommands",
     "info": "toolcommands",
     "disasm": "toolcommands",
     "guests": "toolcommands",

@@ -40,7 +40,8 @@ def debug(
     from emu.session.live import Live
     from emu.session.past import Past
 
-    live = Live(config, program, args, data, past=Past())
+    journal = options.replay.journal() if options.replay is not None else None
+    live = Live(config, program, args, data, past=Past(journal), journal=journal)
     try:
         error = live.start()
         if error is not None:

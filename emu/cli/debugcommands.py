@@ -7,7 +7,7 @@ import click
 from emu.cli.front import Headed
 from emu.cli.options import GUEST_ARGS, HELP, machine_options, tree_options
 from emu.cli.types import Options
-from emu.cli.wanted import onlyfrom, wanted
+from emu.cli.wanted import oneof, onlyfrom, recording, wanted
 
 
 @click.command(cls=Headed, context_settings=GUEST_ARGS, short_help="Run a program under gdb.")
@@ -23,9 +23,13 @@ from emu.cli.wanted import onlyfrom, wanted
     help="Where gdb finds it: HOST:PORT (port 0 is any that is free), a path for a UNIX socket, or - for standard "
     "input and output.",
 )
-@click.argument("program")
+@click.option("--from", "source", metavar="FILE", help="Debug the run that record has written to FILE.")
+@click.argument("program", required=False)
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
-def gdb(program: str, args: tuple[str, ...], address: str, **common: Any) -> int:
+@click.pass_context
+def gdb(
+    ctx: click.Context, /, program: str | None, args: tuple[str, ...], address: str, source: str | None, **common: Any
+) -> int:
     """Run PROGRAM and let gdb debug it: processes are its inferiors, all of the machine stands still with them.
 
     Where gdb is to connect is told on standard error. The address is one of this computer unless another is asked for.
@@ -38,9 +42,13 @@ def gdb(program: str, args: tuple[str, ...], address: str, **common: Any) -> int
     \b
     Exit status: as run; 125 if gdb goes away without a word, 137 if it ends the program.
     """
+    oneof(source, program)
     from emu.cli.gdb import gdb as command
 
-    return command(Options(**common), program, args, address)
+    if source is not None:
+        with recording(ctx, source, common) as again:
+            return command(again.options, again.program, again.args, address)
+    return command(Options(**common), program or "", args, address)
 
 
 @click.command(cls=Headed, context_settings=HELP, short_help="Write an ELF file of a program, for gdb.")
@@ -75,7 +83,9 @@ def elf(program: str, output: str | None) -> None:
     help="Events that step and back go by, as of trace; why, page and until know them all.  "
     "[default: fault,syscall,proc,note]",
 )
-@click.option("--from", "source", metavar="TRACE", help="Look at a trace that trace --format json wrote.")
+@click.option(
+    "--from", "source", metavar="FILE", help="Look at a trace of trace --format json, or at the run that record wrote."
+)
 @click.option(
     "--stdin",
     metavar="FILE",
@@ -114,10 +124,15 @@ def debug(
     or "invariants" found something broken in one; else as run.
     """
     told = wanted(exprs, (), (), folded=False)
-    onlyfrom(ctx, source, program, (*common, "stdin"))
+    oneof(source, program)
     from emu.cli.debug import debug as command
     from emu.cli.debug import fromtrace
+    from emu.machine.recording import isrecording
 
+    if source is not None and isrecording(source):
+        with recording(ctx, source, {**common, "stdin": stdin}) as again:
+            return command(again.options, again.program, again.args, told, None, script, quiet)
+    onlyfrom(ctx, source, program, (*common, "stdin"))
     if source is not None:
         return fromtrace(source, told, script, quiet)
     return command(Options(**common), program or "", args, told, stdin, script, quiet)

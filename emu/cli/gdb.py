@@ -45,11 +45,17 @@ def gdb(options: Options, program: str, args: Sequence[str], address: str) -> in
         return listener.accept()
 
     server: Server | None = None
+    replay = options.replay
     try:
-        with closing(DebugMachine(config, console)) as machine:
+        journal = replay.journal() if replay is not None else None
+        with closing(DebugMachine(config, console if replay is None else None, journal=journal)) as machine:
             server = Server(machine, connect)
+            if replay is not None:
+                replay.prepare(machine)
             if console is not None:
                 console.send = server.output
+                if replay is not None:
+                    replay.output = lambda fd, data: console.send(data)
             outcome = run(server, program, args)
     except Gone:
         raise Failure("gdb: the client went away; the program was ended", BROKEN) from None

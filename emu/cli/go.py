@@ -22,6 +22,7 @@ from emu.cli.types import Options, Shown
 from emu.failure import BROKEN, USAGE, Failure
 
 if TYPE_CHECKING:
+    from emu.machine.config import Outcome
     from emu.machine.machine import Machine
 
 HOME: Final = "/usr/eve"
@@ -125,7 +126,7 @@ def _run(options: Options, program: str, args: tuple[str, ...], modules: list[st
 
     told: list[str] = []
 
-    def ended(machine: "Machine") -> None:
+    def ended(machine: "Machine", _outcome: "Outcome") -> None:
         told.extend(_forgotten(machine, modules, show))
 
     status = conclude(options, execute(options, program, args, None, None, ended=ended))

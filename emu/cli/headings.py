@@ -8,6 +8,7 @@ SECTIONS: Final = {
     "Run programs": ("run", "shell", "guests", "cc", "changes"),
     "See what happens": ("trace", "view", "report", "top", "mrc", "diff"),
     "Stop and ask": ("debug", "gdb", "elf"),
+    "Keep a run": ("record", "replay"),
     "Find races, change the kernel": ("explore", "variants", "judge"),
     "Look into programs": ("info", "disasm"),
     "Measure": ("bench",),

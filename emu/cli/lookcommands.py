@@ -8,7 +8,7 @@ from click.core import ParameterSource
 from emu.cli.front import Headed
 from emu.cli.options import GUEST_ARGS, HELP, STATUS, machine_options, tree_options
 from emu.cli.types import Options, interval, sizes
-from emu.cli.wanted import onlyfrom, shown, wanted
+from emu.cli.wanted import oneof, onlyfrom, recording, shown, wanted
 
 
 @click.command(
@@ -24,7 +24,9 @@ from emu.cli.wanted import onlyfrom, shown, wanted
     show_default=True,
     help="Write the report to FILE; one that is there is replaced.",
 )
-@click.option("--from", "source", metavar="TRACE", help="Draw a trace that trace --format json wrote; nothing is run.")
+@click.option(
+    "--from", "source", metavar="FILE", help="Draw a trace of trace --format json, or the run that record wrote."
+)
 @click.argument("program", required=False)
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
@@ -42,19 +44,19 @@ def report(
       p9emu trace -e %all --format json -o run.jsonl cow 20
       p9emu report --from run.jsonl
     """
-    if source is None:
-        if program is None:
-            raise click.UsageError("Missing argument 'PROGRAM'.")
-        from emu.cli.report import report as command
+    oneof(source, program)
+    from emu.cli.report import fromtrace
+    from emu.cli.report import report as command
+    from emu.machine.recording import isrecording
 
-        return command(Options(**common), program, args, output)
-    if program is not None:
-        raise click.UsageError("--from and PROGRAM exclude each other")
+    if source is None:
+        return command(Options(**common), program or "", args, output)
+    if isrecording(source):
+        with recording(ctx, source, common) as again:
+            return command(again.options, again.program, again.args, output)
     for name in common:
         if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
             raise click.UsageError(f"--from runs nothing: {shown(ctx, name)} would have no effect")
-    from emu.cli.report import fromtrace
-
     fromtrace(source, output)
     return 0
 
@@ -69,7 +71,9 @@ def report(
     metavar="EXPR",
     help="Events to list and to step through, as of trace; the maps know them all.  [default: fault,syscall,proc,note]",
 )
-@click.option("--from", "source", metavar="TRACE", help="Show a trace that trace --format json wrote; nothing is run.")
+@click.option(
+    "--from", "source", metavar="FILE", help="Show a trace of trace --format json, or the run that record wrote."
+)
 @click.option(
     "--stdin",
     metavar="FILE",
@@ -104,10 +108,15 @@ def view(
     Exit status: 0 when you quit, however the program ended; 1 without textual; else as run.
     """
     listed = wanted(exprs, (), (), folded=False)
-    onlyfrom(ctx, source, program, (*common, "stdin"))
+    oneof(source, program)
     from emu.cli.view import fromtrace
     from emu.cli.view import view as command
+    from emu.machine.recording import isrecording
 
+    if source is not None and isrecording(source):
+        with recording(ctx, source, {**common, "stdin": stdin}) as again:
+            return command(again.options, again.program, again.args, listed, None)
+    onlyfrom(ctx, source, program, (*common, "stdin"))
     if source is None:
         return command(Options(**common), program or "", args, listed, stdin)
     return fromtrace(source, listed, common["color"])

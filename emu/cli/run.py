@@ -20,12 +20,14 @@ from kernel.base.record import constant
 if TYPE_CHECKING:
     from emu.machine.config import Config, Outcome, Root, Tree
     from emu.machine.console import Console
+    from emu.machine.journal import Journal
     from emu.machine.machine import Machine
     from emu.observe.filter import Filter
     from emu.program.symbols import Symbols
     from kernel.base.event import Event, Sink
 
 
+DUMP = " (-v shows a dump)"
 NOMEMORY = "Killed: Insufficient physical memory"  # Source: port/proc.c:procctl
 
 
@@ -326,26 +328,34 @@ def execute(
     sink: "Sink | None",
     symbols: "Symbols | None",
     prepare: "Callable[[Machine], None] | None" = None,
-    ended: "Callable[[Machine], None] | None" = None,
+    ended: "Callable[[Machine, Outcome], None] | None" = None,
     console: "Console | None" = None,
+    journal: "Journal | None" = None,
 ) -> "Outcome":
     """Make a machine, run program on it, and turn its failures into ours.
 
     ``prepare`` is shown the machine before it runs, ``ended`` at its end; ``console`` takes the place of the host's
-    streams.
+    streams. What the options are the recording of takes the host's place.
     """
     from emu.machine.machine import Machine
 
     config = configure(options)
+    replay = options.replay
     try:
-        with closing(Machine(config, sink, console=console)) as machine:
+        if replay is not None:
+            journal = replay.journal()
+        with closing(Machine(config, sink, console=console, journal=journal)) as machine:
+            if replay is not None:
+                replay.prepare(machine)
             if symbols is not None:
                 symbols.machine = machine
             if prepare is not None:
                 prepare(machine)
             outcome = machine.run(program, args)
             if ended is not None:
-                ended(machine)
+                ended(machine, outcome)
+            if replay is not None:
+                replay.ended(outcome)
             return outcome
     except Exception as e:
         failure = failureof(e, options)
@@ -359,6 +369,9 @@ def failureof(e: BaseException, options: Options) -> Failure | None:
     from emu.machine.config import LoadError, MachineError
     from emu.machine.signals import Ended, TimeLimit
 
+    replay = options.replay
+    if replay is not None and isinstance(e, MachineError) and (lost := replay.failure(e)) is not None:
+        return lost
     if isinstance(e, LoadError):
         return Failure(str(e), e.status)
     if isinstance(e, TimeLimit):
@@ -366,7 +379,8 @@ def failureof(e: BaseException, options: Options) -> Failure | None:
     if isinstance(e, Ended):
         return Failure(str(e), e.status)
     if isinstance(e, MachineError):
-        return _broken(e, options.verbose)
+        failure = _broken(e, options.verbose)
+        return failure if replay is None else replay.failed(cause(failure)) or failure
     return None
 
 
@@ -376,8 +390,13 @@ def _broken(e: Exception, verbose: bool) -> Failure:
     repeat = str(getattr(e, "repeat", "") or "")
     more = f"p9emu: again: {plain(repeat)}  # {_about(str(e))}" if repeat else ""
     if dump and not verbose:
-        return Failure(f"{e} (-v shows a dump)", BROKEN, more)
+        return Failure(f"{e}{DUMP}", BROKEN, more)
     return Failure(str(e), BROKEN, "\n".join(filter(None, (more, dump))))
+
+
+def cause(failure: Failure) -> str:
+    """Why it failed, whatever is told besides."""
+    return str(failure).removesuffix(DUMP)
 
 
 def _about(panic: str) -> str:

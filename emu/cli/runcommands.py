@@ -35,9 +35,10 @@ def run(program: str, args: tuple[str, ...], **common: Any) -> int:
 @machine_options(memory="512M", clock=None, root=False)
 @user_option()
 @click.option("-l", "--login", is_flag=True, help="Let rc run the user's lib/profile first, with service=con.")
+@click.option("--record", metavar="FILE", help="Write a recording of the session to FILE, for p9emu replay.")
 @click.argument("tree", required=False)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[CMD]...")
-def shell(tree: str | None, words: tuple[str, ...], **common: Any) -> int:
+def shell(tree: str | None, words: tuple[str, ...], record: str | None, **common: Any) -> int:
     """Run rc, or CMD, in TREE, a directory with a Plan 9 distribution (9front, the 4th edition).
 
     TREE is not written. CMD is a command there, a program or script of the host, or, if it begins with a "-", arguments
@@ -53,4 +54,4 @@ def shell(tree: str | None, words: tuple[str, ...], **common: Any) -> int:
     """
     from emu.cli.shell import shell as command
 
-    return command(Options(**common), tree, words)
+    return command(Options(**common), tree, words, record)

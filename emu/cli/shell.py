@@ -8,10 +8,20 @@ from emu.cli.types import Options
 from emu.failure import USAGE, Failure
 
 
-def shell(options: Options, tree: str | None, words: Sequence[str]) -> int:
-    """Run rc, or a command, in the tree; the status to exit with. Raises Failure."""
-    from emu.cli.run import run
+def shell(options: Options, tree: str | None, words: Sequence[str], recording: str | None = None) -> int:
+    """Run rc, or a command, in the tree, and record the run if that is named; the status to exit with.
+
+    Raises Failure.
+    """
+    from emu.cli.run import run as torun
     from emu.machine.tree import RC, WHATITIS
+
+    def run(options: Options, program: str, args: Sequence[str]) -> int:
+        if recording is None:
+            return torun(options, program, args)
+        from emu.cli.record import record
+
+        return record(options, program, args, recording)
 
     if tree is None:
         raise Failure(f"shell needs {WHATITIS}", USAGE)

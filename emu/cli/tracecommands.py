@@ -1,13 +1,19 @@
 """What can be typed to have a run told: trace."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from emu.cli.front import Headed
 from emu.cli.options import GUEST_ARGS, STATUS, machine_options, tree_options
 from emu.cli.types import Options
-from emu.cli.wanted import wanted
+from emu.cli.wanted import oneof, recording, wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from emu.cli.run import Rendering
+    from emu.observe.filter import Filter
 
 REFERENCES = ("csv", "oracleGeneral")
 NOEVENTS = "--format {} tells references to pages, no events: it goes without -c, -e, -k, -n, -p, -P, -T and --swap"
@@ -95,10 +101,14 @@ def _legend(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     callback=_legend,
     help="Tell what the words of a trace mean, and exit.",
 )
-@click.argument("program")
+@click.option("--from", "source", metavar="FILE", help="Trace the run again that record has written to FILE.")
+@click.argument("program", required=False)
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
 def trace(
-    program: str,
+    ctx: click.Context,
+    /,
+    program: str | None,
     args: tuple[str, ...],
     output: str | None,
     exprs: tuple[str, ...],
@@ -112,6 +122,7 @@ def trace(
     relative: bool,
     times: int,
     wide: bool,
+    source: str | None,
     **common: Any,
 ) -> int:
     """Run PROGRAM and tell what the kernel does: page faults, system calls, processes...
@@ -130,7 +141,9 @@ def trace(
       p9emu trace --format folded -o stacks.txt hello
       p9emu trace --format perfetto -o cow.pftrace cow 20
       p9emu trace --format csv -o sieve.csv sieve 10000
+      p9emu trace --from run.rec
     """
+    oneof(source, program)
     if fmt == "perfetto" and not exprs:
         exprs = ("%all",)  # of which it makes its tracks and counters
     events = wanted(exprs, processes, paths, folded=fmt == "folded")
@@ -139,17 +152,36 @@ def trace(
         raise click.UsageError(f"--format {fmt} is no text: it needs -o FILE")
     if output is not None and output.startswith("|") and not output[1:].strip():
         raise click.BadParameter("no command behind the '|'", param_hint="'-o'")
+    from emu.cli.run import Rendering
+
+    rendering = Rendering(fmt, summary, stack, sort, min(times, 2), relative, wide, limit or 0)
+    chosen = bool(exprs or processes or paths)
+    if source is not None:
+        with recording(ctx, source, common) as again:
+            return _traced(again.options, again.program, again.args, output, events, rendering, chosen)
+    return _traced(Options(**common), program or "", args, output, events, rendering, chosen)
+
+
+def _traced(
+    options: Options,
+    program: str,
+    args: "Sequence[str]",
+    output: str | None,
+    events: "Filter",
+    rendering: "Rendering",
+    chosen: bool,
+) -> int:
+    """A trace of events, or of references, where there is nothing to choose."""
+    fmt = rendering.format
     if fmt in REFERENCES:
-        if exprs or processes or paths or common["swap"]:
+        if chosen or options.swap:
             raise click.UsageError(NOEVENTS.format(fmt))
         from emu.cli.references import references
 
-        return references(Options(**common), program, args, output, fmt)
-    from emu.cli.run import Rendering
+        return references(options, program, args, output, fmt)
     from emu.cli.run import trace as command
 
-    rendering = Rendering(fmt, summary, stack, sort, min(times, 2), relative, wide, limit or 0)
-    return command(Options(**common), program, args, output, events, rendering)
+    return command(options, program, args, output, events, rendering)
 
 
 def _consistent(

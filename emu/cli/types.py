@@ -7,19 +7,44 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 from click import BadParameter, Context, Parameter
 
+from emu.failure import Failure
 from emu.machine.limits import INJECTABLE, MAXMEM, MAXSWAP, MAXTIME, MINMEM, POINTS
 from kernel.base.record import constant
 
 if TYPE_CHECKING:
+    from emu.machine.config import MachineError, Outcome
     from emu.machine.counter import Kind
+    from emu.machine.journal import Journal
+    from emu.machine.machine import Machine
 
 UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 BY2PG: Final = 4096
 NAMELEN: Final = 28  # of a user's name with its NUL. Source: portdat.h's KNAMELEN
+
+
+class Recorded(Protocol):
+    """What a command needs of a recording that it runs again: emu.cli.replay.Replay."""
+
+    output: "Callable[[int, bytes], None]"
+
+    def journal(self) -> "Journal":
+        """What takes the host's place, for one run."""
+
+    def prepare(self, machine: "Machine") -> None:
+        """Before the machine runs."""
+
+    def ended(self, outcome: "Outcome") -> None:
+        """The program came to its end: as it did? Raises MachineError."""
+
+    def failed(self, why: str) -> Failure | None:
+        """The run was ended by p9emu: None if it was so then."""
+
+    def failure(self, e: "MachineError") -> Failure | None:
+        """How what a journal raised is told; None if something else did."""
 
 
 class Shown(NamedTuple):
@@ -71,6 +96,7 @@ class Options:
     login: bool = False
     interrupts: bool = False
     argv0: str | None = None
+    replay: "Recorded | None" = None  # the recording that these are the options of
 
 
 def size(text: str) -> int:

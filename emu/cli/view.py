@@ -28,7 +28,8 @@ def view(options: Options, program: str, args: Sequence[str], wanted: "Filter", 
     _terminal()
     from emu.session.live import Live
 
-    live = Live(config, program, args, data)
+    journal = options.replay.journal() if options.replay is not None else None
+    live = Live(config, program, args, data, journal=journal)
     try:
         error = live.start()
         if error is not None:

@@ -27,6 +27,8 @@ class Link(Protocol):
 
     fd: int
     """Readable when the client has sent something."""
+    halves: bool
+    """A client that says nothing more may still listen."""
 
     def receive(self, wait: bool) -> list[Item]:
         """What came; with ``wait`` not before something did. Raises Gone."""
@@ -48,6 +50,7 @@ class Stream:
         self.fd = fd
         self._out = out
         self._own = own
+        self.halves = own is None
         self._parser = Parser()
         self._acks = True
         self._last = b""

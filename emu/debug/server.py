@@ -110,7 +110,7 @@ class Server:
         try:
             self._queue.extend(self.link.receive(wait=False))
         except Gone:
-            if self._queue:  # what it said before
+            if self._queue and self.link.halves:  # what it said before
                 self._hungup = True
                 self.machine.signals.also = -1
                 return False

@@ -128,7 +128,7 @@ def boot(machine: Bare, program: str, args: list[bytes]) -> First:
     config, journal = machine.config, machine.journal
     what = None
     if config.tree is None:
-        what = _ask(journal, "program", [program], lambda: _hostprogram(config, resolve(program), args))
+        what = _ask(journal, "program", [program, *args], lambda: _hostprogram(config, resolve(program), args))
     else:
         k.eve = tree.owner(config) if journal is None else journal.ask("tree", [], lambda: tree.owner(config), text)
     if k.sink is not None:
@@ -210,7 +210,7 @@ def _choose(k: Kernel, config: Config, program: str, args: list[bytes], journal:
     def outside() -> What | None:
         return _hostprogram(config, program, args) if os.path.isfile(program) else None
 
-    what = None if own else _ask(journal, "program", [program], outside)
+    what = None if own else _ask(journal, "program", [program, *args], outside)
     if what is not None:
         namespace.addhost(k, f"/bin/{what.name}", program, journal)
         namespace.bindname(k, "#//bin", "/bin", MBEFORE)

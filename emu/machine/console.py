@@ -154,6 +154,8 @@ class HostConsole:
     def write(self, fd: int, data: bytes) -> None:
         """Write all of data to standard output (1) or standard error (2). Where nobody reads the run ends: Ended."""
         if self.journal is not None:
+            if self.before is not None and self.journal.replaying:
+                self.before(fd, data)
             self.journal.write(fd, data, self._write)
         else:
             self._write(fd, data)

@@ -23,7 +23,7 @@ class CopiedMachine(Machine):
 
     def woken(self, entries: list[Entry]) -> None:
         """In a copy, before it goes on; ``entries`` are those of the journal since it was left."""
-        if self.journal is not None:
+        if self.journal is not None and not self.journal.replaying:
             self.journal.replay(iter([*entries, NOW]))
         if isinstance(self.disk, MemoryDisk):
             self.disk.kept = False

@@ -63,7 +63,9 @@ class Journal:
         self.now: Callable[[], int] = lambda: 0
         self.output: Callable[[int, bytes], None] | None = None  # takes the program's output while it is given back
         self.hash: Callable[[], str] = lambda: ""  # of the machine
-        self.onround: Callable[[], None] | None = None  # called, while it writes, when the loop has come round
+        # Called while it writes: when the loop has come round, and before somebody is waited for.
+        self.onround: Callable[[], None] | None = None
+        self.onwait: Callable[[], None] | None = None
         self._times: list[int] = []
         self._time = 0
         self._source: Iterator[Entry] | None = None
@@ -139,13 +141,26 @@ class Journal:
         if self.onround is not None:
             self.onround()
 
+    def waiting(self) -> None:
+        """The machine is about to wait for the host."""
+        if self._source is None and self.onwait is not None:
+            self.onwait()
+
     def mark(self) -> None:
-        """Write how far the run is, and the state's hash; in ``onround`` only."""
+        """Write how far the run is, and the state's hash; in ``onround``, or at the end."""
         self._write((HASH, self.now(), self.hash()))
 
     def at(self) -> None:
-        """Write how far the run is; in ``onround`` only."""
+        """Write how far the run is."""
         self._write((AT, self.now(), None))
+
+    def end(self, e: BaseException) -> None:
+        """The run was ended, at any place, by what comes from outside."""
+        self._write((END, self.now(), _error(e)))
+
+    def done(self, outcome: list[str]) -> None:
+        """The run is over. That is not the run's own any more: ``ends`` gives it."""
+        self._write(("done", self.now(), outcome))
 
     def flush(self) -> None:
         """Write what was kept back, of the time."""
@@ -170,9 +185,12 @@ class Journal:
         self._advance()
 
     def _give(self, what: str, about: list[Value] | None, check: Callable[[Value], T]) -> T:
-        entry = self._next
+        while (entry := self._next) is not None and entry[0] == AT and entry[1] == self.now():
+            self._took()
         if entry is None:
-            raise Cut("is at its end")
+            raise self._cut()
+        if entry[0] == END:
+            raise self._ended(entry[2])
         if entry[0] != what or (entry[1] is not about and _plain(entry[1]) != _plain(about)) or self._times:
             self._differs(entry, _words(what, about))
         try:
@@ -180,7 +198,7 @@ class Journal:
             value = check(outcome[0]) if kind == OK else None
             error = None if kind == OK else _raised(kind, outcome)
         except (ValueError, TypeError, LookupError, OverflowError):
-            raise Damaged(f"makes no sense at {self._when()}: {_words(*entry[:2])}") from None
+            raise Damaged(f"makes no sense at {self.when()}: {_words(*entry[:2])}") from None
         self._took()
         if error is not None:
             raise error
@@ -190,31 +208,43 @@ class Journal:
         while True:
             entry = self._next
             if entry is None:
-                raise Cut("is at its end")
+                raise self._cut()
             what, about, outcome = entry
             if what not in kinds:
                 return
             now = self.now()
             if type(about) is not int:
-                raise Damaged(f"makes no sense at {self._when()}")
+                raise Damaged(f"makes no sense at {self.when()}")
             if about > now:
                 return
-            if about < now:
+            if about < now and what != END:
                 self._differs(entry, "to be past it")
             self._took()
             if what == HASH:
                 came = self.hash()
                 if came and came != outcome:
-                    raise Diverged(f"diverged at {self._when()}: the state's hash was {outcome}, is {came}")
+                    raise Diverged(f"diverged at {self.when()}: the state's hash was {outcome}, is {came}")
             elif what == TYPED:
                 if type(outcome) is not int:
-                    raise Damaged(f"makes no sense at {self._when()}")
+                    raise Damaged(f"makes no sense at {self.when()}")
                 self.typed = outcome
             elif what == END:
-                try:
-                    raise _raised(*_head(outcome))
-                except (ValueError, TypeError, LookupError):
-                    raise Damaged(f"makes no sense at {self._when()}") from None
+                raise self._ended(outcome)
+
+    def _ended(self, outcome: Value) -> BaseException:
+        try:
+            kind, *rest = outcome
+            return _raised(kind, rest)
+        except (ValueError, TypeError, LookupError):
+            return Damaged(f"makes no sense at {self.when()}")
+
+    def _cut(self) -> Cut:
+        return Cut(f"the recording ends at {self.when()} s, before the run did")
+
+    def differs(self, came: str) -> NoReturn:
+        """What comes is not what is next."""
+        assert self._next is not None
+        self._differs(self._next, came)
 
     def ends(self) -> Entry | None:
         """The run is over: what comes next, which is not the run's own any more."""
@@ -225,11 +255,12 @@ class Journal:
                 return None
         return self._next
 
-    def _when(self) -> str:
+    def when(self) -> str:
+        """How far the run is, in seconds of all processors together."""
         return f"{self.now() / 1e9:.9f}"
 
     def _differs(self, entry: Entry, came: str) -> NoReturn:
-        raise Diverged(f"diverged at {self._when()}: expected {_words(*entry[:2])}, came {came}")
+        raise Diverged(f"diverged at {self.when()}: expected {_words(*entry[:2])}, came {came}")
 
 
 def _plain(v: Value) -> Value:
@@ -251,11 +282,6 @@ def _flat(v: Value) -> Iterator[Value]:
             yield from _flat(x)
     elif v is not None:
         yield v
-
-
-def _head(outcome: Value) -> tuple[Any, list[Any]]:
-    kind, *rest = outcome
-    return kind, rest
 
 
 # How what ends a call, or a run, is written

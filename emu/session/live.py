@@ -23,6 +23,7 @@ from kernel.base.event import FaultEvent, ProcEvent
 
 if TYPE_CHECKING:
     from emu.machine.copied import CopiedMachine
+    from emu.machine.journal import Journal
     from emu.machine.machine import Machine
     from kernel.base.event import Event
 
@@ -93,6 +94,7 @@ class Live:
         stdin: bytes = b"",
         limit: int = LIMIT,
         past: Past | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.items: deque[Item] = deque()
         self.still = False
@@ -105,6 +107,7 @@ class Live:
         self._program, self._args = program, args
         self._count = 0
         self._limit = limit
+        self._journal = journal
         self._full = False
         self._console = Console(stdin, lambda: self._count)
         self._console.onwrite = lambda data: self.onwrite(data)
@@ -229,12 +232,18 @@ class Live:
 
     def _body(self) -> None:
         from emu.machine.copied import CopiedMachine
+        from emu.machine.statehash import statehash
 
         try:
             symbols = Symbols()
             self._symbols = symbols
-            journal = self._past.journal if self._past is not None else None
-            machine = CopiedMachine(self._config, self._sink, console=self._console, warn=self._warn, journal=journal)
+            journal = self._journal or (self._past.journal if self._past is not None else None)
+            console: Console | None = self._console
+            if journal is not None and journal.replaying:
+                journal.output, console = self._console.write, None
+            machine = CopiedMachine(self._config, self._sink, console=console, warn=self._warn, journal=journal)
+            if journal is not None and journal.replaying:
+                journal.hash = lambda: statehash(machine)
             self._machine = symbols.machine = machine
             machine.onturn = self._turned
             try:

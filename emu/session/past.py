@@ -22,11 +22,14 @@ class NoPast(Exception):
 
 
 class Past:
-    """The copies of one run, counted by its events. In the machine's thread they are left, in another one asked."""
+    """The copies of one run, counted by its events. In the machine's thread they are left, in another one asked.
 
-    def __init__(self) -> None:
+    Where a ``journal`` gives the whole run back, copies have that too, and need no other.
+    """
+
+    def __init__(self, journal: Journal | None = None) -> None:
         self._log: list[Entry] = []
-        self.journal = Journal(self._log.append)  # for the machine
+        self.journal = journal or Journal(self._log.append)  # for the machine
         self.copied = False  # this is a copy
         self._points = Checkpoints()
         # a copy that stands at an event, and how much of the journal it knows

@@ -111,7 +111,9 @@ class Machine:
     program: str = ""
     args: Sequence[str] = ()
 
-    def __init__(self, config: Config, sink: Sink | None = None, console: object = None) -> None:
+    def __init__(
+        self, config: Config, sink: Sink | None = None, console: object = None, journal: object = None
+    ) -> None:
         self.config = config
         self.sink = sink
         self.kernel = types.SimpleNamespace()  # which is told what is wanted

@@ -50,6 +50,7 @@ class Scripted:
     """Implements Link."""
 
     fd = -1
+    halves = False
 
     def __init__(self, talk: Talk) -> None:
         self.talk = talk

@@ -202,7 +202,7 @@ def _edited(entries: list[Entry], what: str, entry: Any) -> list[Entry]:
 
 def test_another_run_is_told_at_once() -> None:
     _, entries, _ = record(Config(), "cow", "2")
-    with pytest.raises(Diverged, match="expected program cow, came program hello"):
+    with pytest.raises(Diverged, match="expected program cow 2, came program hello"):
         again(Config(), entries, "hello")
     hashes = [e for e in entries if e[0] == "hash"]
     assert len(hashes) > 1

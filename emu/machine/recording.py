@@ -1,0 +1,267 @@
+"""The file of a recording: a first line that says what it is, and blocks, each with its length and a checksum.
+
+    p9emu recording 1\\n
+    | kind, 1 byte | length, 4 | CRC-32 of kind, length and payload, 4 | payload |  ... until the file ends
+
+Numbers are little-endian, payloads are deflated. The first block, ``H``, is the header, a JSON object. ``E`` has
+entries of the journal, a JSON list each line; in them ``{"b": "..."}`` are bytes, as Latin-1, and ``{"h": "..."}`` are
+those of an earlier block ``B``, named by their hash: what is read twice is kept once. A recording is good up to its
+last whole block, whatever became of who wrote it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from hashlib import blake2b
+from typing import Any, Final
+
+from emu.machine.config import MachineError
+from emu.machine.journal import Entry
+from emu.plain import plain
+
+VERSION: Final = 1
+WORDS: Final = b"p9emu recording "
+HEAD: Final = struct.Struct("<cII")
+HEADER, ENTRIES, BLOB = b"H", b"E", b"B"
+KEPT: Final = 64 * 1024  # characters of entries that a block has at the least, unless it is time to write
+SMALL: Final = 128  # bytes that are written where they are
+HASHSIZE: Final = 16
+LEVEL: Final = 1  # of deflating: it is done while the program waits
+MAXBLOCK: Final = 1 << 28  # bytes that a block may have, deflated or not
+
+
+class RecordingError(MachineError):
+    """The recording cannot be written."""
+
+
+class NoRecording(Exception):
+    """The file is none, or none that this version can read. str() says why."""
+
+
+class Writer:
+    """Writes a recording. Where there is a file of that name, it takes its place when it is complete; not before.
+
+    Raises RecordingError.
+    """
+
+    def __init__(self, path: str, header: dict[str, Any]) -> None:
+        self.path = path
+        self.at = path  # where it is now
+        self._lines: list[str] = []
+        self._size = 0
+        self._known: set[bytes] = set()
+        self._encode = json.JSONEncoder(default=self._bytes, separators=(",", ":")).encode
+        self._fd = -1
+        try:
+            self._open()
+        except (OSError, ValueError) as e:
+            raise self._error(e) from None
+        self._write(b"%s%d\n" % (WORDS, VERSION))
+        self._block(HEADER, json.dumps(header).encode())
+
+    def put(self, entry: Entry) -> None:
+        """Take an entry."""
+        line = self._encode(entry)
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size > KEPT:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what there is."""
+        if self._lines:
+            data = "\n".join(self._lines).encode()
+            self._lines.clear()
+            self._size = 0
+            self._block(ENTRIES, data)
+
+    def close(self) -> None:
+        """It is complete."""
+        self.flush()
+        try:
+            os.close(self._fd)
+            self._fd = -1
+            if self.at != self.path:
+                os.replace(self.at, self.path)
+        except OSError as e:
+            raise self._error(e) from None
+
+    def drop(self) -> None:
+        """Nothing came of it."""
+        with suppress(OSError):
+            if self._fd >= 0:
+                os.close(self._fd)
+            if self._made:
+                os.unlink(self.at)
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY
+        self._made = True
+        try:
+            self._fd = os.open(self.path, flags | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            if os.path.isfile(self.path):
+                os.close(os.open(self.path, flags))  # it may be written
+                self.path = os.path.realpath(self.path)
+                self.at = f"{self.path}.{os.getpid()}"
+                self._fd = os.open(self.at, flags | os.O_CREAT | os.O_EXCL, os.stat(self.path).st_mode & 0o777)
+            else:
+                self._made = False
+                self._fd = os.open(self.path, flags)
+
+    def _bytes(self, x: object) -> dict[str, str]:
+        if not isinstance(x, bytes | bytearray | memoryview):
+            raise TypeError(type(x).__name__)
+        data = bytes(x)
+        if len(data) <= SMALL:
+            return {"b": data.decode("latin-1")}
+        key = blake2b(data, digest_size=HASHSIZE).digest()
+        if key not in self._known:
+            self._known.add(key)
+            self._block(BLOB, data)
+        return {"h": key.hex()}
+
+    def _block(self, kind: bytes, data: bytes) -> None:
+        payload = zlib.compress(data, LEVEL)
+        head = kind + struct.pack("<I", len(payload))
+        crc = zlib.crc32(payload, zlib.crc32(head))
+        self._write(HEAD.pack(kind, len(payload), crc) + payload)
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as e:
+            raise self._error(e) from None
+
+    def _error(self, e: OSError | ValueError) -> RecordingError:
+        why = e.strerror if isinstance(e, OSError) else "not a name of a file"
+        return RecordingError(f"cannot write {plain(self.path)}: {why}")
+
+
+def isrecording(path: str) -> bool:
+    """Whether a file begins as a recording does; False too if it cannot be read."""
+    try:
+        if not os.path.isfile(path):  # a pipe is read once
+            return False
+        with open(path, "rb") as f:
+            return f.read(len(WORDS)) == WORDS
+    except (OSError, ValueError):
+        return False
+
+
+class Reader:
+    """Reads a recording. Raises OSError, ValueError (not a name), NoRecording; when it is iterated nothing.
+
+    A copy of the process may read on by itself: where it reads is no affair of the descriptor's.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.trouble = ""  # what was wrong where it ended
+        self._blobs: dict[str, int] = {}
+        self._at = 0
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.header = self._begin()
+        except (OSError, NoRecording):
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Its entries, up to the last good block."""
+        while (block := self._next()) is not None:
+            kind, at, data = block
+            if kind == BLOB:
+                self._blobs[blake2b(data, digest_size=HASHSIZE).hexdigest()] = at
+            elif kind == ENTRIES:
+                try:
+                    entries = [self._entry(line) for line in data.decode().split("\n")]
+                except (ValueError, LookupError, TypeError, RecursionError):
+                    self.trouble = f"makes no sense in the block at byte {at}"
+                    return
+                yield from entries
+
+    def _begin(self) -> dict[str, Any]:
+        first = self._read(0, len(WORDS) + 20).partition(b"\n")[0] + b"\n"
+        self._at = len(first)
+        version = first.removeprefix(WORDS).strip()
+        if not first.startswith(WORDS) or not version.isdigit():
+            raise NoRecording("is no recording (p9emu record makes them)")
+        if int(version) != VERSION:
+            raise NoRecording(f"is a recording of version {int(version)}; this p9emu reads {VERSION}")
+        block = self._next()
+        try:
+            header = json.loads(block[2]) if block is not None and block[0] == HEADER else None
+        except (ValueError, RecursionError):
+            header = None
+        if not isinstance(header, dict):
+            raise NoRecording("is a recording of which nothing is left but its first line")
+        return header
+
+    def _read(self, at: int, n: int) -> bytes:
+        return os.pread(self._fd, n, at)
+
+    def _next(self) -> tuple[bytes, int, bytes] | None:
+        """The next block: kind, place and content; None where there is no whole one."""
+        try:
+            at = self._at
+            block = self._block(at)
+        except (OSError, MemoryError):
+            self.trouble = "cannot be read on"
+            return None
+        if block is None:
+            return None
+        kind, size, data = block
+        self._at += size
+        return kind, at, data
+
+    def _block(self, at: int) -> tuple[bytes, int, bytes] | None:
+        """A block: kind, length in the file, and content."""
+        head = self._read(at, HEAD.size)
+        if not head:
+            return None
+        if len(head) == HEAD.size:
+            kind, size, crc = HEAD.unpack(head)
+            payload = self._read(at + HEAD.size, size) if size <= MAXBLOCK else b""
+            if len(payload) == size and crc == zlib.crc32(payload, zlib.crc32(head[:5])):
+                try:
+                    inflate = zlib.decompressobj()
+                    data = inflate.decompress(payload, MAXBLOCK)
+                    if inflate.eof:
+                        return kind, HEAD.size + size, data
+                except zlib.error:
+                    pass
+                self.trouble = f"makes no sense in the block at byte {at}"
+                return None
+            if len(payload) == size:
+                self.trouble = f"is damaged at byte {at}"
+                return None
+        self.trouble = "breaks off"
+        return None
+
+    def _entry(self, line: str) -> Entry:
+        what, about, outcome = json.loads(line, object_hook=self._object)
+        if not isinstance(what, str):
+            raise ValueError(what)
+        return what, about, outcome
+
+    def _object(self, d: dict[str, Any]) -> bytes:
+        if "b" in d:
+            return str(d["b"]).encode("latin-1")
+        block = self._block(self._blobs[d["h"]])
+        if block is None:
+            raise ValueError
+        return block[2]
