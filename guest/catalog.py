@@ -47,7 +47,11 @@ CATALOG: Final[tuple[Guest, ...]] = (
     ),
     Guest("stream", "stream tcp|pipe SIZE N", "N writes of SIZE bytes to another process; the sums must be the same"),
     Guest("udpecho", "udpecho N", "N datagrams and their echo by udp, with headers"),
-    Guest("dial", "dial [-v] ADDR", "call ADDR, send standard input, copy what comes to standard output"),
+    Guest(
+        "dial",
+        "dial [-v] ADDR",
+        "call ADDR, send standard input, copy what comes to standard output; -m ADDR PROG mounts who answers, is PROG",
+    ),
     Guest("selfmod", "selfmod", "change code in memory in every way there is: the newest must run"),
     Guest("sieve", "sieve N [TIMES]", "count the primes up to N"),
     Guest("syscalls", "syscalls N", "make N null system calls"),

@@ -17,6 +17,7 @@ CRASH, INTERNAL = "crash", "internal"  # p9emu's own
 OWN: Final = frozenset((CRASH, INTERNAL))
 # Panics that say that nobody gets on
 STUCK: Final = ("lock loop", "no end after", "newpage: no progress")
+WHO: Final = re.compile(r"^.*? \d+: ")  # NAME PID before an exit string
 LOOP: Final = HELPERS | {"kernel.sched.watch", "kernel.sched.sched", "kernel.sched.dispatch"}
 
 
@@ -96,4 +97,4 @@ def ended(outcome: Outcome, status: int, exits: str | None) -> Failure | None:
 
 def exitstring(outcome: Outcome) -> str:
     """The exit string without NAME PID."""
-    return re.sub(r"^.*? \d+: ", "", outcome.exits)
+    return WHO.sub("", outcome.exits)

@@ -15,7 +15,9 @@ import select
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from greenlet import getcurrent, greenlet
@@ -26,7 +28,9 @@ from emu.machine.console import DroppingConsole
 from emu.machine.machine import Machine
 from emu.machine.schedule import Schedule
 from kernel.sched.explore import At, Decision, Explore, Strategy
+from kernel.sched.strategy import Random
 
+WARMING: Final = "pingpong", ["5"]  # small, and with most of what a schedule does
 GRACE: Final = 5.0  # s that a copy may take longer than its time limit
 PDEATHSIG: Final = 1  # prctl: die with the parent
 
@@ -123,10 +127,13 @@ def unpack(data: bytes) -> Result:
 class Zygote:
     """The machine that stands before its program's first instruction.
 
-    ``timeout`` is for one schedule, seconds of the host's time. Raises LoadError, MachineError.
+    ``timeout`` is for one schedule, seconds of the host's time. With ``warm`` something small is run first, which makes
+    each copy cheaper. Raises LoadError, MachineError.
     """
 
-    def __init__(self, config: Config, program: str, args: Sequence[str], timeout: float = 60.0) -> None:
+    def __init__(
+        self, config: Config, program: str, args: Sequence[str], timeout: float = 60.0, warm: bool = True
+    ) -> None:
         self.config = replace(config, sched="fifo")
         self.program = program
         self.args = list(args)
@@ -143,11 +150,13 @@ class Zygote:
         except (OSError, AttributeError):
             self._prctl = None
         if not apart(config):
-            self._boot()
+            machine = self._boot()
+            if warm:
+                _warm(machine)
             gc.collect()
             gc.freeze()  # a copy that looks for garbage would write to all that is shared
 
-    def _boot(self) -> None:
+    def _boot(self) -> Machine:
         """Raises LoadError, MachineError."""
         config = replace(self.config, timeout=self.timeout)
         machine = self._machine = Machine(config, console=DroppingConsole(), warn=lambda text: None)
@@ -161,6 +170,7 @@ class Zygote:
         if self._runner.dead:
             machine.close()
             raise MachineError("the program ended before its first instruction")
+        return machine
 
     def _body(self) -> None:
         assert self._machine is not None
@@ -198,15 +208,15 @@ class Zygote:
                 self._prctl(PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             os.close(r)
             gc.disable()
-            data = pack(self._run(task))
+            data = pack(self.run(task))
             while data:
                 data = data[os.write(w, data) :]
             status = 0
         finally:
             os._exit(status)
 
-    def _run(self, task: Task) -> Result:
-        """In the copy: the schedule."""
+    def run(self, task: Task) -> Result:
+        """In the copy: the schedule. The machine has run then."""
         result = Result(task.number, task.seed)
         try:
             if self._machine is None:
@@ -250,7 +260,7 @@ class Zygote:
 
     def close(self) -> None:
         """Give the machine back."""
-        if self._runner is not None:
+        if self._runner is not None and not self._runner.dead:
             self._caller = self._runner.parent = getcurrent()
             self._runner.throw(greenlet.GreenletExit)
         if self._machine is not None:
@@ -312,6 +322,17 @@ class Crew:
         for copy in list(self.copies.values()):
             copy.kill()
             self._take(copy.fd).reap()
+
+
+def _warm(machine: Machine) -> None:
+    """Run a small guest as a copy does, so that copies find modules, caches and specialised bytecode in place."""
+    config = machine.config
+    small = Config(cpus=config.cpus, points=config.points, lockorder=config.lockorder, lockset=config.lockset)
+    with closing(Zygote(small, *WARMING, warm=False)) as zygote:
+        zygote.limits = Limits(status=0)
+        pack(zygote.run(Task(0, 0, partial(Random, 0))))
+        assert zygote._machine is not None and zygote._machine.watched is not None
+        machine.watch().ready(zygote._machine.watched)
 
 
 def apart(config: Config) -> bool:

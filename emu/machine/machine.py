@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from emu.machine.console import Console
     from emu.machine.cpu import Service
     from emu.machine.disk import FileDisk, MemoryDisk
+    from emu.machine.hostnet import Hostnet
     from emu.machine.journal import Journal
     from emu.machine.netconfig import Net
     from emu.machine.schedule import Schedule
@@ -151,7 +152,7 @@ class Machine:
             journal.now = lambda: sum(cpu.now() for cpu in self.cpus)
         self.schedule = _schedule(config, journal)
         self.replay: Replay | None = None
-        self.begins: Callable[[], None] | None = None  # called before the program's first instruction
+        self.begins: Callable[[], object] | None = None  # called before the program's first instruction
         if config.sched != "fifo":
             self.begins = self._explore
         elif config.check or config.lockorder or config.lockset:
@@ -174,12 +175,26 @@ class Machine:
             self.warn("the block counter is in Python, as no C compiler was there at installation: running slower")
         self.disk = self._swapdisk()
         self.net = _net(config)
+        self.hostnet = self._hostnet()
         self.typed = 0  # times that Ctrl-C was typed
         self.posted = 0  # of so many there was a note
         self.first: boot.First | None = None
         self.program: tuple[str, str | None] = ("", None)  # name in the guest and host path of what runs
         self.onturn: Callable[[], None] | None = None  # called each time that the loop comes round
         self._paths: dict[int, tuple[Chan, str | None]] = {}  # by number of an image: its file, and the host path
+
+    def _hostnet(self) -> Hostnet | None:
+        """The host's network. Without any the kernel asks it too, with -v, for what is not granted to be told."""
+        config = self.config
+        if (self.net is None or not self.net.outside) and (config.net == "off" or not config.verbose):
+            return None
+        from emu.machine.hostnet import Hostnet
+        from emu.machine.netconfig import Net
+
+        k = self.kernel
+        k.network = made = Hostnet(k, self.net or Net(), self.warn, config.verbose, self.journal)
+        self.signals.net = made.fd
+        return made
 
     def seed(self, seed: int) -> None:
         """Begin chance, and the time of day, anew."""
@@ -202,15 +217,17 @@ class Machine:
         if INTERRUPTS in self.config.points and isinstance(strategy, Random | Pct):
             strategy = Interrupts(strategy, self._seed)
         k.explore = k.procs.chooser = explore = Explore(k, strategy)
-        self.watch()
+        if self.watched is None:
+            self.watch()
         return explore
 
-    def watch(self) -> None:
+    def watch(self) -> Watch:
         """From here on, look at structures, as the configuration says; what is freed is marked."""
         from kernel.sched.watch import Watch
 
         c = self.config
         self.kernel.watch = self.watched = Watch(self.kernel, c.points, order=c.lockorder, sets=c.lockset)
+        return self.watched
 
     def _explore(self) -> None:
         from kernel.sched.strategy import Random, Replay
@@ -348,7 +365,7 @@ class Machine:
         k = self.kernel
         machs = k.machs
         procs = k.procs
-        signals, console, journal = self.signals, self.console, self.journal
+        signals, console, journal, net = self.signals, self.console, self.journal, self.hostnet
         while not k.halted:
             if journal is None:
                 signals.check()
@@ -380,6 +397,8 @@ class Machine:
             runtimers(k, now)
             if console.waiting and console.poll(now):
                 console.wake()
+            if net is not None and now >= net.due:
+                net.poll(now)
             m.until = min(m.nexttick, nexttimer(k))
             if len(machs) > 1:
                 m.until = min(m.until, now + SLICE)
@@ -405,18 +424,22 @@ class Machine:
     def _sleep(self) -> None:
         """Nothing can run: wait for input, if a process does, or let time pass until the next timer.
 
-        Virtual time stands still while it is waited for input, but if that comes from a terminal: then it passes no
-        faster than the host's.
+        Virtual time stands still while it is waited for input, but if that comes from a terminal, or if something may
+        come from the host's network: then it passes no faster than the host's.
         """
         k = self.kernel
         console, clock = self.console, self.clock
         t = nexttimer(k)
-        if t == Never and not console.waiting:
+        k.m, k.up = k.machs[0], None
+        if self.hostnet is not None and self.hostnet.poll(k.m.cpu.now()):
+            return
+        net = self.hostnet is not None and self.hostnet.waiting
+        if t == Never and not console.waiting and not net:
             raise MachineError("no progress: every process waits for another", procdump(k))
         source = console if console.waiting else None
-        k.m, k.up = k.machs[0], None
-        if clock is not None or source is not None:
-            left = None if t == Never or (source and not console.live) else max(t - k.m.cpu.now(), 0)
+        if clock is not None or source is not None or net:
+            still = source is not None and not console.live and not net
+            left = None if t == Never or still else max(t - k.m.cpu.now(), 0)
             ready, came = self._wait(source, left)
             if ready:
                 console.wake()
@@ -529,6 +552,9 @@ class Machine:
         """Give everything back. The machine is of no use afterwards."""
         unwind(self.kernel)
         boot.shutdown(self)
+        if self.hostnet is not None:
+            self.signals.net = -1
+            self.hostnet.close()
         if self.disk is not None:
             self.disk.close()
         for cpu in self.cpus:

@@ -65,6 +65,7 @@ class Signals:
         self.late = 0  # times that the timer has rung since
         self.onround: Callable[[], None] | None = None  # called whenever the machine's loop comes round
         self.also = -1  # what can be read there ends a wait, too
+        self.net = -1  # likewise
         self.blocked = False  # in a call of the host's that may block: a handler may raise
         self._old: dict[int, Any] = {}
         self._oldwake = -1
@@ -165,10 +166,11 @@ class Signals:
             poll.register(source.fd, select.POLLIN)
         if self._wake:
             poll.register(self._wake[0], select.POLLIN)
-        if self.also >= 0:
-            poll.register(self.also, select.POLLIN)
+        for fd in (self.also, self.net):
+            if fd >= 0:
+                poll.register(fd, select.POLLIN)
         ready = poll.poll(None if ns is None else min(ns, LONGEST) / 1e6)
-        self.came = bool(self._wake) and any(fd in (self._wake[0], self.also) for fd, _ in ready)
+        self.came = bool(self._wake) and any(fd in (self._wake[0], self.also, self.net) for fd, _ in ready)
         if self.came:
             try:
                 os.read(self._wake[0], 4096)

@@ -2,9 +2,13 @@
  * dial [-v] ADDR: calls ADDR, as tcp!localhost!echo, sends standard input and copies what comes to standard output
  * until the other side ends it; a second after standard input has ended it hangs up. -v tells both addresses on
  * standard error.
+ *
+ * dial -m ADDR PROG [ARGS]: calls a file server, mounts it upon /n, and becomes PROG.
  */
 
 #include "net.h"
+
+enum { MREPL = 0, MCREATE = 4 };
 
 static char buf[8192];
 
@@ -21,14 +25,30 @@ tell(const char *dir, const char *file)
 	close(fd);
 }
 
+static void
+mountand(char *argv[])
+{
+	static char path[200];
+	int fd = dial(argv[0], nil);
+
+	if (fd < 0)
+		syserr(argv[0]);
+	if (syscall(46, fd, -1, "/n", MREPL | MCREATE, "") < 0)
+		syserr("mount");
+	exec(program(path, sizeof path, argv[1]), argv + 1);
+	syserr(argv[1]);
+}
+
 const char *
 main(int argc, char *argv[])
 {
 	char dir[NETPATH];
 	int n, ctl, fd, pid, verbose = argc == 3 && strcmp(argv[1], "-v") == 0;
 
+	if (argc > 3 && strcmp(argv[1], "-m") == 0)
+		mountand(argv + 2);
 	if (argc != 2 + verbose)
-		usage("dial [-v] ADDR");
+		usage("dial [-v] ADDR, or -m ADDR PROG [ARGS]");
 	ctl = converse("connect", argv[argc - 1], dir);
 	if (ctl < 0)
 		syserr(argv[argc - 1]);

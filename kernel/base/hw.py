@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 
 class Console(Protocol):
@@ -63,6 +64,21 @@ class Listener(Protocol):
 
     def reset(self) -> None:
         """There is no stream any more."""
+
+
+class Network(Protocol):
+    """The networks of the host, as far as the machine may use them; ``k.network``."""
+
+    listening: Callable[[int], bool]
+    """Whether a call for that port would be taken."""
+    answer: Callable[[int, bytes, int, Any], Listener | None]
+    """Take a call for a port, from an address and a port, by a Stream; None if nobody does."""
+
+    def connect(self, addr: bytes, port: int, near: Listener) -> Stream | None:
+        """Call an address of 16 bytes: near hears what comes of it. None: that is not granted."""
+
+    def names(self, name: str) -> Sequence[bytes] | None:
+        """The addresses of a host; may sleep the current process. None: that is not granted."""
 
 
 class Memory(Protocol):

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from kernel.base.changes import Changes
     from kernel.base.devdat import Device
     from kernel.base.event import Event, Sink
-    from kernel.base.hw import Console, Memory
+    from kernel.base.hw import Console, Memory, Network
     from kernel.base.inject import Inject
     from kernel.base.mntdat import Mnt
     from kernel.base.pageoutdat import Key, Policy
@@ -142,6 +142,7 @@ class Kernel:
         self.mntalloc = Mntalloc()
         self.devtab: list[Device] = []
         self.console: Console
+        self.network: Network | None = None
         # from outside
         self.rng = random.Random(0)
         self.epoch = EPOCH * NSPERSEC  # when time began, ns since 1970

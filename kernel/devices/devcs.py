@@ -15,7 +15,7 @@ from kernel.base.alloc import CONV
 from kernel.base.chandat import DMDIR, QTDIR, Chan
 from kernel.base.dat import Qid
 from kernel.base.devdat import Dirtab
-from kernel.base.error import Error
+from kernel.base.error import Eintr, Error
 from kernel.base.text import kbytes, kstr
 from kernel.devices.parse import getfields
 from kernel.files.dev import Dev, devattach, devdirread, iseve
@@ -141,18 +141,26 @@ class Csdev(Dev):
             return
         err = Eaddress
         found = False
+        hosts: Sequence[str] | Error | None = None
         for np in DEFAULTS if net == "net" else (net,):
             port = _service(db, np, serv) if serv is not None else None
             if port is None:
                 err = Eservice
                 continue
-            try:
-                for ip in _hosts(db, host):
-                    found = True
-                    at = "" if ip == "*" else f"{ip}!"
-                    yield _reply(f"/net/{np}/clone {at}{port}{rem}")
-            except Error as e:
-                err = str(e)
+            if hosts is None:
+                try:
+                    hosts = self._hosts(db, host)
+                except Error as e:
+                    if str(e) == Eintr:
+                        raise
+                    hosts = e
+            if isinstance(hosts, Error):
+                err = str(hosts)
+                continue
+            for ip in hosts:
+                found = True
+                at = "" if ip == "*" else f"{ip}!"
+                yield _reply(f"/net/{np}/clone {at}{port}{rem}")
         if not found:
             raise Error(err)
 
@@ -172,6 +180,38 @@ class Csdev(Dev):
 
     # Names
 
+    def _hosts(self, db: Ndb, host: str) -> Sequence[str]:
+        """The addresses of a host. Errors: it is not known. Source: ndb/cs.c:iplookup."""
+        if host in ("*", "::"):
+            return ["*"]
+        if host.startswith("$"):
+            # an attribute of this system's entry
+            found = db.value("sys", "localhost", host[1:])
+            host = found[0] if found is not None else host
+        if host.startswith("["):
+            host = host[1:].partition("]")[0]
+        from kernel.devices.ip.ndb import ipattr
+
+        if ipattr(host) == "ip":
+            return [host]
+        ips = self._ips(db, host)
+        if not ips:
+            raise Error(f"can't translate address: {Ednsname}")
+        return ips
+
+    def _ips(self, db: Ndb, host: str) -> list[str]:
+        """The addresses that the database has, else those that the host's network is asked for, if that is granted."""
+        from kernel.devices.ip.addr import eipfmt
+        from kernel.devices.ip.ndb import ipattr
+
+        for attr in dict.fromkeys((ipattr(host), "dom", "sys")):
+            found = db.value(attr, host, "ip")
+            if found is not None:
+                return [v for line in found[1] for a, v in line if a == "ip"]
+        network = self.k.network
+        known = network.names(host) if network is not None else None
+        return [eipfmt(ip) for ip in known or ()]
+
     def _dns(self, db: Ndb, text: str) -> Iterator[bytes]:
         """A name and a type. Source: ndb/dns.c:rwrite."""
         text = text.removesuffix("\n")
@@ -186,12 +226,13 @@ class Csdev(Dev):
             raise Error(f"dns: unknown type {type}")
         name = name.removeprefix("!")
         name = name.lower().removesuffix(".")
+        ips = self._ips(db, name) if type != "ptr" else []
         if type == "ptr":
             values = _names(db, name)
         else:
-            values = [v for v in _ips(db, name) if type in ("all", "any", "ipv6" if ":" in v else "ip")]
+            values = [v for v in ips if type in ("all", "any", "ipv6" if ":" in v else "ip")]
         if not values:
-            raise Error(Ednsresource if type != "ptr" and _ips(db, name) else Ednsname)
+            raise Error(Ednsresource if ips else Ednsname)
         for v in values:
             yield kbytes(f"{name} {type}\t{v}")
 
@@ -216,36 +257,6 @@ def _service(db: Ndb, net: str, name: str) -> str | None:
     port, entry = found if found is not None else (name, [])
     restricted = any(a == "restricted" for line in entry for a, _ in line)
     return (port + ("!r" if restricted else ""))[: Maxservice - 1]
-
-
-def _hosts(db: Ndb, host: str) -> Sequence[str]:
-    """The addresses of a host. Errors: it is not known. Source: ndb/cs.c:iplookup."""
-    if host in ("*", "::"):
-        return ["*"]
-    if host.startswith("$"):
-        # an attribute of this system's entry
-        found = db.value("sys", "localhost", host[1:])
-        host = found[0] if found is not None else host
-    if host.startswith("["):
-        host = host[1:].partition("]")[0]
-    from kernel.devices.ip.ndb import ipattr
-
-    if ipattr(host) == "ip":
-        return [host]
-    ips = _ips(db, host)
-    if not ips:
-        raise Error(f"can't translate address: {Ednsname}")
-    return ips
-
-
-def _ips(db: Ndb, host: str) -> list[str]:
-    from kernel.devices.ip.ndb import ipattr
-
-    for attr in dict.fromkeys((ipattr(host), "dom", "sys")):
-        found = db.value(attr, host, "ip")
-        if found is not None:
-            return [v for line in found[1] for a, v in line if a == "ip"]
-    return []
 
 
 def _names(db: Ndb, name: str) -> list[str]:

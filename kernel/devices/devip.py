@@ -91,16 +91,22 @@ class Ipdev(Dev):
         from kernel.devices.ip.udp import Udp
 
         k = self.k
+        network = k.network if dev == 0 else None
         wire = None
-        tcp = Tcp
         if self.faults is not None:
-            from kernel.devices.ip.fartcp import Fartcp
             from kernel.devices.ip.wire import Wire
 
-            tcp = Fartcp
             wire = Wire(k, self.faults)
         f = self.ipfs[dev] = Fs(k, Timers(k), wire)
-        self.protos[dev] = [proto(k, f, i) for i, proto in enumerate((tcp, Udp, Ipifc, Icmp, Icmp6))]
+        if wire is None and network is None:
+            tcp = Tcp(k, f, 0)
+        else:
+            from kernel.devices.ip.fartcp import Fartcp
+
+            tcp = far = Fartcp(k, f, 0)
+            if network is not None:
+                far.outside(network)
+        self.protos[dev] = [tcp, *(proto(k, f, i + 1) for i, proto in enumerate((Udp, Ipifc, Icmp, Icmp6)))]
         return f
 
     def _proto(self, c: Chan) -> Proto:

@@ -36,6 +36,7 @@ GLOBALS: Final = ("files", "procs", "cache", "ecache", "mainmem")  # structures 
 LISTS: Final = ("Proc.seg", "Segment.map", "Image.pghash", "Pgrp.mnthash")
 # fields that are pointers to a lock of somebody else's
 POINTERS: Final = ("Proc.lastlock", "Proc.r", "Proc.trend", "Proc.eql", "Mntrpc.z")
+FREEDBY: Final = "_freedby"
 DEPTH: Final = 4  # functions told of where something was freed
 # The structures by the name that a watched one keeps
 KINDS: Final = {cls.__name__: cls for cls in (*SHARED, *FREED)}
@@ -82,6 +83,7 @@ class Watch:
         self._classes: dict[str, type] = {}
         self._names: dict[tuple[type, str], type] = {}
         self._dead: dict[tuple[str, str], type] = {}
+        self._fieldsof: dict[str, dict[str, Any]] = {}  # of a dead one
         self._looked: dict[CodeType, str | None] = {}
         self._all()
 
@@ -262,8 +264,20 @@ class Watch:
         where = _caller(sys._getframe(1))
         dead = self._dead.get((name, where))
         if dead is None:
-            dead = self._dead[name, where] = _deadclass(self._kind(KINDS[name]), where, self._telling)
+            dead = self._dead[name, where] = self._deadclass(name, where)
         _become(x, dead)
+
+    def ready(self, other: Watch) -> None:
+        """Make classes that another watch has needed: copies of this machine then have them."""
+        for name, where in other._dead:
+            self._dead[name, where] = self._deadclass(name, where)
+
+    def _deadclass(self, name: str, where: str) -> type:
+        """What a structure becomes that was freed there."""
+        body = self._fieldsof.get(name)
+        if body is None:
+            body = self._fieldsof[name] = _deadfields(KINDS[name], self._telling)
+        return type(name, (self._kind(KINDS[name]),), {**body, FREEDBY: where})
 
     # Locks
 
@@ -421,19 +435,18 @@ def _caller(f: FrameType | None, depth: int = DEPTH) -> str:
     return " < ".join(names) or "the hub"
 
 
-def _deadclass(cls: type, where: str, telling: Telling) -> type:
-    """What a structure becomes that was freed there."""
-    kind = cls.__name__
-    after = AFTER.get(kind, {})
+def _deadfields(cls: type, telling: Telling) -> dict[str, Any]:
+    """The body of a class of freed structures, but for FREEDBY: where they were."""
+    after = AFTER.get(cls.__name__, {})
     body: dict[str, Any] = {"__slots__": (), "__module__": cls.__module__}
-    names = [*every(KINDS[kind])]
+    names = [*every(cls)]
     for base in (Lock, QLock, Rendez):
         if issubclass(cls, base):
             names += every_lock(base)
     for name in names:
         if name not in after:
-            body[name] = _deadfield(cls, name, where, telling)
-    return type(kind, (cls,), body)
+            body[name] = _deadfield(cls, name, telling)
+    return body
 
 
 def every_lock(base: type) -> tuple[str, ...]:
@@ -441,16 +454,16 @@ def every_lock(base: type) -> tuple[str, ...]:
     return tuple(vars(base)["__slots__"]) if "__slots__" in vars(base) else tuple(vars(base()))
 
 
-def _deadfield(cls: type, name: str, where: str, telling: Telling) -> property:
+def _deadfield(cls: type, name: str, telling: Telling) -> property:
     get, set = _access(cls, name)
     field = f"{cls.__name__}.{name}"
 
     def loaded(x: object) -> Any:
-        _used("loads", field, where, sys._getframe(1), telling)
+        _used("loads", field, getattr(type(x), FREEDBY), sys._getframe(1), telling)
         return get(x)
 
     def stored(x: object, value: Any) -> None:
-        _used("stores", field, where, sys._getframe(1), telling)
+        _used("stores", field, getattr(type(x), FREEDBY), sys._getframe(1), telling)
         set(x, value)
 
     return property(loaded, stored)

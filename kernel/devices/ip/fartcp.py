@@ -8,10 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kernel.base.error import Econrefused
+from kernel.devices.ip.addr import IPnoaddr, isv4
+from kernel.devices.ip.conv import V4, V6, Maxincall
 from kernel.devices.ip.far import End, Farconv, Wired
+from kernel.devices.ip.fs import LOOPBACK
 from kernel.devices.ip.tcp import (
     LOGAGAIN,
     LOGDGAIN,
+    QMAX,
+    SCALE,
     Established,
     Finwait1,
     Finwait2,
@@ -24,12 +29,15 @@ from kernel.devices.qio import qlen, qpassnolim, qtake
 from kernel.sched.sleep import wakeup
 
 if TYPE_CHECKING:
+    from kernel.base.hw import Network, Stream
     from kernel.devices.ip.conv import Conv
     from kernel.devices.ip.wire import Wire
 
 
 class Fartcp(Tcp):
     """TCP, of whose connections some have far ends."""
+
+    network: Network | None = None
 
     def make(self, x: int) -> Conv:
         """A conversation's structure."""
@@ -60,6 +68,8 @@ class Fartcp(Tcp):
     def _syn(self, c: Tcpconv) -> None:
         assert isinstance(c, Farconv)
         f = self.f
+        if self._callhost(c):
+            return
         if f.wire is not None and f.ipforme(c.raddr):
             self._synwired(c, f.wire)
         else:
@@ -85,6 +95,65 @@ class Fartcp(Tcp):
             self._settimer(c, self._finwait2, c.katimerstart)
         else:
             super()._finwait2(c)
+
+    # On the host's network, of which the first stack knows
+
+    def outside(self, network: Network) -> None:
+        """Be reached from there, and reach what is granted."""
+        self.network = network
+        network.listening = self.listening
+        network.answer = self.answer
+
+    def _callhost(self, c: Farconv) -> bool:
+        """Call outside, if the address is none of ours, or one where nobody is, and it may be called."""
+        if self.network is None or (
+            self.f.ipforme(c.raddr) and self.iphtlook(c.laddr, c.lport, c.raddr, c.rport) not in (None, c)
+        ):
+            return False
+        end = End(self, c, 0, self.k.fastticks())
+        far = self.network.connect(c.raddr, c.rport, end)
+        if far is None:
+            c.end = None
+            return False
+        end.far = far
+        far.took(QMAX << SCALE)
+        self._segment()
+        return True
+
+    def _listener(self, raddr: bytes, rport: int, port: int) -> tuple[bytes, Farconv] | None:
+        """Who takes a call from there, and at which of our addresses."""
+        all = [laddr for laddr, _ in LOOPBACK]
+        for laddr in all if isv4(raddr) else reversed(all):
+            s = self.iphtlook(raddr, rport, laddr, port)
+            if isinstance(s, Farconv) and s.tcpstate == Listen and self.f.ipforme(laddr):
+                return laddr, s
+        return None
+
+    def listening(self, port: int) -> bool:
+        """Whether somebody takes a call from outside now."""
+        found = self._listener(IPnoaddr, 0, port)
+        return found is not None and len(found[1].incall) < Maxincall
+
+    def answer(self, port: int, raddr: bytes, rport: int, far: Stream) -> End | None:
+        """Take a call from outside."""
+        found = self._listener(raddr, rport, port)
+        if found is None:
+            return None
+        laddr, s = found
+        ends: list[End] = []
+
+        def begin(new: Conv) -> None:
+            assert isinstance(new, Farconv)
+            self._begin(new)
+            end = End(self, new, new.window, self.k.fastticks())
+            end.far = far
+            ends.append(end)
+
+        version = V4 if isv4(raddr) else V6
+        if self.newcall(s, raddr, rport, laddr, port, version, begin) is None:
+            return None
+        far.took(QMAX << SCALE)
+        return ends[0]
 
     # Within, behind a wire
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -153,3 +156,38 @@ def test_what_a_guest_prints_is_dropped_without_limit(tmp_path: Path) -> None:
         assert z.one(PLAIN).failure is None
     finally:
         z.close()
+
+
+@pytest.mark.parametrize(("program", "args", "config"), [("pingpong", ["3"], {}), ("mhead", ["5"], {"cpus": 2})])
+def test_what_ran_before_the_machine_was_copied_changes_nothing(
+    program: str, args: list[str], config: dict[str, Any]
+) -> None:
+    results = []
+    for warm in (True, False):
+        with closing(Zygote(Config(**config), program, args, warm=warm)) as zygote:
+            tasks = [Task(seed, seed, partial(Random, seed), decisions=True) for seed in range(1, 6)]
+            found = [zygote.one(task) for task in tasks]
+        results.append([(r.failure, r.status, r.points, r.order, r.virtual_ns, r.decisions) for r in found])
+    assert results[0] == results[1]
+
+
+IMPORTED = """
+import sys
+from functools import partial
+from emu.lab.zygote import Task, Zygote
+from emu.machine.config import Config
+from kernel.sched.strategy import Random
+zygote = Zygote(Config(), "pingpong", ["3"], warm=sys.argv[1] == "warm")
+before = set(sys.modules)
+print(*set(zygote.one(Task(1, 1, partial(Random, 1), after=lambda *_: list(sys.modules))).kept) - before)
+"""
+
+
+def test_a_copy_of_a_machine_after_another_run_imports_nothing() -> None:
+    """It would be several times as slow."""
+    found = {}
+    for how in ("warm", "cold"):
+        done = subprocess.run([sys.executable, "-c", IMPORTED, how], capture_output=True, text=True, check=True)
+        found[how] = done.stdout.split()
+    assert found["warm"] == []
+    assert "kernel.sched.watch" in found["cold"]

@@ -1,0 +1,274 @@
+"""The host's network as a guest's kernel has it: what was granted, and no more.
+
+All that the host tells comes by one call, ``poll``, as events of :mod:`emu.machine.sockets`, and passes the machine's
+journal; what the guest does to the host is never answered at once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from emu.machine.journal import blobs, data, number, text
+from emu.machine.netconfig import Net, hostname, where
+from emu.machine.sockets import CALL, DATA, DOWN, FIN, FINSENT, NAMES, RESET, SENT, UP, Event, Sockets
+from kernel.base.dat import Rendez
+from kernel.sched.sleep import sleep, wakeup
+
+if TYPE_CHECKING:
+    from emu.machine.journal import Journal
+    from emu.machine.netconfig import Address
+    from kernel.base.hw import Listener
+    from kernel.base.kernel import Kernel
+
+POLLNS: Final = 10_000_000  # how often, in the machine's time, the host is asked while processes run
+MAXTOLD: Final = 20  # refusals that are told
+LOOPBACK: Final = (ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1"))
+CHECKS: Final[dict[str, tuple[Callable[[Any], object], ...]]] = {
+    UP: (number,), DOWN: (number, text), DATA: (number, data), SENT: (number, number), FIN: (number,),
+    FINSENT: (number,), RESET: (number,), CALL: (number, number, data, number), NAMES: (number, blobs),
+}  # fmt: skip
+
+
+def events(v: Any) -> list[Event]:
+    """What a journal gives back, if it is a list of events."""
+    if not isinstance(v, list | tuple):
+        raise ValueError
+    for what, *args in v:
+        for check, arg in zip(CHECKS[what], args, strict=True):
+            check(arg)
+    return list(v)
+
+
+def address(addr: bytes) -> Address:
+    """An address of its 16 bytes."""
+    v6 = ipaddress.IPv6Address(addr)
+    return v6.ipv4_mapped or v6
+
+
+def _nobodys(there: Address) -> bool:
+    """An address of no single machine, or one that a host may take for itself."""
+    if there.version == 6:  # those that begin with zeros are an old way to write those of IPv4
+        return there.is_multicast or (there.packed[:12] == bytes(12) and not there.is_loopback)
+    return there.is_multicast or there.packed[0] == 0 or there.packed == b"\xff" * 4
+
+
+class Hoststream:
+    """Implements kernel.base.hw.Stream: connection ``n`` of the host's."""
+
+    def __init__(self, net: Hostnet, n: int) -> None:
+        self.net = net
+        self.n = n
+        self.near: Listener | None = None
+
+    def send(self, data: bytes) -> None:
+        """Take data."""
+        if (s := self.net.sockets) is not None:
+            s.send(self.n, data)
+
+    def fin(self) -> None:
+        """No more will be sent."""
+        if (s := self.net.sockets) is not None:
+            s.fin(self.n)
+
+    def took(self, n: int) -> None:
+        """So many bytes more may come."""
+        if (s := self.net.sockets) is not None:
+            s.took(self.n, n)
+
+    def reset(self) -> None:
+        """Put an end to it."""
+        if (s := self.net.sockets) is not None:
+            s.reset(self.n)
+
+    def close(self) -> None:
+        """Nothing more is asked."""
+        self.net.streams.pop(self.n, None)
+        if (s := self.net.sockets) is not None:
+            s.ended(self.n)
+
+
+class Question:
+    """A name that was asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.addresses: list[bytes] | None = None
+        self.r = Rendez()
+
+
+class Hostnet:
+    """Implements kernel.base.hw.Network. ``tell`` takes what is refused, if anybody wants to know."""
+
+    def __init__(
+        self, k: Kernel, net: Net, warn: Callable[[str], None], verbose: bool, journal: Journal | None = None
+    ) -> None:
+        self.k = k
+        self.net = net
+        self.warn = warn
+        self.verbose = verbose
+        self.journal = journal
+        self.streams: dict[int, Hoststream] = {}
+        self.listening: Callable[[int], bool] = lambda port: False
+        self.answer: Callable[[int, bytes, int, Hoststream], Listener | None] = lambda *call: None
+        self.due = 0  # when the host is asked next
+        self._calls = 0
+        self._asked: dict[int, Question] = {}
+        self._known: dict[str, set[Address]] = {}  # addresses that a name was found to have
+        self._told: set[str] = set()
+        self._sockets = Sockets(net.listen) if net.outside and not self._replaying() else None
+        if self._sockets is not None:
+            self._announce(self._sockets.ports)
+
+    def _replaying(self) -> bool:
+        return self.journal is not None and self.journal.replaying
+
+    @property
+    def sockets(self) -> Sockets | None:
+        """The host, unless a journal stands for it."""
+        return None if self._replaying() else self._sockets
+
+    @property
+    def fd(self) -> int:
+        """Can be read when there is something to poll, -1 if there never is."""
+        return self._sockets.fd if self._sockets is not None else -1
+
+    def _announce(self, ports: Sequence[int]) -> None:
+        for door, port in zip(self.net.listen, ports, strict=True):
+            if self.verbose or not door.port:
+                self.warn(f"net: {where(door.address, port)} is port {door.guest} of the guest")
+            if door.open:
+                self.warn(f"net: warning: whoever can reach {where(door.address, port)} can call the guest")
+
+    # What the kernel asks
+
+    def connect(self, addr: bytes, port: int, near: Listener) -> Hoststream | None:
+        """Call an address of 16 bytes. None: that is not granted."""
+        there = address(addr)
+        if not self._granted(there, port):
+            at = where(there, port)
+            self._tell(f"net: {at} is not called (--net connect={at} would allow it)")
+            return None
+        self._calls += 1
+        stream = self._stream(self._calls)
+        stream.near = near
+        if self.sockets is not None:
+            self.sockets.connect(stream.n, there, port)
+        return stream
+
+    def names(self, name: str) -> Sequence[bytes] | None:
+        """The addresses of a host, as soon as they are known; None: that is not granted."""
+        host = hostname(name)
+        if host is None:
+            return None
+        if not self.net.resolve and not any(g.name == host for g in self.net.connect):
+            self._tell(f"net: the host is not asked for {host} (--net resolve would allow it)")
+            return None
+        self._calls += 1
+        q = self._asked[self._calls] = Question(host)
+        if self.sockets is not None:
+            self.sockets.lookup(self._calls, host)
+        n = self._calls
+        try:
+            while q.addresses is None:
+                sleep(self.k, q.r, lambda: q.addresses is not None)
+        finally:
+            self._asked.pop(n, None)
+        return q.addresses
+
+    def _stream(self, n: int) -> Hoststream:
+        stream = self.streams[n] = Hoststream(self, n)
+        return stream
+
+    def _granted(self, there: Address, port: int) -> bool:
+        """Whether that may be called. The host itself must be named: a star, or a name's addresses, are others."""
+        if _nobodys(there):
+            return False
+        for g in self.net.connect:
+            if g.port not in (None, port):
+                continue
+            if g.address is not None:
+                ok = g.address == there
+            elif g.name == "localhost":
+                ok = there in LOOPBACK
+            else:
+                ok = not there.is_loopback and (g.name is None or there in self._known.get(g.name, ()))
+            if ok:
+                return True
+        return False
+
+    def _tell(self, line: str) -> None:
+        if self.verbose and line not in self._told and len(self._told) < MAXTOLD:
+            self._told.add(line)
+            self.warn(line)
+
+    # The machine's side
+
+    @property
+    def waiting(self) -> bool:
+        """Something may come that a process can hear of."""
+        return bool(self.streams or self._asked) or any(self.listening(door.guest) for door in self.net.listen)
+
+    def poll(self, now: int) -> bool:
+        """Ask the host, and tell the kernel; whether there was anything."""
+        self.due = now + POLLNS
+        if not self.waiting:
+            return False
+        if self.sockets is not None:
+            for i, door in enumerate(self.net.listen):
+                self.sockets.accepting(i, self.listening(door.guest))
+        came = self.journal.ask("net", [], self._collect, events) if self.journal is not None else self._collect()
+        for event in came:
+            self._apply(*event)
+        return bool(came)
+
+    def _collect(self) -> list[Event]:
+        assert self._sockets is not None
+        return self._sockets.collect()
+
+    def _apply(self, what: str, n: int, *args: Any) -> None:
+        if what == NAMES:
+            self._found(n, *args)
+            return
+        if what == CALL:
+            self._called(n, *args)
+            return
+        stream = self.streams.get(n)
+        if stream is None or stream.near is None:
+            return
+        near = stream.near
+        match what:
+            case "up":
+                near.established(self.k.fastticks())
+            case "down":
+                near.refused(*args)
+            case "data":
+                near.got(*args)
+            case "sent":
+                near.sent(*args)
+            case "fin":
+                near.ended()
+            case "finsent":
+                near.finsent()
+            case "reset":
+                near.reset()
+
+    def _called(self, n: int, door: int, addr: bytes, port: int) -> None:
+        stream = self._stream(n)
+        stream.near = self.answer(self.net.listen[door].guest, addr, port, stream)
+        if stream.near is None:
+            stream.reset()
+            stream.close()
+
+    def _found(self, n: int, addresses: list[bytes]) -> None:
+        q = self._asked.get(n)
+        if q is not None:
+            q.addresses = addresses
+            self._known.setdefault(q.name, set()).update(address(a) for a in addresses)
+            wakeup(self.k, q.r)
+
+    def close(self) -> None:
+        """The machine's end."""
+        if self._sockets is not None and not self._replaying():
+            self._sockets.close()
