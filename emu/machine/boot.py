@@ -25,6 +25,8 @@ from kernel.base.mem import BY2PG, USTKSIZE, USTKTOP
 from kernel.base.procdat import Proc, TReal, Waitmsg
 from kernel.base.record import constant
 from kernel.base.text import kbytes, kstr
+from kernel.devices.devarch import Archdev
+from kernel.devices.devcap import Capdev
 from kernel.devices.devcons import Consdev, conschan
 from kernel.devices.devcs import Csdev
 from kernel.devices.devdup import Dupdev
@@ -35,6 +37,7 @@ from kernel.devices.devmnt import Mntdev
 from kernel.devices.devpipe import Pipedev
 from kernel.devices.devproc import Procdev
 from kernel.devices.devroot import Rootdev
+from kernel.devices.devrtc import Rtcdev
 from kernel.devices.devsd import Sddev
 from kernel.devices.devsrv import Srvdev
 from kernel.files.chan import namec
@@ -239,6 +242,7 @@ def _devices(k: Kernel, disks: dict[str, Disk], net: Net | None) -> None:
     if net is None or net.on:
         faults = net.faults if net is not None else None
         k.devtab += [Ipdev(k, faults), Csdev(k)]
+    k.devtab += [Capdev(k), Rtcdev(k), Archdev(k)]
 
 
 def _firstgroups(k: Kernel, up: Proc) -> None:

@@ -129,6 +129,8 @@ def namespace(k: Kernel, config: Config, journal: Journal | None = None) -> None
     try:
         dir = hostroot(k, config.root, journal)
         devices(k, config.root.host)
+        for dev in ("#¤", "#P"):  # of lib/namespace, and of termrc's list
+            bindname(k, dev, "/dev", MAFTER)
         for at in ANYNAME:
             _anyname(k, at)
         bindname(k, "/386/bin", "/bin", MREPL)

@@ -115,7 +115,7 @@ name(Fuzz *z)
 	static const char *const start[] = {
 		"/", "", ".", "..", "/rw", "/rw", "/rw", "/rw/d", "/rw/swap", "/rw/swap/x", "/ro", "/ro", "/ro/out", "/rw/m", "/bin",
 		"/dev", "/proc", "/env", "/fd", "/srv", "/tmp", "a", "d", "#/", "#c", "#d", "#e", "#ec", "#p", "#s", "#S", "#|", "#I",
-		"/net/tcp", "/net/udp/0",
+		"/net/tcp", "/net/udp/0", "#P/archctl", "#r/rtc", "#r/nvram", "#\xc2\xa4/caphash", "#\xc2\xa4/capuse",
 		"/proc/1", "/proc/trace", "/rw/deep", "//.//rw",
 	};
 	static const char *const elem[] = {

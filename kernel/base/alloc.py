@@ -33,6 +33,7 @@ MNT: Final = 400
 RPC: Final = 1000
 CONV: Final = 5500  # a conversation of the network, with its queues
 ROUTE: Final = 700  # a route, or an address of an interface
+CAP: Final = 100  # a capability
 SEG: Final = 700
 PTE: Final = 2300
 IDENT: Final = 450  # a file of the host that was seen

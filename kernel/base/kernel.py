@@ -148,6 +148,7 @@ class Kernel:
         self.epoch = EPOCH * NSPERSEC  # when time began, ns since 1970
         self.lastticks = 0  # what fastticks() told last
         self.onprint: Callable[[str], None] | None = None
+        self.kprint: Callable[[str], None] | None = None  # who has /dev/kprint open
         self.onwarn: Callable[[str], None] | None = None
         self.stucktold = False  # of a livelock
         self.sink: Sink | None = None
@@ -189,6 +190,8 @@ class Kernel:
         km = self.files.kmesg
         km += kbytes(text)[-KMESGSIZE:]
         del km[:-KMESGSIZE]
+        if self.kprint is not None:
+            self.kprint(text)
         if self.onprint is not None:
             self.onprint(text)
 

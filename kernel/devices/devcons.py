@@ -3,23 +3,24 @@
 Reading cons and writing consctl is done here. In the original of this commit both are errors: kbdfs(8), a program,
 serves these two files over the device's own. consctl does what kbdfs, and devcons.c before it, did.
 
-Missing on purpose: kprint, reboot and config, which serve a machine's screen and boot loader; and setting the clock.
+Missing on purpose: reboot and config, which serve a machine's screen and boot loader; and setting the clock.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.base.chandat import DMDIR, NUMSIZE, ORDWR, OREAD, OWRITE, QTDIR, Aopen, Chan
+from kernel.base.chandat import DMDIR, DMEXCL, NUMSIZE, ORDWR, OREAD, OWRITE, QTDIR, QTEXCL, Aopen, Chan
 from kernel.base.dat import Qid
 from kernel.base.devdat import Dirtab
-from kernel.base.error import Ebadarg, Egreg, Eperm, Error
+from kernel.base.error import Ebadarg, Egreg, Einuse, Eperm, Error
 from kernel.base.kernel import current
 from kernel.base.mem import BY2PG, HZ, MS2HZ
 from kernel.base.procdat import PriNormal, TReal
 from kernel.base.text import kbytes, kstr
 from kernel.devices.devsrv import srvrenameuser
 from kernel.devices.parse import strtoul
+from kernel.devices.qio import Maxatomic, Queue, qhangup, qiwrite, qread, qreopen
 from kernel.files.chan import namec
 from kernel.files.channel import namespace
 from kernel.files.dev import Dev, devdirread, iseve, readnum, readpieces, readstr
@@ -56,6 +57,7 @@ consdir: Final = (
     _file("hostdomain", Qhostdomain, DOMLEN, 0o664),
     _file("hostowner", Qhostowner, 0, 0o664),
     _file("kmesg", Qkmesg, 0, 0o440),
+    Dirtab("kprint", Qid(Qkprint, 0, QTEXCL), 0, DMEXCL | 0o440),
     _file("null", Qnull, 0, 0o666),
     _file("osversion", Qosversion, 0, 0o444),
     _file("pgrpid", Qpgrpid, NUMSIZE, 0o444),
@@ -130,6 +132,7 @@ class Consdev(Dev):
     def __init__(self, k: Kernel) -> None:
         super().__init__(k)
         self.ctl = 0  # times consctl is open
+        self.kprintoq: Queue | None = None
 
     def stores(self, c: Chan) -> str:
         """Where the store is not readstr's memmove."""
@@ -143,10 +146,31 @@ class Consdev(Dev):
         c = super().open(c, omode)
         if c.qid.path == Qconsctl:
             self.ctl += 1
+        elif c.qid.path == Qkprint:
+            self._kprint(c)
         return c
+
+    def _kprint(self, c: Chan) -> None:
+        """From now on the kernel's messages wait for a reader, the only one."""
+        k = self.k
+        if k.kprint is not None:
+            c.flag &= ~Chan.COPEN
+            raise Error(Einuse)
+        q = self.kprintoq
+        if q is None:
+            q = self.kprintoq = Queue(8 * 1024)
+            q.coalesce = True
+        else:
+            qreopen(q)
+        k.kprint = lambda text: qiwrite(k, q, kbytes(text))
+        c.iounit = Maxatomic
 
     def close(self, c: Chan) -> None:
         """The last close of consctl ends raw mode. Source: port/devcons.c:consclose."""
+        if c.qid.path == Qkprint and c.flag & Chan.COPEN:
+            assert self.kprintoq is not None
+            self.k.kprint = None
+            qhangup(self.k, self.kprintoq)
         if c.qid.path == Qconsctl and c.flag & Chan.COPEN:
             self.ctl -= 1
             if self.ctl == 0:
@@ -162,6 +186,9 @@ class Consdev(Dev):
             return devdirread(k, c, n, self.gen)
         if q == Qcons:
             return k.console.read(n)
+        if q == Qkprint:
+            assert self.kprintoq is not None
+            return qread(k, self.kprintoq, n)
         if q == Qzero:
             return bytes(n)
         if q == Qrandom:

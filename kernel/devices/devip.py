@@ -274,7 +274,7 @@ class Ipdev(Dev):
                     raise Error("listen hungup")
                 qlock(k, cv.listenq)
                 try:
-                    sleep(k, cv.listenr, lambda: bool(cv.incall))
+                    sleep(k, cv.listenr, lambda: bool(cv.incall) or cv.rq.closed)  # erratum 42
                 except Error:
                     qunlock(k, cv.listenq)
                     raise

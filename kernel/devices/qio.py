@@ -236,6 +236,18 @@ def qpassnolim(k: Kernel, q: Queue, data: bytes) -> None:
         wakeup(k, q.rr)
 
 
+def qiwrite(k: Kernel, q: Queue, data: bytes) -> None:
+    """Queue what the kernel prints, without waiting; what is too much is dropped. Source: port/qio.c:qiwrite."""
+    if q.dlen >= 16 * 1024:
+        return
+    b = Block(data[:Maxatomic])
+    k.mainmem.charge(b.alloc + BLOCK)
+    _append(q, b)
+    if q.starve:
+        q.starve = False
+        wakeup(k, q.rr)
+
+
 def qfull(q: Queue) -> bool:
     """Whether the queue has reached its limit. Source: port/qio.c:qfull."""
     return q.len >= q.limit

@@ -20,11 +20,12 @@ from kernel.memory.swap import executeio, pagepte
 from kernel.memory.swapmap import swapcount
 from kernel.memory.uaccess import ustore
 from kernel.sched.ref import incref
+from kernel.sched.sched import yield_
 from kernel.syscalls.bindmount import sysbind
 from kernel.syscalls.sysexec import sysexec
 from kernel.syscalls.sysseg import syssegattach
 from tests.kernel.devices.ip.net import Netrig
-from tests.kernel.fakes import UBASE, Rig
+from tests.kernel.fakes import UBASE, Rig, err
 from tests.kernel.plain import PlainKernel, entry
 from tests.linking import linked
 
@@ -196,3 +197,20 @@ def test_41_what_was_written_without_a_connection_is_not_for_the_next_one() -> N
         _, d, _ = rig.listen("/net/tcp/0")
         rig.pwrite(rig.data(at), b"theirs")
         assert rig.pread(d, 100) == b"theirs"
+
+
+def test_42_all_who_listen_hear_of_the_hangup() -> None:
+    rig = Netrig()
+
+    @rig.run
+    def _() -> None:
+        rig.net()
+        announced, lat = rig.clone("tcp", "announce *!80")
+        said: list[str] = []
+        for _ in range(3):
+            rig.spawn(lambda: said.append(err(rig.open, f"{lat}/listen", ORDWR)), rig.up)
+        yield_(rig.k)
+        rig.pwrite(announced, b"hangup")
+        for _ in range(10):
+            yield_(rig.k)
+        assert said == [f"'{lat}/listen' listen hungup"] * 3

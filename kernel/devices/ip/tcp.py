@@ -260,10 +260,10 @@ class Tcp(Proto):
         c.fin = False
         if c.tcpstate == Syn_sent:
             self.connected(c, reason)
-        if c.state == Announced:
-            wakeup(self.k, c.listenr)
         qhangup(self.k, c.rq, reason)
         qhangup(self.k, c.wq, reason)
+        if c.state == Announced:
+            wakeup(self.k, c.listenr)  # erratum 42: it must find the queue hung up
         self._setstate(c, Closed)
 
     def _segment(self) -> None:

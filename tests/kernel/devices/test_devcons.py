@@ -6,12 +6,13 @@ import struct
 
 import pytest
 
-from kernel.base.chandat import ORDWR, OREAD, OWRITE
+from kernel.base.chandat import DMEXCL, ORDWR, OREAD, OWRITE
 from kernel.base.error import Error
 from kernel.base.kernel import EPOCH
 from kernel.devices.devcons import writefd2
 from kernel.devices.parse import strtoul
 from kernel.files.conv import Dir
+from kernel.sched.sched import yield_
 from kernel.syscalls import sysfile
 from tests.kernel.fakes import Rig, newrig
 
@@ -163,7 +164,7 @@ def test_names_of_the_system(rig: Rig) -> None:
 def test_what_the_console_does_not_have(rig: Rig) -> None:
     @rig.run
     def _() -> None:
-        for name in ("kprint", "reboot", "config"):
+        for name in ("reboot", "config"):
             with pytest.raises(Error, match=f"'/dev/{name}' file does not exist"):
                 rig.open(f"/dev/{name}")
         for mode in (OREAD, OWRITE):
@@ -221,3 +222,43 @@ def test_pprint_goes_to_descriptor_2_if_it_can(rig: Rig) -> None:
         writefd2(rig.k, "lost")
 
     assert rig.console.text(2) == b"hello"
+
+
+def test_kprint_has_what_the_kernel_says_from_then_on(rig: Rig) -> None:
+    @rig.run
+    def _() -> None:
+        rig.k.print("before\n")
+        fd = rig.open("/dev/kprint", OREAD)
+        opened = rig.k.mainmem.cursize
+        with pytest.raises(Error, match="device or object already in use"):
+            rig.open("/dev/kprint", OREAD)
+        rig.k.print("one\n")
+        rig.k.print("two\n")
+        assert rig.pread(fd, 100) == b"one\ntwo\n"
+        for _ in range(1000):
+            rig.k.print("x" * 100)
+        assert len(rig.pread(fd, 100_000)) == 16400, "what is too much is dropped"
+        assert rig.k.mainmem.cursize == opened
+        rig.k.print("unread\n")
+        rig.close(fd)
+        rig.k.print("while nobody reads\n")
+        fd = rig.open("/dev/kprint", OREAD)
+        assert rig.pread(fd, 100) == b"unread\n"
+        assert rig.stat("/dev/kprint").mode == DMEXCL | 0o440
+
+
+def test_who_waits_for_kprint_is_woken(rig: Rig) -> None:
+    got = []
+
+    @rig.run
+    def _() -> None:
+        def reader() -> None:
+            got.append(rig.pread(rig.open("/dev/kprint", OREAD), 100))
+
+        rig.spawn(reader, rig.up)
+        yield_(rig.k)
+        assert got == []
+        rig.k.print("news\n")
+        yield_(rig.k)
+
+    assert got == [b"news\n"]
