@@ -30,7 +30,7 @@ COMPUTED = {
     ("conv", "c.cerr"): "what the conversation ended with",
     ("conv", "p"): "what a protocol says of a request",
     ("devcs", "'request too long' if c.qid.path == Qcs else 'dns: request too long'"): "too long for cs or dns",
-    ("devcs", "Ednsresource if type != 'ptr' and _ips(db, name) else Ednsname"): "one of its constants",
+    ("devcs", "Ednsresource if ips else Ednsname"): "one of its constants",
     ("devcs", "err"): "one of its constants",
     ("devip", "p"): "what a protocol says of a request",
     ("devmnt", "cut(f'incompatible 9P versions {kstr(m.version)} {kstr(v)}', ERRMAX)"): "the server's",
