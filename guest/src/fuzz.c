@@ -15,6 +15,7 @@ enum {
 	MAXPROC = 40,     /* no forks while there are more */
 	MAXNAME = 900,
 	GENERATIONS = 8,  /* processes that follow one another */
+	NPROTO = 5,       /* of netfiles, the first are protocols */
 	PATIENCE = 20,    /* times 20 ms that they have before they are killed */
 };
 
@@ -741,6 +742,8 @@ static const Netfile netfiles[] = {
 	{"ipifc", {"bind loopback D", "bind W D", "bind loopback", "add I", "add I M", "add I M I", "add I M I N", "add I M I N W",
 		"try I M", "remove I M", "remove I", "connect I M", "unbind", "mtu N", "iprouting N", "iprouting", "addmulti I I",
 		"remmulti I", "joinmulti I", "leavemulti I", "reassemble", "add6 I N", "ra6 W N", "announce A"}},
+	{"icmp", {"connect I", "connect I", "connect A", "announce I", "headers", "bind P", "hangup", "ttl N", "ignoreadvice"}},
+	{"icmpv6", {"connect I", "connect I!N", "announce I", "headers", "bind P", "addmulti I I", "ignoreadvice"}},
 	{"iproute", {"add I M I", "add I M I", "add I M", "remove I M", "remove I", "flush", "flush W", "tag W", "tag", "add I I I W"}},
 	{"arp", {"flush", "add I W", "add loopback I W", "add ether I W", "del I", "del I W"}},
 	{"ndb", {"Q Q\n\tQ", "Q\n", ""}},
@@ -852,12 +855,12 @@ static void
 network(Fuzz *z)
 {
 	static const char *const files[] = {"data", "data", "data", "listen", "ctl", "status", "local", "remote", "err", "snoop"};
-	const Netfile *f = &netfiles[one(z, 3) ? rnd(z, nelem(netfiles)) : rnd(z, 3)];
+	const Netfile *f = &netfiles[one(z, 3) ? rnd(z, nelem(netfiles)) : rnd(z, NPROTO)];
 	char path[64], text[16];
 	int i, n, conv;
 
 	alarm(20);
-	if (f >= netfiles + 3) {
+	if (f >= netfiles + NPROTO) {
 		snprint(path, sizeof path, "/net/%s", f->name);
 		i = open(path, one(z, 6) ? (int)rnd(z, 64) : ORDWR);
 		for (n = 1 + rnd(z, 3); n > 0; n--) {

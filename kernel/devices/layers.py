@@ -216,6 +216,8 @@ class Layers(Folder):
             self.over.refused.discard(st.key)
             cut = cut and (whole or not copied)
         above = self._upper(name) is not None
+        if not above and flags & os.O_ACCMODE != os.O_RDONLY:
+            raise FileNotFoundError(errno.ENOENT, "")  # something else has taken the copy away
         return Openfile(self.over, openat(self.up if above else self.low, name, flags), above).cut(cut)
 
     def create(self, name: bytes, flags: int, perm: int) -> Opened:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.go import tool
 
-PACKAGES = ("sync", "os/exec", "runtime")
+PACKAGES = ("sync", "os/exec", "net", "net/http/httptest", "runtime")
 CPUS = (1, 2, 4)
 EXPLORED = 5
 # Tests of runtime that need seconds each, by computing or by spinning: the others make more system calls.

@@ -216,6 +216,28 @@ def test_truncating_copies_nothing(rig: Rig, lower: Path, upper: Path, monkeypat
         assert rig.slurp("/n/d/f") == b""
 
 
+@pytest.mark.parametrize("mode", [OWRITE, ORDWR, OREAD | OTRUNC])
+def test_the_tree_is_not_opened_for_writing_if_a_copy_is_taken_away(
+    rig: Rig, lower: Path, upper: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    before = snapshot(lower)
+    copyup = layers.Layers._copyup
+
+    def taken(self: layers.Layers, name: bytes, empty: bool = False) -> bool:
+        done = copyup(self, name, empty)
+        (upper / os.fsdecode(name)).unlink()
+        return done
+
+    monkeypatch.setattr(layers.Layers, "_copyup", taken)
+
+    @rig.run
+    def _() -> None:
+        show(rig, lower, upper)
+        assert err(rig.open, "/n/a", mode).endswith("does not exist")
+
+    assert snapshot(lower) == before
+
+
 def test_what_the_host_does_not_keep(rig: Rig, lower: Path, upper: Path) -> None:
     @rig.run
     def _() -> None:
