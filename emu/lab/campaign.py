@@ -23,8 +23,8 @@ MORE: Final = 5_000_000_000  # ns more, before a run counts as one without end
 NEVER: Final = 1 << 62
 LONGER: Final = 3  # times as long as the schedule that failed another may take, when switches are left out, and
 LATER: Final = 100_000_000  # ns more
-MANY: Final = 10  # times as long by the host's clock, for a kernel whose lists are broken may go round for ever, and
-PATIENCE: Final = 0.5  # s at least
+MANY: Final = 10  # times as long on the host, for a kernel whose lists are broken may go round for ever, and
+PATIENCE: Final = 0.5  # s of a processor at least
 
 
 class CampaignError(Exception):

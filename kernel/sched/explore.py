@@ -102,7 +102,7 @@ class Explore:
         self.order = 0  # stands for the sequence of processes, and how many points each had before the next
         self.watch: Callable[[At, FrameType], None] | None = None  # is told of every point that is come to
         self.limit = 0  # of virtual time, ns; 0: none
-        self._here: tuple[int, Any, str, int] = 0, None, "", 0
+        self._here: tuple[int, str, str, int] = 0, "", "", 0
         self._times: dict[tuple[Any, ...], int] = {}
         self._counts: dict[int, int] = {}  # points of each process
         self._last = 0  # whose point was the last one
@@ -125,11 +125,11 @@ class Explore:
         while f.f_globals["__name__"] in PASSED and f.f_back is not None:
             f = f.f_back
         pid = up.pid or self.pid(up)
-        code = f.f_code
-        # by identity: the hash of a code object is that of all its constants
-        here = pid, id(code), point
+        # by its name, as a schedule has it: several devices have a function read
+        function = f.f_code.co_name
+        here = pid, function, point
         self._times[here] = times = self._times.get(here, 0) + 1
-        self._here = pid, code, point, times
+        self._here = pid, function, point, times
         n = self._counts[pid] = self._counts.get(pid, 0) + 1
         if pid != self._last:
             self._pids[up] = pid
@@ -151,8 +151,8 @@ class Explore:
 
     def at(self) -> At:
         """The point that the current process is at."""
-        pid, code, point, times = self._here
-        return At(pid, f"{code.co_name}:{point}", times)
+        pid, function, point, times = self._here
+        return At(pid, f"{function}:{point}", times)
 
     @property
     def nprocs(self) -> int:

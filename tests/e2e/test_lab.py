@@ -7,8 +7,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,17 +144,32 @@ def recorded(config: Config, argv: str, strategy: Callable[[], Strategy], seed: 
         zygote.close()
 
 
-@pytest.mark.parametrize(("argv", "cpus"), [("cow 3", 1), ("pipe 2", 2), ("sema 3", 4)])
-def test_a_copy_is_what_run_does_and_a_replay_is_the_same(argv: str, cpus: int, tmp_path: Path) -> None:
-    """Byte for byte: --sched random, and the schedule that a copy of the same seed has left."""
-    for seed in (1, 2, 3):
-        r = recorded(Config(cpus=cpus), argv, partial(Random, seed), seed)
-        assert r.decisions
-        path = tmp_path / "schedule.jsonl"
-        path.write_text(Schedule("", seed, tuple(r.decisions)).text())
-        program, *args = argv.split()
-        first = jsontrace(program, *args, cpus=cpus, sched="random", seed=seed)
-        assert jsontrace(program, *args, cpus=cpus, sched=f"replay:{path}") == first
+REPLAYED: list[tuple[str, dict[str, Any]]] = [
+    ("cow 3", {"cpus": 1}),
+    ("pipe 2", {"cpus": 2}),
+    ("sema 3", {"cpus": 4}),
+    ("shm 3", {"cpus": 2}),
+    ("forkbomb 3", {"cpus": 1}),
+    ("text 3", {"cpus": 4}),
+    ("pingpong 5", {"cpus": 2}),
+    ("segs", {"cpus": 3}),
+    ("mhead 5", {"cpus": 2, "fix": ("3af236b5e",)}),
+    ("pipe 1", {"cpus": 2, "points": ("fields", "memory", "interrupts")}),
+]
+
+
+@pytest.mark.parametrize(("argv", "config"), REPLAYED)
+def test_a_copy_is_what_run_does_and_a_replay_is_the_same(argv: str, config: dict[str, Any], tmp_path: Path) -> None:
+    """Byte for byte: --sched random, and the schedule that a copy of the same seed has left. Fifty in all."""
+    program, *args = argv.split()
+    path = tmp_path / "schedule.jsonl"
+    with closing(Zygote(Config(**config), program, args)) as zygote:
+        for seed in range(1, 6):
+            r = zygote.one(Task(seed, seed, partial(Random, seed), decisions=True))
+            assert r.failure is None and r.decisions
+            path.write_text(Schedule("", seed, tuple(r.decisions)).text())
+            first = jsontrace(program, *args, sched="random", seed=seed, **config)
+            assert jsontrace(program, *args, sched=f"replay:{path}", **config) == first
 
 
 def test_a_replay_of_priorities_is_the_same_twice(tmp_path: Path) -> None:

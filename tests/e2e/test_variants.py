@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import pytest
 
 from emu.machine.config import MachineError
 from kernel.base.event import SchedEvent
+from kernel.sched.watch import Watch
 from tests.e2e.harness import run
 
 M = 1 << 20
@@ -28,7 +30,12 @@ def end(argv: str, **config: Any) -> str:
     [
         ("a0e001a23", "stopwait 20", "panic: fault: pdbg of ", RACE | {"seed": 4}),
         ("655ec332a", "memrace shrink 20", "panic: procctlmemio1", RACE | {"seed": 2}),
-        ("655ec332a", "memrace slot 10", "panic: use after free: seg loads Segment.", RACE | {"seed": 41}),
+        (
+            "655ec332a",
+            "memrace slot 10",
+            "panic: use after free: seg loads Segment.locked, freed by putseg < pexit",
+            RACE | {"seed": 41},
+        ),
         ("ad9748422", "pipeflow 4 10", "no progress: every process waits for another", {}),
         ("d15aca053", "tprof", "0 ms counted of 290", {"cpus": 2}),
         ("3af236b5e", "mhead 100", "panic: cclose ", RACE | {"seed": 1}),
@@ -52,7 +59,13 @@ def test_a_fix_mends_what_the_guest_shows(fix: str, argv: str, told: str, config
 @pytest.mark.parametrize(
     ("before", "fix", "argv", "told", "config"),
     [
-        ("3af236b5e", "55c3138c6", "unionbind 30", "panic: use after free: cmount loads Mount.", {"seed": 4}),
+        (
+            "3af236b5e",
+            "55c3138c6",
+            "unionbind 30",
+            "panic: use after free: cmount loads Mount.next, freed by mountfree",
+            {"seed": 4},
+        ),
         (
             "655ec332a",
             "12fa017f3",
@@ -67,6 +80,40 @@ def test_a_fix_mends_what_one_before_it_left(
 ) -> None:
     assert told in end(argv, fix=(before,), **RACE, **config)
     assert end(argv, fix=(before, fix), **RACE, **config) == ""
+
+
+@pytest.mark.parametrize(
+    ("argv", "config", "within", "marked", "unmarked"),
+    [
+        (
+            "memrace slot 10",
+            {"seed": 41},
+            "procctlmemio",
+            "panic: use after free: seg loads Segment.locked, freed by putseg < pexit < procctl < notify",
+            "panic: decref",
+        ),
+        (
+            "unionbind 30",
+            {"seed": 4, "fix": ("3af236b5e",)},
+            "cmount",
+            "panic: use after free: cmount loads Mount.next, freed by mountfree < cunmount < sysunmount < syscall",
+            "panic: cclose ",
+        ),
+    ],
+)
+def test_what_is_marked_is_used_in_the_race_that_the_fix_mends(
+    argv: str, config: dict[str, Any], within: str, marked: str, unmarked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mark shows it where it begins; without marks the same order comes to what the bug does."""
+    config = {**RACE, **config}
+    with pytest.raises(MachineError) as e:
+        run(*argv.split(), check=False, **config)
+    assert str(e.value) == marked
+    panic = e.value.__cause__
+    assert panic is not None
+    assert within in [f.name for f in traceback.extract_tb(panic.__traceback__)]
+    monkeypatch.setattr(Watch, "freed", lambda watch, x: None)
+    assert end(argv, **config).startswith(unmarked)
 
 
 @pytest.mark.parametrize("fix", [(), ("7cf6a3548",)])

@@ -123,6 +123,31 @@ def test_a_copy_that_hangs_is_a_result(
     assert children() == set()
 
 
+def spin() -> None:
+    """Go round for ever."""
+    while True:
+        pass
+
+
+def test_patience_is_of_the_processor_time_that_a_copy_has_had(zygote: Zygote) -> None:
+    """On a busy host a copy may wait long for its turn."""
+    zygote.patience = 0.3
+    try:
+        copy = zygote.start(Task(1, 1, partial(Random, 1)))
+        os.kill(copy.pid, signal.SIGSTOP)
+        crew = Crew([copy])
+        assert crew.wait(0.6) == []
+        os.kill(copy.pid, signal.SIGCONT)
+        found = crew.wait()
+        while not found:
+            found = crew.wait()
+        assert [r.failure for r in found] == [None]
+        r = zygote.one(Task(2, 2, partial(Bad, spin)))
+        assert r.failure is not None and r.failure.kind == TIMEOUT
+    finally:
+        zygote.patience = None
+
+
 def test_the_end_of_a_crew_leaves_nobody(zygote: Zygote, children: Children) -> None:
     crew = Crew([zygote.start(Task(n, 0, partial(Bad, partial(time.sleep, 600)))) for n in range(3)])
     assert len(children()) == 3
