@@ -61,6 +61,7 @@ class Hoststream:
         self.net = net
         self.n = n
         self.near: Listener | None = None
+        self.ends = {FIN, FINSENT}  # that are yet to be told
 
     def send(self, data: bytes) -> None:
         """Take data."""
@@ -77,16 +78,21 @@ class Hoststream:
         if (s := self.net.sockets) is not None:
             s.took(self.n, n)
 
+    def over(self, end: str) -> None:
+        """One of the two ends was told."""
+        self.ends.discard(end)
+        if not self.ends:
+            self.net.streams.pop(self.n, None)
+
     def reset(self) -> None:
         """Put an end to it."""
         if (s := self.net.sockets) is not None:
             s.reset(self.n)
 
     def close(self) -> None:
-        """Nothing more is asked."""
+        """Nothing more is asked: what is not over by both ends is reset."""
         self.net.streams.pop(self.n, None)
-        if (s := self.net.sockets) is not None:
-            s.ended(self.n)
+        self.reset()
 
 
 class Question:
@@ -248,8 +254,10 @@ class Hostnet:
             case "sent":
                 near.sent(*args)
             case "fin":
+                stream.over(what)
                 near.ended()
             case "finsent":
+                stream.over(what)
                 near.finsent()
             case "reset":
                 near.reset()

@@ -168,16 +168,6 @@ class Sockets:
                 link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             self._drop(n, link)
 
-    def ended(self, n: int) -> None:
-        """Nothing more is asked of it: what is not over by both ends is reset."""
-        link = self._links.get(n)
-        if link is None:
-            return
-        if link.eof and link.finsent:
-            self._drop(n, link)
-        else:
-            self.reset(n)
-
     def lookup(self, n: int, name: str) -> None:
         """Ask for a host's addresses: NAMES will be told of n."""
         with self._lock:
@@ -237,7 +227,7 @@ class Sockets:
         else:
             link.eof = True
             self._pending.append([FIN, n])
-        self._watch(link)
+        self._settle(n, link)
 
     def _flush(self, n: int, link: Link) -> None:
         if not link.up:
@@ -264,7 +254,14 @@ class Sockets:
             self._pending.append([FINSENT, n])
             link.fin = False
             link.finsent = True
-        self._watch(link)
+        self._settle(n, link)
+
+    def _settle(self, n: int, link: Link) -> None:
+        """What is over by both ends is given back to the host at once."""
+        if link.eof and link.finsent:
+            self._drop(n, link)
+        else:
+            self._watch(link)
 
     def _lost(self, n: int, link: Link) -> None:
         self._pending.append([RESET, n])
