@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emu.machine.journal import blobs, data, number, text
 from emu.machine.netconfig import Net, hostname, where
-from emu.machine.sockets import CALL, DATA, DOWN, FIN, FINSENT, NAMES, RESET, SENT, UP, Event, Sockets
+from emu.machine.sockets import CALL, DATA, DATAGRAM, DOWN, FIN, FINSENT, NAMES, RESET, SENT, UP, Event, Sockets
 from kernel.base.dat import Rendez
 from kernel.sched.sleep import sleep, wakeup
 
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 POLLNS: Final = 10_000_000  # how often, in the machine's time, the host is asked while processes run
 MAXTOLD: Final = 20  # refusals that are told
+MAXASKED: Final = 256  # who may answer a port's datagrams: those who were sent some last
 LOOPBACK: Final = (ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1"))
 CHECKS: Final[dict[str, tuple[Callable[[Any], object], ...]]] = {
     UP: (number,), DOWN: (number, text), DATA: (number, data), SENT: (number, number), FIN: (number,),
     FINSENT: (number,), RESET: (number,), CALL: (number, number, data, number), NAMES: (number, blobs),
+    DATAGRAM: (number, data, number, data),
 }  # fmt: skip
 
 
@@ -95,6 +97,34 @@ class Hoststream:
         self.reset()
 
 
+class Hostport:
+    """Implements kernel.base.hw.Datagrams: port ``n`` of the host's. Those alone may answer to whom was sent."""
+
+    def __init__(self, net: Hostnet, n: int, got: Callable[[bytes, int, bytes], None]) -> None:
+        self.net = net
+        self.n = n
+        self.got = got
+        self.asked: dict[tuple[bytes, int], None] = {}
+
+    def send(self, addr: bytes, port: int, data: bytes) -> bool:
+        """Send one; False: that is not granted."""
+        there = address(addr)
+        if not self.net.granted(there, port):
+            return False
+        self.asked[addr, port] = None
+        if len(self.asked) > MAXASKED:
+            del self.asked[next(iter(self.asked))]
+        if (s := self.net.sockets) is not None:
+            s.datagram(self.n, there, port, data)
+        return True
+
+    def close(self) -> None:
+        """No more."""
+        self.net.ports.pop(self.n, None)
+        if (s := self.net.sockets) is not None:
+            s.closeport(self.n)
+
+
 class Question:
     """A name that was asked for."""
 
@@ -116,6 +146,7 @@ class Hostnet:
         self.verbose = verbose
         self.journal = journal
         self.streams: dict[int, Hoststream] = {}
+        self.ports: dict[int, Hostport] = {}
         self.listening: Callable[[int], bool] = lambda port: False
         self.answer: Callable[[int, bytes, int, Hoststream], Listener | None] = lambda *call: None
         self.due = 0  # when the host is asked next
@@ -152,9 +183,7 @@ class Hostnet:
     def connect(self, addr: bytes, port: int, near: Listener) -> Hoststream | None:
         """Call an address of 16 bytes. None: that is not granted."""
         there = address(addr)
-        if not self._granted(there, port):
-            at = where(there, port)
-            self._tell(f"net: {at} is not called (--net connect={at} would allow it)")
+        if not self.granted(there, port):
             return None
         self._calls += 1
         stream = self._stream(self._calls)
@@ -162,6 +191,12 @@ class Hostnet:
         if self.sockets is not None:
             self.sockets.connect(stream.n, there, port)
         return stream
+
+    def datagrams(self, got: Callable[[bytes, int, bytes], None]) -> Hostport:
+        """A port for datagrams; got is called with where an answer comes from, and the answer."""
+        self._calls += 1
+        port = self.ports[self._calls] = Hostport(self, self._calls, got)
+        return port
 
     def names(self, name: str) -> Sequence[bytes] | None:
         """The addresses of a host, as soon as they are known; None: that is not granted."""
@@ -186,6 +221,14 @@ class Hostnet:
     def _stream(self, n: int) -> Hoststream:
         stream = self.streams[n] = Hoststream(self, n)
         return stream
+
+    def granted(self, there: Address, port: int) -> bool:
+        """Whether that may be called, or sent to. What may not is told."""
+        if self._granted(there, port):
+            return True
+        at = where(there, port)
+        self._tell(f"net: {at} is not called (--net connect={at} would allow it)")
+        return False
 
     def _granted(self, there: Address, port: int) -> bool:
         """Whether that may be called. The host itself must be named: a star, or a name's addresses, are others."""
@@ -214,7 +257,9 @@ class Hostnet:
     @property
     def waiting(self) -> bool:
         """Something may come that a process can hear of."""
-        return bool(self.streams or self._asked) or any(self.listening(door.guest) for door in self.net.listen)
+        return bool(self.streams or self._asked or any(p.asked for p in self.ports.values())) or any(
+            self.listening(door.guest) for door in self.net.listen
+        )
 
     def poll(self, now: int) -> bool:
         """Ask the host, and tell the kernel; whether there was anything."""
@@ -239,6 +284,11 @@ class Hostnet:
             return
         if what == CALL:
             self._called(n, *args)
+            return
+        if what == DATAGRAM:
+            port = self.ports.get(n)
+            if port is not None and tuple(args[:2]) in port.asked:
+                port.got(*args)
             return
         stream = self.streams.get(n)
         if stream is None or stream.near is None:

@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 Event = list["Any"]
 # what events tell, each with the number of the connection, or of the question
-UP, DOWN, DATA, SENT, FIN, FINSENT, RESET, CALL, NAMES = (
-    "up", "down", "data", "sent", "fin", "finsent", "reset", "call", "names",
+UP, DOWN, DATA, SENT, FIN, FINSENT, RESET, CALL, NAMES, DATAGRAM = (
+    "up", "down", "data", "sent", "fin", "finsent", "reset", "call", "names", "datagram",
 )  # fmt: skip
 MAXREAD: Final = 64 * 1024
-MAXLINKS: Final = 256  # connections at once
+MAXLINKS: Final = 256  # connections at once, and ports for datagrams
+MAXDATAGRAMS: Final = 16  # that are taken at once
 MAXLOOKUPS: Final = 4  # names that are looked up at once
 LINGER: Final = 2.0  # s in which what was sent may leave, at the end
 BACKLOG: Final = 128
@@ -72,6 +73,8 @@ class Sockets:
         self.fd = self._epoll.fileno()
         self._links: dict[int, Link] = {}
         self._byfd: dict[int, int] = {}
+        self._ports: dict[tuple[int, int], socket.socket] = {}  # for datagrams, by number and version of IP
+        self._portsbyfd: dict[int, tuple[int, int]] = {}
         self._pending: list[Event] = []
         self._calls = 0
         self._full = False  # no call can be taken until a connection is over
@@ -168,6 +171,32 @@ class Sockets:
                 link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             self._drop(n, link)
 
+    def datagram(self, n: int, address: Address, port: int, data: bytes) -> None:
+        """Send a datagram from port n, which is opened when it is first used. Answers will be told of n."""
+        key = n, address.version
+        sock = self._ports.get(key)
+        try:
+            if sock is None:
+                if len(self._ports) >= MAXLINKS:
+                    return
+                sock = socket.socket(_family(address), socket.SOCK_DGRAM)
+                sock.setblocking(False)
+                self._ports[key] = sock
+                self._portsbyfd[sock.fileno()] = key
+                self._epoll.register(sock, select.EPOLLIN)
+            sock.sendto(data, (str(address), port))
+        except OSError:
+            pass  # it is lost
+
+    def closeport(self, n: int) -> None:
+        """No more datagrams."""
+        for version in (4, 6):
+            sock = self._ports.pop((n, version), None)
+            if sock is not None:
+                del self._portsbyfd[sock.fileno()]
+                self._epoll.unregister(sock)
+                sock.close()
+
     def lookup(self, n: int, name: str) -> None:
         """Ask for a host's addresses: NAMES will be told of n."""
         with self._lock:
@@ -186,7 +215,9 @@ class Sockets:
                 self._answered()
                 continue
             n = self._byfd.get(fd)
-            if n is None:
+            if fd in self._portsbyfd:
+                self._datagrams(fd)
+            elif n is None:
                 self._taken(fd)
             elif n in self._links:
                 self._ready(n, self._links[n], what)
@@ -291,6 +322,17 @@ class Sockets:
             for i in range(len(self._doors)):
                 self.accepting(i, False)
 
+    def _datagrams(self, fd: int) -> None:
+        key = self._portsbyfd[fd]
+        for _ in range(MAXDATAGRAMS):
+            try:
+                data, where = self._ports[key].recvfrom(MAXREAD)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # what became of one that was sent
+            self._pending.append([DATAGRAM, key[0], _packed(str(where[0])), where[1], data])
+
     # What is waited for
 
     def _add(self, n: int, link: Link) -> None:
@@ -358,6 +400,8 @@ class Sockets:
                 return
             self._closed = True
         self._epoll.unregister(self._wake[0])
+        for n, _ in list(self._ports):
+            self.closeport(n)
         for i in range(len(self._doors)):
             self.accepting(i, False)
         for link in self._links.values():

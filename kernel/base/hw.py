@@ -66,6 +66,16 @@ class Listener(Protocol):
         """There is no stream any more."""
 
 
+class Datagrams(Protocol):
+    """A port of the host's from which datagrams are sent, and where answers come."""
+
+    def send(self, addr: bytes, port: int, data: bytes) -> bool:
+        """Send one to an address of 16 bytes; False: that is not granted."""
+
+    def close(self) -> None:
+        """No more."""
+
+
 class Network(Protocol):
     """The networks of the host, as far as the machine may use them; ``k.network``."""
 
@@ -76,6 +86,9 @@ class Network(Protocol):
 
     def connect(self, addr: bytes, port: int, near: Listener) -> Stream | None:
         """Call an address of 16 bytes: near hears what comes of it. None: that is not granted."""
+
+    def datagrams(self, got: Callable[[bytes, int, bytes], None]) -> Datagrams:
+        """A port; got is called with where an answer comes from, and the answer."""
 
     def names(self, name: str) -> Sequence[bytes] | None:
         """The addresses of a host; may sleep the current process. None: that is not granted."""

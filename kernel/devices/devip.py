@@ -106,7 +106,9 @@ class Ipdev(Dev):
             tcp = far = Fartcp(k, f, 0)
             if network is not None:
                 far.outside(network)
-        self.protos[dev] = [tcp, *(proto(k, f, i + 1) for i, proto in enumerate((Udp, Ipifc, Icmp, Icmp6)))]
+        udp = Udp(k, f, 1)
+        udp.network = network
+        self.protos[dev] = [tcp, udp, Ipifc(k, f, 2), Icmp(k, f, 3), Icmp6(k, f, 4)]
         return f
 
     def _proto(self, c: Chan) -> Proto:

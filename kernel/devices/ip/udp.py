@@ -15,6 +15,7 @@ from kernel.devices.ip.netlog import Logudp
 from kernel.devices.qio import Queue, qclose, qfull, qhangup, qlen, qpassnolim
 
 if TYPE_CHECKING:
+    from kernel.base.hw import Datagrams, Network
     from kernel.base.kernel import Kernel
     from kernel.devices.ip.fs import Fs
 
@@ -27,12 +28,14 @@ class Udpconv(Conv):
     """Source: ip/udp.c:Udpcb."""
 
     headers = 0
+    far: Datagrams | None = None  # its port on the host's network, once it has sent there
 
 
 class Udp(Proto):
     """Source: ip/udp.c."""
 
     name = "udp"
+    network: Network | None = None
 
     def __init__(self, k: Kernel, f: Fs, x: int) -> None:
         super().__init__(k, f, x)
@@ -82,6 +85,9 @@ class Udp(Proto):
         """Source: ip/udp.c:udpclose."""
         assert isinstance(c, Udpconv)
         self.iphtrem(c)
+        if c.far is not None:
+            c.far.close()
+            c.far = None
         c.state = Idle
         for q in (c.rq, c.wq, c.eq):
             qclose(self.k, q)
@@ -110,10 +116,28 @@ class Udp(Proto):
         self.outdatagrams += 1
         f.outrequests += 1
         kind = f.ipforme(raddr)
+        if self.network is not None and self._sendhost(self.network, c, laddr, raddr, rport, data, kind):
+            return
         if not kind or len(data) + HDRSIZE[version] > IP_MAX or isv4(raddr) != (version == V4):
             return  # nobody hears it, and nobody tells
         lport = c.lport
         f.datagram(len(data), lambda: self._input(laddr, lport, raddr, rport, data, version, kind))
+
+    def _sendhost(
+        self, network: Network, c: Udpconv, laddr: bytes, raddr: bytes, rport: int, data: bytes, kind: int
+    ) -> bool:
+        """Send it outside, if the address is none of ours, or one where nobody hears it, and that is granted."""
+        if kind not in (0, Runi) or (kind and self.iphtlook(laddr, c.lport, raddr, rport) is not None):
+            return False
+        if c.far is None:
+
+            def got(addr: bytes, port: int, answer: bytes) -> None:
+                ours = laddr if isv4(addr) == isv4(laddr) else f.findlocalip(addr)
+                self._input(addr, port, ours, c.lport, answer, V4 if isv4(addr) else V6, Runi)
+
+            f = self.f
+            c.far = network.datagrams(got)
+        return c.far.send(raddr, rport, data)
 
     def _input(self, raddr: bytes, rport: int, laddr: bytes, lport: int, data: bytes, version: int, kind: int) -> None:
         """A datagram has come. Source: ip/udp.c:udpiput."""
