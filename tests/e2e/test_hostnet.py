@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,9 +66,9 @@ class Files(socketserver.BaseRequestHandler):
 class Guest:
     """A run of the command with ports of the host's, told on standard error."""
 
-    def __init__(self, *args: str | Path) -> None:
+    def __init__(self, *args: str | Path, command: Sequence[str] = ("run",)) -> None:
         self.process = subprocess.Popen(
-            [*COMMAND, "run", *map(str, args)],
+            [*COMMAND, *command, *map(str, args)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -150,6 +150,25 @@ def test_an_alarm_goes_off_while_a_call_is_waited_for() -> None:
         port = s.getsockname()[1]
         r = run("dial", f"tcp!127.0.0.1!{port}", net=f"connect=127.0.0.1:{port}")
     assert r.outcome.stats.virtual_ns >= 1_000_000_000
+
+
+def test_a_recording_needs_no_network(tmp_path: Path) -> None:
+    """Out and in; the ports are others' when it is done again."""
+    out, served = str(tmp_path / "out.rec"), str(tmp_path / "in.rec")
+    with serving(Web) as port:
+        argv = ["--net", f"connect=localhost:{port}", "dial", f"tcp!localhost!{port}"]
+        first = p9emu("record", "-o", out, *argv, stdin=b"GET /x HTTP/1.0\r\n\r\n")
+    assert first.stdout.endswith(b"you asked for /x\n")
+    again = p9emu("replay", out)
+    assert (again.returncode, again.stdout, again.stderr) == (0, first.stdout, b"")
+    guest = Guest("--net", "listen=0=7", "tcpecho", "serve", "cat", command=["record", "-o", served])
+    with socket.create_connection(("127.0.0.1", guest.port)) as s:
+        s.sendall(b"hello")
+        assert s.recv(10) == b"hello"
+    assert guest.end()[0] == 0
+    again = p9emu("replay", served)
+    assert (again.returncode, again.stdout, again.stderr) == (0, b"", b"")
+    assert b"pread(3, 0x" in p9emu("trace", "-e", "syscall", "--from", served).stderr
 
 
 def test_a_port_that_somebody_has() -> None:
