@@ -149,12 +149,14 @@ class Icmp(Proto):
         self._send(c.laddr, c.raddr, body, c.ttl, c.tos)
 
     def _send(self, src: bytes, dst: bytes, body: bytearray, ttl: int, tos: int) -> None:
+        f = self.f
+        f.outrequests += 1
+        if self.iphdr + len(body) >= IP_MAX:
+            return
         body[2:4] = bytes(2)
         body[2:4] = ptclcsum(self._pseudo(src, dst, len(body)) + body).to_bytes(2, "big")
         packet = self._header(src, dst, len(body), ttl, tos) + body
-        f = self.f
-        f.outrequests += 1
-        if len(packet) < IP_MAX and isv4(dst) == (self.version == V4) and f.ipforme(dst):
+        if isv4(dst) == (self.version == V4) and f.ipforme(dst):
             f.datagram(len(packet), lambda: self._input(src, dst, packet))
 
     def _input(self, src: bytes, dst: bytes, packet: bytes) -> None:

@@ -75,6 +75,15 @@ def test_ping_of_ipv6(rig: Netrig) -> None:
         assert err(rig.pwrite, fd, b"headers 4") == "unknown control request"
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_what_is_too_large_is_lost(rig: Netrig, address: str) -> None:
+    @rig.run
+    def _() -> None:
+        rig.net()
+        d, _ = echo(rig, address, 1, 65536)
+        assert rig.stat(d).length == 0
+
+
 def test_what_is_told_of_it(rig: Netrig) -> None:
     @rig.run
     def _() -> None:
