@@ -468,7 +468,7 @@ class Machine:
             return call()
         from emu.machine.journal import truths
 
-        if source is not None:
+        if source is not None or ns is None or ns > NSPERSEC // 10:
             journal.waiting()
         return journal.ask("wait", [source is not None, ns], call, truths)
 
