@@ -77,6 +77,9 @@ CASES: Final = (
 # Runs with --check beside the same without, and how many times as long they may take
 CHECKED: Final = (("cow", "2000"), ("-m", "8M", "--swap", "32M", "thrash", "3000", "2"), ("usertests",))
 CHECKS: Final = 3.0
+# Recorded runs beside the same that are not
+RECORDED: Final = (("syscalls", "100000"), ("sieve", "4000000", "3"), ("usertests",))
+RECORDS: Final = 1.25
 # One schedule of a guest of some hundred system calls, and what it should cost: a hundred of them a second
 EXPLORE: Final = ("explore", "--format", "json", "pingpong", "50")
 SCHEDULES: Final = 10, 60  # few and many: the boot is not in it
@@ -121,6 +124,10 @@ def measure(rounds: int) -> list[Start]:
             ours, theirs = ms(*P9EMU, "run", "--check", *guest), ms(*P9EMU, "run", *guest)
             name = f"p9emu run --check {' '.join(guest)}"
             starts.append(start(name, "ms", ours, "without --check", theirs, CHECKS, rounds))
+
+        for argv in RECORDED:
+            ours, theirs = ms(*P9EMU, "record", "-o", os.devnull, *argv), ms(*P9EMU, "run", *argv)
+            starts.append(start(f"p9emu record {' '.join(argv)}", "ms", ours, "run", theirs, RECORDS, rounds))
 
         def schedule() -> float:
             few, many = (ms(*P9EMU, EXPLORE[0], "--seeds", str(n), *EXPLORE[1:])() for n in SCHEDULES)

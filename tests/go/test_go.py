@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.harness import p9emu
 from tests.e2e.realgdb import gdb, inorder
 from tests.go import tool
 from tests.go.std import CHECK, PAGING, swapins
@@ -117,6 +119,16 @@ def test_a_panic_has_its_goroutine_s_backtrace_in_gdb(programs: Path) -> None:
         "read: runtime error: invalid memory address",
         "exited normally",
     )
+
+
+@pytest.mark.parametrize("opts", ["", "--cpus 4 --clock real"])
+def test_a_recording_is_done_again(programs: Path, tmp_path: Path, opts: str) -> None:
+    shutil.copy(programs / "heap", tmp_path / "heap")
+    first = p9emu("record", *opts.split(), "-o", str(tmp_path / "rec"), str(tmp_path / "heap"), "4", "3")
+    assert (first.returncode, first.stdout, first.stderr) == (0, b"all blocks are whole, collected: true\n", b"")
+    os.unlink(tmp_path / "heap")
+    again = p9emu("replay", str(tmp_path / "rec"))
+    assert (again.returncode, again.stdout, again.stderr) == (0, first.stdout, b"")
 
 
 @CPUS

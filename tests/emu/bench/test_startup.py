@@ -40,6 +40,9 @@ def test_rows(monkeypatch: pytest.MonkeyPatch) -> None:
         ("p9emu run --check cow 2000", "ms", "without --check", 3),
         ("p9emu run --check -m 8M --swap 32M thrash 3000 2", "ms", "without --check", 3),
         ("p9emu run --check usertests", "ms", "without --check", 3),
+        ("p9emu record syscalls 100000", "ms", "run", 1.25),
+        ("p9emu record sieve 4000000 3", "ms", "run", 1.25),
+        ("p9emu record usertests", "ms", "run", 1.25),
         ("p9emu explore pingpong 50, a schedule", "ms", "100 schedules/s", 2),
         ("p9emu run -m 3G hello", "MB", "150 MB", 1),
     ]
