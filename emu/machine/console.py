@@ -73,6 +73,7 @@ class HostConsole:
         self.ready = False  # and there is some
         self.due = 0  # when it is asked for next
         self.asked = False  # it was asked for in vain
+        self._done: list[int] = []  # bytes that went out of the last write, in pieces
         self.before: Callable[[int, bytes], None] | None = None  # is told what is about to be written
 
     def _look(self) -> list[bool]:
@@ -156,12 +157,13 @@ class HostConsole:
         if self.journal is not None:
             if self.before is not None and self.journal.replaying:
                 self.before(fd, data)
-            self.journal.write(fd, data, self._write)
+            self.journal.write(fd, data, self._write, lambda: sum(self._done))
         else:
             self._write(fd, data)
 
     def _write(self, fd: int, data: bytes) -> None:
         view = memoryview(data)
+        done = self._done = []
         signals = self.signals
         signals.blocked = True
         try:
@@ -170,7 +172,9 @@ class HostConsole:
                 self.before(fd, data)
             while view:
                 try:
-                    view = view[os.write(fd, view) :]
+                    # counted before a handler can raise
+                    done.extend(map(os.write, (fd,), (view,)))
+                    view = view[done[-1] :]
                 except BlockingIOError:  # somebody made the host's stream so
                     poll = select.poll()
                     poll.register(fd, select.POLLOUT)

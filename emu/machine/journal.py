@@ -24,7 +24,9 @@ T = TypeVar("T")
 
 OK: Final = "="
 # entries of the loop's, that come by themselves
-AT, HASH, TYPED, END, TIMES = "at", "hash", "typed", "end", "time"
+AT, HASH, TYPED, END = "at", "hash", "typed", "end"
+TIMES: Final = "time"
+PART: Final = "part"  # of what is written next, as more did not go out
 ROUNDS: Final = (AT, HASH, TYPED, END)
 
 
@@ -101,9 +103,28 @@ class Journal:
         self._write((what, about, [OK, value]))
         return value
 
-    def write(self, fd: int, data: bytes, call: Callable[[int, bytes], None]) -> None:
-        """The program writes to its standard output (1) or standard error (2)."""
-        self.ask("write", [fd, len(data), zlib.crc32(data)], lambda: call(fd, data), nothing)
+    def write(
+        self, fd: int, data: bytes, call: Callable[[int, bytes], None], done: Callable[[], int] = lambda: 0
+    ) -> None:
+        """The program writes to its standard output (1) or standard error (2).
+
+        ``done`` tells how many bytes have gone out if call() raises.
+        """
+
+        def whole() -> None:
+            try:
+                call(fd, data)
+            except BaseException:
+                if done():
+                    self._write((PART, fd, [OK, done()]))
+                raise
+
+        if self.upcoming(PART):
+            self._out(fd, data[: self._give(PART, fd, number)])
+        self.ask("write", [fd, len(data), zlib.crc32(data)], whole, nothing)
+        self._out(fd, data)
+
+    def _out(self, fd: int, data: bytes) -> None:
         if self._source is not None and self.output is not None:
             self.output(fd, data)
 
@@ -184,7 +205,7 @@ class Journal:
         self.count += 1
         self._advance()
 
-    def _give(self, what: str, about: list[Value] | None, check: Callable[[Value], T]) -> T:
+    def _give(self, what: str, about: Value, check: Callable[[Value], T]) -> T:
         while (entry := self._next) is not None and entry[0] == AT and entry[1] == self.now():
             self._took()
         if entry is None:

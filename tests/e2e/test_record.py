@@ -22,7 +22,6 @@ from emu.machine.recording import HEAD, WORDS, Reader
 from tests.e2e.harness import p9emu
 from tests.e2e.realgdb import gdb
 from tests.e2e.terminal import Emu, Tty
-from tests.e2e.test_hostnet import Web, serving
 from tests.standin import plan9
 
 pytestmark = pytest.mark.guest
@@ -147,15 +146,6 @@ def test_a_host_that_wants_it_to_end(tmp_path: Path) -> None:
     status, _, err = emu.end()
     assert (status, err) == (143, b"p9emu: ended by SIGTERM\n")
     assert again(tmp_path / "x") == (143, b"hello\n", err)
-
-
-def test_what_came_from_the_network_comes_again(tmp_path: Path) -> None:
-    with serving(Web) as port:
-        net = "--net", f"connect=127.0.0.1:{port}"
-        request = b"GET /x HTTP/1.0\r\n\r\n"
-        first = p9emu("record", *net, "-o", str(tmp_path / "x"), "dial", f"tcp!127.0.0.1!{port}", stdin=request)
-    assert first.stdout.endswith(b"\r\n\r\nyou asked for /x\n")
-    assert again(tmp_path / "x") == (0, first.stdout, b"")
 
 
 # The file

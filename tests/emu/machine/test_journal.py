@@ -163,6 +163,27 @@ def test_output_that_nobody_reads_ends_both() -> None:
     assert ended.value.status == 141
 
 
+def test_what_went_out_before_a_write_was_broken_off_goes_out_again() -> None:
+    """Whatever had gone out by then, and no more."""
+    entries: list[Entry] = []
+    went: list[int] = []
+
+    def broken(fd: int, data: bytes) -> None:
+        went.append(3)
+        raise Ended(15)
+
+    journal = Journal(entries.append)
+    with pytest.raises(Ended):
+        journal.write(1, b"hello", broken, lambda: sum(went))
+    back = Journal()
+    out: list[tuple[int, bytes]] = []
+    back.output = lambda fd, data: out.append((fd, data))
+    back.replay(iter(entries))
+    with pytest.raises(Ended):
+        back.write(1, b"hello", broken)
+    assert out == [(1, b"hel")]
+
+
 @pytest.mark.parametrize("cpus", [1, 2])
 @pytest.mark.parametrize("what", ["typed", "end"])
 def test_signals_come_when_they_came(what: str, cpus: int) -> None:
