@@ -23,7 +23,9 @@ def gdb(options: Options, program: str, args: Sequence[str], address: str) -> in
     from emu.debug.console import GdbConsole
     from emu.debug.link import AddressError, Gone, Listener, Stream
     from emu.debug.machine import DebugMachine
-    from emu.debug.server import Killed, Server, run
+    from emu.debug.past import Past
+    from emu.debug.server import Server, run
+    from emu.debug.travel import Killed
 
     config = configure(options)
     console = GdbConsole() if address == "-" else None
@@ -48,8 +50,11 @@ def gdb(options: Options, program: str, args: Sequence[str], address: str) -> in
     replay = options.replay
     try:
         journal = replay.journal() if replay is not None else None
+        past = Past(journal) if config.clock == "virtual" else None
+        if past is not None:
+            journal = past.journal
         with closing(DebugMachine(config, console if replay is None else None, journal=journal)) as machine:
-            server = Server(machine, connect)
+            server = Server(machine, connect, past)
             if replay is not None:
                 replay.prepare(machine)
             if console is not None:

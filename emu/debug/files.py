@@ -6,15 +6,10 @@ Nothing else of the host's is to be had. Source: gdb's manual, "Host I/O Packets
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from emu.machine.boot import hostpath
 from emu.program.aout import AoutError, load
 from emu.program.elf import elf
-
-if TYPE_CHECKING:
-    from emu.machine.machine import Machine
-    from kernel.base.procdat import Proc
 
 ENOENT, EBADF, EINVAL, EROFS, ENOSYS = 2, 9, 22, 30, 88
 MAXREAD: Final = 4096
@@ -31,9 +26,8 @@ class Files:
         self._made: dict[str, bytes] = {}
         self._open: dict[int, bytes] = {}
 
-    def announce(self, machine: Machine, p: Proc, name: str) -> None:
-        """gdb is told that p executes the file of that name."""
-        path = hostpath(machine, p)
+    def announce(self, path: str | None, name: str) -> None:
+        """gdb is told that a process executes the file of that name, which is the host's at ``path``."""
         if path is not None and name:
             self._paths[name] = path
 

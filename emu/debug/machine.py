@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from emu.machine.console import Console, warn
-from emu.machine.machine import Machine
+from emu.machine.copied import CopiedMachine
 from emu.machine.probe import Observer, Probed, ProbedPlain, ProbedReal
 
 if TYPE_CHECKING:
@@ -26,8 +26,11 @@ class Debugger(Observer, Protocol):
     def round(self) -> None:
         """The machine's loop comes round."""
 
+    def listen(self) -> None:
+        """Take the machine's events, if they are wanted."""
 
-class DebugMachine(Machine):
+
+class DebugMachine(CopiedMachine):
     """A Machine whose traps go through a debugger, which looks at its processors too; to be attached before run()."""
 
     debugger: Debugger
@@ -49,7 +52,8 @@ class DebugMachine(Machine):
     def attach(self, debugger: Debugger) -> None:
         """Let the debugger look, from the first instruction on."""
         self.debugger = debugger
-        self.signals.onround = debugger.round
+        debugger.listen()
+        self.onturn = debugger.round
         for cpu in self.probes:
             cpu.observer = debugger
 

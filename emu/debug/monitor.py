@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from emu.api import views
 from emu.debug import memory
+from emu.debug.position import Goal
 from emu.debug.session import callname
 from emu.plain import plain
 
@@ -33,8 +35,13 @@ catch               what is caught
 catch fault [class=CLASS,...]   stop at page faults, after they were served
 catch syscall [NAME,...]        stop at system calls, before they are served
 catch none          stop at neither
+goto SECONDS        have the next continue go to that time, back or on
+goto EVENTS N       likewise to the N-th of some events, counted from the start, as fault 118
+goto none           think better of it
 """
 MOST: Final = 200  # lines of a table
+SECONDS: Final = re.compile(r"(\d{1,9})?(?:\.(\d{1,9})\d*)?s?")
+SPACED: Final = re.compile(r"^\s*(!?\w+)\s+(?=\w+\s*!?=)")
 
 
 class Monitor:
@@ -55,7 +62,9 @@ class Monitor:
             "memory": self._memory,
             "time": lambda _: f"{session.time() / 1e9:.9f} s\n",
             "catch": self._catch,
+            "goto": self._goto,
         }
+        self.goal: Goal | None = None  # of goto
 
     def command(self, line: str) -> str:
         """What the command tells: lines, each with its end."""
@@ -135,6 +144,15 @@ class Monitor:
         swap = f"; {m.swap_free} of {m.swap} slots of swap" if m.swap else ""
         return f"{m.free} of {m.pages} pages are free{swap}\n"
 
+    def _goto(self, args: list[str]) -> str:
+        if not args:
+            raise ValueError("goto SECONDS, or goto EVENTS N, as goto fault 118")
+        if args == ["none"]:
+            self.goal = None
+            return "the next continue goes on as ever\n"
+        self.goal = goal(args)
+        return f"the next continue, or reverse-continue, goes to {self.goal.text} and nowhere else\n"
+
     def _catch(self, args: list[str]) -> str:
         catch = self._session.catch
         if args[:1] == ["fault"]:
@@ -156,6 +174,25 @@ class Monitor:
         elif args:
             raise ValueError("catch fault [class=CLASS,...], catch syscall [NAME,...] or catch none")
         return f"faults: {_told(catch.faults)}; system calls: {_told(catch.named)}\n"
+
+
+def goal(args: list[str]) -> Goal:
+    """What is meant by a time in seconds, or by events and a number. Raises ValueError."""
+    text = plain(" ".join(args))
+    m = SECONDS.fullmatch(text)
+    if m is not None and (m[1] or m[2]):
+        return Goal(text, int(m[1] or 0) * 1_000_000_000 + int((m[2] or "").ljust(9, "0")))
+    from emu.observe.filter import FilterError, select
+
+    *words, count = args
+    if not words or not (count.isascii() and count.isdigit() and len(count) <= 9 and int(count)):
+        raise ValueError(f"{text}: no time in seconds, as 0.0123, and no events with their number, as fault 118")
+    expr = SPACED.sub(r"\1:", " ".join(words))
+    try:
+        select([expr])
+    except FilterError as e:
+        raise ValueError(str(e)) from None
+    return Goal(text, expr=expr, left=int(count))
 
 
 def _number(text: str, base: int) -> int:

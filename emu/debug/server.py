@@ -6,6 +6,7 @@ one process alone would wait for the others for ever. Source: gdb's manual, appe
 
 from __future__ import annotations
 
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,16 +16,23 @@ from emu.debug import files, memory, registers
 from emu.debug.link import Gone, Link
 from emu.debug.monitor import Monitor
 from emu.debug.packets import Wrong, dotted, number, resumption, thread, unhex
+from emu.debug.past import Arrived, Request
+from emu.debug.relay import Relay
 from emu.debug.rsp import MAXPACKET, Bad, Interrupt, Item, Packet
 from emu.debug.session import Session
 from emu.debug.stops import Catch, End, Plan, Stop
+from emu.debug.travel import KILLED, RELEASED, Announced, Killed, Travel
 from emu.debug.watches import ACCESS, READ, WRITE
+from emu.machine.boot import hostpath
 from kernel.base.mem import USTKTOP
 from kernel.devices.procctl import killproc
 
 if TYPE_CHECKING:
     from emu.debug.machine import DebugMachine
+    from emu.debug.past import Past
+    from emu.debug.position import Settings
     from emu.machine.config import Outcome
+    from emu.machine.sleeper import Channel
     from kernel.base.hw import Regs
     from kernel.base.procdat import Proc
 
@@ -43,29 +51,34 @@ SUPPORTED: Final = (
     f"PacketSize={MAXPACKET:x};QStartNoAckMode+;multiprocess+;swbreak+;hwbreak+;vContSupported+;QCatchSyscalls+;"
     "qXfer:features:read+;qXfer:threads:read+;qXfer:exec-file:read+;qXfer:memory-map:read+"
 )
-
-
-class Killed(BaseException):
-    """gdb has ended the program."""
+BACKWARDS: Final = "ReverseStep+", "ReverseContinue+"
+PAST: Final = b"E.the past cannot be changed"
 
 
 class Server:
     """Implements emu.debug.session.Client for a gdb at the other end of ``link``."""
 
-    def __init__(self, machine: DebugMachine, connect: Callable[[], Link]) -> None:
+    def __init__(self, machine: DebugMachine, connect: Callable[[], Link], past: Past | None = None) -> None:
         self.forks = self.execs = False
         self.machine = machine
         self.session = Session(machine, self)
         self.monitor = Monitor(machine, self.session)
+        self.past = past  # None in a copy, too
+        self._travel = Travel(self)
+        self.copied = False
+        if past is not None:
+            past.became = self._became
+            self.session.keeper = past
         self.link: Link | None = None
         self._connect = connect
         self._hungup = False  # nothing more comes
         self._queue: deque[Item] = deque()  # what came and was not looked at yet
         self._pid = 0  # for what follows
+        self._stepping = 0  # for bs, as gdb has selected it
         self._doomed = False  # the program was killed
         self._last: Stop | End | None = None
         self._features: frozenset[str] = frozenset()
-        self._opened = files.Files()
+        self.files = files.Files()
         self._answers: dict[bytes, Callable[[bytes], bytes]] = {
             b"?": lambda _: self._reply(self._last) if self._last is not None else b"W00",
             b"H": self._select,
@@ -97,11 +110,15 @@ class Server:
         if not first:
             if isinstance(why, Stop) and why.what is not None and why.what[0] == "exec":
                 p = self._proc(why.pid)
-                self._opened.announce(self.machine, p, self.session.name(p))
+                self._announce(p, self.session.name(p))
             if isinstance(why, Stop) and why.why:
                 self.output(f"p9emu: {why.why}\n".encode())
             self.link.send(self._reply(why))
-        return self._serve()
+        plan = self._serve()
+        if plan is None and isinstance(self.link, Relay):
+            self.link.tell(RELEASED)
+            self.link.receive(wait=True)  # no more comes
+        return plan
 
     def interrupted(self) -> bool:
         """As of Client. What else has come is for the next stop."""
@@ -163,10 +180,14 @@ class Server:
         try:
             if data == b"k":
                 raise Killed
+            if data in (b"bs", b"bc") and (self.past is not None or self.copied):
+                return self._back(data.decode())
             plan = self._resumed(data)
             if plan is not None:
                 if self._doomed:
                     raise Killed
+                if self.monitor.goal is not None:
+                    return self._back("goto")
                 return True, plan
             answer = self._answer(data)
         except Wrong:
@@ -183,7 +204,7 @@ class Server:
 
     def _answer(self, data: bytes) -> bytes:
         if data.startswith(b"vFile:"):
-            return self._opened.answer(data)
+            return self.files.answer(data)
         if data == b"vCont?":
             return b"vCont;c;C;s;S;r"
         if data.startswith(b"vKill;"):
@@ -208,9 +229,63 @@ class Server:
         assert regs is not None
         for n in (registers.BP, registers.SP, registers.PC):
             out += f"{n:02x}:{registers.get(regs, n).hex()};"
-        if why.what is not None and (why.what[0] not in ("swbreak", "hwbreak") or why.what[0] in self._features):
+        if why.what is not None and why.what[0] == "replaylog":
+            out += "replaylog:begin;"
+        elif why.what is not None and (why.what[0] not in ("swbreak", "hwbreak") or why.what[0] in self._features):
             out += "{}:{};".format(*why.what)
         return f"{out}thread:{self._named(why.pid)};".encode()
+
+    # Going back
+
+    def _announce(self, p: Proc, name: str) -> None:
+        """gdb is told of a file, and may read it."""
+        if isinstance(self.link, Relay):
+            self.link.tell(Announced(hostpath(self.machine, p), name))
+        else:
+            self.files.announce(hostpath(self.machine, p), name)
+
+    def _settings(self) -> Settings:
+        settings = self.session.settings()
+        settings.server = (self._features, self.forks, self.execs, self._pid, self._stepping)
+        return settings
+
+    def _take(self, settings: Settings) -> None:
+        self._features, self.forks, self.execs, self._pid, self._stepping = settings.server
+
+    def _became(self, channel: Channel, settings: Settings) -> None:
+        """This is a copy."""
+        self.copied, self.past = True, None
+        self.link = Relay(channel)
+        self._queue.clear()
+        self._hungup = False
+        self.monitor.goal = None
+        self._take(settings)
+
+    def _back(self, what: str) -> tuple[bool, Plan | None]:
+        """gdb wants to be elsewhere. Whether the machine goes on, and how."""
+        pid = self._stepping if self.session.process(self._stepping) else self._pid
+        goal, self.monitor.goal = self.monitor.goal, None
+        request = Request(what, self.session.here, pid, self._settings(), goal)
+        if isinstance(self.link, Relay):
+            self.link.tell(request)
+            self.link.receive(wait=True)  # no more comes
+        return self._travel.travel(request, self._queue)
+
+    def arrived(self, message: Arrived) -> tuple[bool, Plan | None]:
+        """A copy has come to where the machine stands, which goes on, or stops."""
+        assert self.link is not None
+        session = self.session
+        self._take(message.settings)
+        session.take(message.settings)
+        session.goal = message.goal
+        why = message.why
+        if why is None:
+            return True, message.plan
+        self._last, self._pid = why, why.pid
+        if isinstance(why, Stop) and why.why:
+            self.output(f"p9emu: {why.why}\n".encode())
+        self.link.send(self._reply(why))
+        return False, None
 
     # Going on
 
@@ -229,7 +304,7 @@ class Server:
         self.session.detach(pid)
         if first is not None and first.noteid == pid:
             self._doomed = True
-        else:
+        elif not self.copied:  # there it is only looked at no more: what was cannot be changed
             killproc(self.machine.kernel, p)
         return OK
 
@@ -250,6 +325,8 @@ class Server:
 
     def _select(self, args: bytes) -> bytes:
         pid = thread(args[1:])
+        if args[:1] == b"c":
+            self._stepping = max(pid, 0)
         if pid > 0:
             self._proc(pid)
             if args[:1] == b"g":
@@ -265,6 +342,8 @@ class Server:
 
     def _putall(self, args: bytes) -> bytes:
         data = unhex(args)
+        if self.copied:
+            return PAST
         regs, at = self._regs(), 0
         if len(data) != sum(map(registers.size, range(registers.COUNT))):
             raise Wrong
@@ -281,6 +360,8 @@ class Server:
 
     def _putregister(self, args: bytes) -> bytes:
         n, _, value = args.partition(b"=")
+        if self.copied:
+            return PAST
         try:
             registers.put(self._regs(), number(n), unhex(value))
         except (IndexError, ValueError):
@@ -308,6 +389,8 @@ class Server:
         data = decode(text)
         if not colon or len(data) != n:
             raise Wrong
+        if self.copied:
+            return PAST
         try:
             memory.write(self.machine, self._proc(self._pid), addr, data)
         except memory.Absent:
@@ -348,7 +431,7 @@ class Server:
             self._features = frozenset(f.removesuffix("+") for f in rest.decode("latin-1").split(";") if f[-1:] == "+")
             self.forks, self.execs = "fork-events" in self._features, "exec-events" in self._features
             events = [f"{f}+" for f in ("fork-events", "vfork-events", "exec-events") if f in self._features]
-            return ";".join([SUPPORTED, *events]).encode()
+            return ";".join([SUPPORTED, *events, *(BACKWARDS if self.past is not None else ())]).encode()
         if name == b"Xfer":
             return self._transfer(rest)
         if name.startswith(b"Rcmd,"):
@@ -396,7 +479,7 @@ class Server:
         elif what == b"exec-file":
             p = self._proc(number(annex) if annex else self._pid)
             name = self.session.name(p)
-            self._opened.announce(self.machine, p, name)
+            self._announce(p, name)
             data = name.encode()
         else:
             return UNKNOWN if what != b"features" else b"E00"
@@ -415,6 +498,8 @@ class Server:
 
     def close(self) -> None:
         """Hang up."""
+        if self.past is not None:
+            self.past.close()
         if self.link is not None:
             self.link.close()
 
@@ -423,7 +508,15 @@ def run(server: Server, program: str, args: Sequence[str]) -> Outcome:
     """Run the program to its end, with gdb at the other end of the line. Raises as Machine.run does, Killed, Gone."""
     machine, session = server.machine, server.session
     machine.attach(session)
-    outcome = machine.run(program, args)
+    try:
+        outcome = machine.run(program, args)
+    except Killed:
+        if isinstance(server.link, Relay):
+            server.link.tell(KILLED)
+        raise
+    finally:
+        if server.copied:
+            os._exit(1)  # what is behind is not a copy's affair
     try:
         session.finish()
     except (Gone, Killed):

@@ -7,9 +7,24 @@ returns. No virtual time passes, and a run that was looked at is the run that it
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from emu.debug.position import (
+    BIRTH,
+    BLOCK,
+    BROKEN,
+    CHANGED,
+    ENTRY,
+    EXEC,
+    GONE,
+    KERNEL,
+    RETURN,
+    USER,
+    Goal,
+    Position,
+    Settings,
+)
 from emu.debug.stops import SIGINT, SIGKILL, SIGSEGV, Catch, End, Plan, Stop
 from emu.debug.watches import Watch, Watches
 from emu.machine import x86
@@ -21,14 +36,16 @@ from kernel.base.procdat import Broken, Dead, Moribund, Scheding
 
 if TYPE_CHECKING:
     from emu.debug.machine import DebugMachine
+    from emu.debug.way import Way
     from emu.machine.cpu import Service
     from emu.machine.probe import Probed
     from emu.machine.regs import Regs
     from kernel.base.event import Event
     from kernel.base.procdat import Proc
 
-EXEC: Final = 7
+EXECNR: Final = 7
 FAILED: Final = 0xFFFFFFFF
+LAST: Final = 1 << 32  # behind all that is told of processes
 
 
 class Client(Protocol):
@@ -42,6 +59,19 @@ class Client(Protocol):
 
     def interrupted(self) -> bool:
         """Whether the client wants the machine to stop. To be asked often."""
+
+
+class Keeper(Protocol):
+    """Who leaves copies of the machine behind."""
+
+    def due(self) -> bool:
+        """Whether there should be one."""
+
+    def leave(self, session: Session) -> None:
+        """Leave one; in a copy this returns when it is to go on, with the session's ``way``."""
+
+    def close(self) -> None:
+        """Nobody wants them any more."""
 
 
 @dataclass
@@ -62,7 +92,7 @@ class Session:
         self.breaks: dict[tuple[int, int], set[str]] = {}  # (pid, address): swbreak, hwbreak
         self.watches = Watches(machine, self.process)
         self.started = False
-        self._addresses: frozenset[int] = frozenset()
+        self._near = False  # the time of a goal has come
         self._step: _Step | None = None
         self._why: Stop | None = None  # found by stops(), told by still()
         self._pidgen = 0
@@ -74,6 +104,14 @@ class Session:
         self._insink = False
         self._catching = False  # system calls
         self._k = machine.kernel
+        self.n = 0  # times that the kernel was entered
+        self.here = Position(0)  # where the machine stands, or stood last
+        self.keeper: Keeper | None = None
+        self.way: Way | None = None  # in a copy, that is not at its edge yet
+        self.goal: Goal | None = None
+        self.early: list[Event] = []  # those before the program began
+        self.left: set[int] = set()
+        self.known: set[int] = set()
 
     # For the client, while the machine stands still
 
@@ -88,6 +126,10 @@ class Session:
 
     def detach(self, pid: int) -> None:
         """Look at it no more; it goes on as if nobody ever had."""
+        self.left.add(pid)
+        self._drop(pid)
+
+    def _drop(self, pid: int) -> None:
         self.attached.pop(pid, None)
         self._calling.pop(pid, None)
         self._forget(pid)
@@ -95,6 +137,10 @@ class Session:
     def release(self) -> None:
         """Nobody looks any more: the rest of the run is an ordinary one."""
         self.client = None
+        if self.keeper is not None:
+            self.keeper.close()
+            self.keeper = None
+        self.goal = None
         self.attached.clear()
         self.breaks.clear()
         self.watches.all.clear()
@@ -102,21 +148,56 @@ class Session:
         self.catch = Catch()
         self._catching = False
         self._apply(NOTHING)
-        self._listen()
-        self.machine.signals.onround = None
+        self.listen()
+        self.machine.onturn = None
         self.machine.signals.also = -1
+
+    def settings(self) -> Settings:
+        """What is set now, but for the client's own."""
+        watches = [(w.kind, w.pid, w.addr, w.size) for w in self.watches.all]
+        return Settings(self.breaks, watches, self.catch, self.left, self.known)
+
+    def take(self, settings: Settings) -> None:
+        """Let that be set."""
+        self.breaks, self.catch = settings.breaks, settings.catch
+        self.left, self.known = settings.left, settings.known
+        for pid in self.left & self.attached.keys():
+            self._drop(pid)
+        self.breaks = settings.breaks
+        self._step = None
+        self.watches.all.clear()
+        for watch in settings.watches:
+            self.watches.add(*watch)
+        self.resume()
 
     # Standing still
 
-    def _tell(self, why: Stop | End) -> None:
-        client = self.client
-        if client is None or self._telling:
+    def _kernel(self, rank: int, pid: int = 0) -> Position:
+        """Where the kernel is at something of that rank."""
+        return Position(self.n, KERNEL, self._k.nfault, rank, pid)
+
+    def _tell(self, why: Stop | End, at: Position) -> None:
+        if self.client is None or self._telling or at == self.here:  # it has stood there
             return
+        if self.way is not None and self.way.passes(at, why):
+            return
+        if isinstance(why, End) and not self.attached:
+            self.goal = None  # there is nothing beyond
+        if self.goal is None:
+            self.stand(why, at)
+
+    def stand(self, why: Stop | End, at: Position, plan: Plan | None = None) -> None:
+        """Stand still, unless it is known how to go on."""
+        client = self.client
+        if client is None:
+            return
+        self.here = at
         self._telling = True
         self._step = None
         try:
-            with self.machine.signals.away():
-                plan = client.stopped(why)
+            if plan is None:
+                with self.machine.signals.away():
+                    plan = client.stopped(why)
         finally:
             self._telling = False
         if plan is None:
@@ -126,16 +207,32 @@ class Session:
             p = self.process(plan.step)
             inside = isinstance(why, Stop) and why.what is not None and why.what[0] == "syscall_entry"
             if p is not None and p.regs is not None:
-                self._step = _Step(plan, -1 if inside and why.pid == p.pid else p.regs.pc)
+                skip = -1 if inside and isinstance(why, Stop) and why.pid == p.pid else p.regs.pc
+                self._step = _Step(plan, skip if plan.skip is None else plan.skip)
+        self.resume()
+        if self.keeper is not None and at.phase == KERNEL and self.keeper.due():
+            self.keeper.leave(self)
+
+    def resume(self) -> None:
+        """The machine goes on from here: look for what is wanted now."""
         self.watches.refresh()
-        self._listen()
+        self.listen()
         self._catching = self.catch.calls is not None or self.catch.named is not None
         self.watches.moved()
-        self._look()
+        self.look()
 
-    def _look(self) -> None:
-        self._addresses = frozenset(addr for _, addr in self.breaks)
-        self._apply(Wanted(self._addresses, self._step is not None, self.watches.areas))
+    @property
+    def plan(self) -> Plan:
+        """How the machine goes on."""
+        return replace(self._step.plan, skip=self._step.skip) if self._step is not None else Plan()
+
+    def look(self) -> None:
+        """Set hooks for what is wanted."""
+        quiet = self.goal is not None or (self.way is not None and self.way.blind)
+        addresses = frozenset() if quiet else frozenset(addr for _, addr in self.breaks)
+        near = self._near or (self.way is not None and self.way.near)
+        every = near or (self._step is not None and not quiet)
+        self._apply(Wanted(addresses, every, () if quiet else self.watches.areas))
 
     def _apply(self, wanted: Wanted) -> None:
         for cpu in self.machine.probes:
@@ -153,18 +250,74 @@ class Session:
         p = self.machine.kernel.machs[cpu.machno].proc
         if p is None:
             return False
-        self._why = (cpu.touched and self._accessed(cpu, p)) or self._stepped(p, pc, again) or self._broke(p, pc, again)
+        at = Position(self.n, USER, cpu.now(), pc)
+        way, goal = self.way, self.goal
+        if way is not None and way.decides(cpu, p, at, again):
+            self._why = way.why
+        elif goal is not None:
+            self._why = self._there(p.pid) if goal.ns is not None and at.a >= goal.ns else None
+        else:
+            self._why = self.wants(cpu, p, pc, again)
         return self._why is not None
+
+    def wants(self, cpu: Probed, p: Proc, pc: int, again: bool) -> Stop | None:
+        """Why to stand still before an instruction."""
+        return (cpu.touched and self._accessed(cpu, p)) or self._stepped(p, pc, again) or self._broke(p, pc, again)
 
     def still(self, cpu: Probed, pc: int) -> None:
         """As of Observer."""
         why, self._why = self._why, None
         if why is not None:
-            self._tell(why)
+            self.goal, self._near = None, False
+            self.stand(why, Position(self.n, USER, cpu.now(), pc))
 
-    def entering(self) -> None:
+    def entering(self, cpu: Probed) -> None:
         """As of Observer."""
+        self._enter()
         self._check()
+        if self.way is not None:
+            self.way.passes(self._kernel(CHANGED, LAST), None)
+        self._user(cpu)
+
+    def reached(self, cpu: Probed) -> None:
+        """As of Observer."""
+        if self.way is not None:
+            self.way.comes()
+        self._near = self.goal is not None
+        self.look()
+
+    def _enter(self) -> None:
+        """The kernel is entered."""
+        if self.way is not None:
+            self.way.leaves()
+        self.n += 1
+        goal = self.goal
+        if self.way is not None and self.way.passes(Position(self.n), None):
+            return
+        if goal is not None and goal.ns is not None and self.time() >= goal.ns:
+            self._met(self._kernel(ENTRY - 1))
+        elif self.keeper is not None and not self.n & 7 and self.started and self.keeper.due():
+            self.here = Position(self.n)
+            self.keeper.leave(self)
+
+    def _user(self, cpu: Probed) -> None:
+        """A process goes to user mode: see to it that it is stopped in time."""
+        ns = self.way.until(cpu) if self.way is not None else None
+        if self.goal is not None and self.goal.ns is not None:
+            ns = self.goal.ns - BLOCK if ns is None else min(ns, self.goal.ns - BLOCK)
+        cpu.mark(ns)
+
+    def _there(self, pid: int) -> Stop:
+        """The stop at the goal; it is of a process that is looked at."""
+        assert self.goal is not None
+        return Stop(pid if pid in self.attached else next(iter(self.attached), 0), why=f"at {self.goal.text}")
+
+    def _met(self, at: Position) -> None:
+        """In the kernel, the goal is met."""
+        up = self._k.up
+        why = self._there(up.pid if up is not None else 0)
+        self.goal, self._near = None, False
+        self.stand(why, at)
 
     def _accessed(self, cpu: Probed, p: Proc) -> Stop | None:
         found = self.watches.touched(cpu.touched, p.pid)
@@ -198,23 +351,31 @@ class Session:
     def serve(self, machno: int, service: Service, trapno: int, ecode: int) -> Regs | None:
         """As of Debugger. Where nothing is caught, it costs a few looks."""
         k = self._k
-        if k.sink is not None and self.catch.faults is None:
-            self._listen()
+        if k.sink is not None and not self._listens:
+            self.listen()
         if self.client is None:
             return service(trapno, ecode)
+        self._enter()
         m = k.machs[machno]
         p, switches = m.proc, m.cs
+        if self.way is not None:
+            self.way.passes(self._kernel(ENTRY, p.pid if p is not None else 0), None)
+            self.listen()
         if self._catching and trapno == x86.SYSCALL and p is not None:
             self._called(p)
         regs = service(trapno, ecode)
-        if trapno == x86.SYSCALL and p is not None and p.scallnr == EXEC:
+        if trapno == x86.SYSCALL and p is not None and p.scallnr == EXECNR:
             self._execing[p.pid] = p
         others = m.proc is not p or m.cs != switches or k.procs.pidgen != self._pidgen  # somebody else was at work
         watching = bool(self.watches.all)
         if others or self._execing or self._calling or watching:
             self._check()
             for w in self.watches.changed() if watching else ():
-                self._tell(self._watched(w, p, "in the kernel", "written"))
+                self._tell(self._watched(w, p, "in the kernel", "written"), self._kernel(CHANGED, w.addr))
+        if self.way is not None:
+            self.way.passes(self._kernel(CHANGED, LAST), None)
+        if regs is not None and (self.way is not None or self.goal is not None):
+            self._user(self.machine.probes[machno])
         return regs
 
     def round(self) -> None:
@@ -222,12 +383,16 @@ class Session:
         client = self.client
         if client is None or not self.started:
             return
+        self._enter()
         self._check()
+        if self.way is not None:
+            self.way.passes(self._kernel(CHANGED, LAST), None)
         if client.interrupted():
             running = [m.proc.pid for m in self.machine.kernel.machs if m.proc and m.proc.pid in self.attached]
             living = [pid for pid in self.attached if self.process(pid) is not None]
             for pid in (running or living)[:1]:
-                self._tell(Stop(pid, SIGINT))
+                self.goal, self._near = None, False
+                self._tell(Stop(pid, SIGINT), self._kernel(CHANGED, LAST))
 
     def _called(self, p: Proc) -> None:
         """A process makes a system call."""
@@ -238,11 +403,11 @@ class Session:
         calls, named = self.catch.calls, self.catch.named
         if calls is not None and (not calls or nr in calls):
             self._calling[p.pid] = nr
-            self._tell(Stop(p.pid, what=("syscall_entry", f"{nr:x}")))
+            self._tell(Stop(p.pid, what=("syscall_entry", f"{nr:x}")), self._kernel(ENTRY, p.pid))
         elif named is not None:
             name = callname(nr)
             if not named or name in named:
-                self._tell(Stop(p.pid, why=f"system call {name} of {p.text} {p.pid}"))
+                self._tell(Stop(p.pid, why=f"system call {name} of {p.text} {p.pid}"), self._kernel(ENTRY, p.pid))
 
     # What has become of processes
 
@@ -263,13 +428,14 @@ class Session:
                 self._gone(pid, End(pid, self._status(pid, p)))
             elif p.state == Broken and pid not in self._broken:
                 self._broken.add(pid)
-                self._tell(Stop(pid, SIGSEGV, why=f"{p.text} {pid} was ended by the kernel, and is kept"))
+                why = f"{p.text} {pid} was ended by the kernel, and is kept"
+                self._tell(Stop(pid, SIGSEGV, why=why), self._kernel(BROKEN, pid))
                 self._gone(pid, End(pid, signal=SIGSEGV))
         up = k.up
         if up is not None and (self._execing or self._calling):
             self._returned(up)
         if self.watches.all and self.watches.moved():
-            self._look()
+            self.look()
 
     def _births(self) -> None:
         first = self.machine.first
@@ -280,38 +446,46 @@ class Session:
             elif not self.started and first is not None:
                 self.started = True
                 self.attached[p.pid] = p
-                self._tell(Stop(p.pid))
+                self.listen()
+                self._tell(Stop(p.pid), self._kernel(BIRTH, p.pid))
             else:
                 self._born(p)
 
     def _born(self, p: Proc) -> None:
         parent = p.parent.pid if p.parent is not None else 0
-        if self.client is None or parent not in self.attached or not self.client.forks:
+        if self.client is None or parent not in self.attached or not self.client.forks or p.pid in self.left:
             return
         self.attached[p.pid] = p
         # the child's memory is its parent's: gdb takes it that the breakpoints are there too, and removes them
         for (pid, addr), kinds in list(self.breaks.items()):
             if pid == parent:
                 self.breaks[p.pid, addr] = set(kinds)
-        self._tell(Stop(parent, what=("fork", f"p{p.pid:x}.{p.pid:x}")))
+        if p.pid not in self.known:
+            if self.way is None or not self.way.quiet:
+                self.known.add(p.pid)
+            self._tell(Stop(parent, what=("fork", f"p{p.pid:x}.{p.pid:x}")), self._kernel(BIRTH, p.pid))
 
     def _returned(self, up: Proc) -> None:
         """A process is about to return from a system call."""
         assert up.regs is not None
         nr = self._calling.pop(up.pid, None)
         if self._execing.pop(up.pid, None) is not None and up.regs.ax != FAILED:
-            self._forget(up.pid)
-            self._look()
+            if self.way is None or not self.way.quiet:
+                self._forget(up.pid)
+            self.look()
             if up.pid in self.attached and self.client is not None and self.client.execs:
-                self._tell(Stop(up.pid, what=("exec", self.name(up).encode().hex())))
+                self._tell(Stop(up.pid, what=("exec", self.name(up).encode().hex())), self._kernel(EXEC, up.pid))
                 return
         if nr is not None and up.pid in self.attached:
-            self._tell(Stop(up.pid, what=("syscall_return", f"{nr:x}")))
+            self._tell(Stop(up.pid, what=("syscall_return", f"{nr:x}")), self._kernel(RETURN, up.pid))
 
     def _gone(self, pid: int, end: End) -> None:
-        self.detach(pid)
+        if self.way is None or not self.way.quiet:
+            self._drop(pid)
+        else:
+            self.attached.pop(pid, None)
         self._broken.discard(pid)
-        self._tell(end)
+        self._tell(end, self._kernel(GONE, pid))
 
     def _status(self, pid: int, p: Proc) -> int:
         first = self.machine.first
@@ -333,10 +507,16 @@ class Session:
 
     # Events
 
-    def _listen(self) -> None:
+    @property
+    def _listens(self) -> bool:
+        events = self.goal is not None and self.goal.ns is None
+        ends = self.way is not None and self.way.ends(self.n)
+        return self.client is not None and (not self.started or events or ends or self.catch.faults is not None)
+
+    def listen(self) -> None:
         """Take events if they are wanted; not in the middle of one: who tells it may have another to tell."""
         if not self._insink:
-            self.machine.kernel.sink = self._sink if self.catch.faults is not None else None
+            self._k.sink = self._sink if self._listens else None
 
     def _sink(self, ev: Event) -> None:
         self._insink = True
@@ -346,12 +526,22 @@ class Session:
             self._insink = False
 
     def _event(self, ev: Event) -> None:
+        if not self.started:
+            self.early.append(ev)
+            return
+        goal = self.goal
+        if goal is not None and goal.ns is None and goal.met(ev):
+            self._met(self._kernel(ENTRY))
+            return
         faults = self.catch.faults
-        if isinstance(ev, FaultEvent) and faults is not None and ev.pid in self.attached:
-            if not faults or ev.cls in faults:
+        if isinstance(ev, FaultEvent):
+            if faults is not None and ev.pid in self.attached and (not faults or ev.cls in faults):
                 where = f"in {ev.fn}" if ev.mode == "kernel" else f"at pc 0x{ev.pc:08x}"
                 what = f"{ev.access} fault of {ev.pid} at 0x{ev.addr:08x}"
-                self._tell(Stop(ev.pid, why=f"{what}, {ev.segment or 'no segment'}: {ev.cls}, {where}"))
+                why = f"{what}, {ev.segment or 'no segment'}: {ev.cls}, {where}"
+                self._tell(Stop(ev.pid, why=why), self._kernel(ENTRY))
+            elif self.way is not None:
+                self.way.passes(self._kernel(ENTRY), None)
 
 
 def callname(nr: int) -> str:

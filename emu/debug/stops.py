@@ -33,6 +33,7 @@ class Plan:
     step: int = 0
     start: int = 0
     end: int = 0
+    skip: int | None = None  # pc of the instruction that is stepped over, if it is not that where the machine stands
 
 
 @dataclass

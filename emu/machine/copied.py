@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from emu.machine.console import HostConsole
 from emu.machine.disk import MemoryDisk
 from emu.machine.journal import Entry
 from emu.machine.machine import Machine
+from emu.machine.terminal import Terminal
 
 NOW: Final[Entry] = ("now", None, None)  # where the journal is at its end: no copy comes to ask for more
 
@@ -27,6 +29,8 @@ class CopiedMachine(Machine):
             self.journal.replay(iter([*entries, NOW]))
         if isinstance(self.disk, MemoryDisk):
             self.disk.kept = False
+        if isinstance(self.console, HostConsole):
+            self.console.terminal = Terminal(-1)
         self.warn = lambda text: None
         self.signals.leave()
 

@@ -193,6 +193,10 @@ class Cpu:
         self.setuntil(until)
         self._taketrap()  # left by an exception, if any
         self._fence = None
+        return self._run()
+
+    def _run(self) -> bool:
+        """The same from where user mode was left, with nothing changed."""
         while True:
             trap = self._taketrap()
             if trap is not None:

@@ -58,12 +58,13 @@ class Area(NamedTuple):
 
 
 class Touch(NamedTuple):
-    """An access to an area, by the instruction at ``pc``."""
+    """An access to an area, by the instruction at ``pc`` of a block that began before ``ns``."""
 
     write: bool
     pa: int
     size: int
     pc: int
+    ns: int
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,11 @@ class Observer(Protocol):
     def still(self, cpu: Probed, pc: int) -> None:
         """The machine stands still; it goes on when this returns. Registers may be changed."""
 
-    def entering(self) -> None:
+    def entering(self, cpu: Probed) -> None:
         """The processor is about to run user code, after the kernel was at work."""
+
+    def reached(self, cpu: Probed) -> None:
+        """The time that the observer has set by mark() has come: it is before a block. It is set no more."""
 
 
 class Probed(Cpu):
@@ -110,6 +114,9 @@ class Probed(Cpu):
         self._begun: tuple[int, int] | None = None  # pc and time at which it was left
         self._restart: dict[int, int] = {}  # with EACH, by the Regs of a process: pc of an instruction that has faulted
         self.touched: list[Touch] = []
+        self.remember = False  # instructions that have faulted, whatever hooks there are
+        self._whole = 0  # until when run() was told to go on
+        self._mark: int | None = None
         self._codehook = CODEHOOK(self._code)
         # struct place of _probe.c: pc, whether to call on, whom
         call = ctypes.cast(self._codehook, c_void_p).value
@@ -144,7 +151,8 @@ class Probed(Cpu):
         """Set the hooks that are wanted, outside translated code; forget that."""
         self._late = False
         self._unwanted = 0
-        self._restart.clear()
+        if not self.remember:
+            self._restart.clear()
         needed = self._needed()
         for gone in self._placed.keys() - needed:
             handle = self._placed.pop(gone)
@@ -182,6 +190,18 @@ class Probed(Cpu):
             return False
         place[0], place[1] = bounds
         return True
+
+    def mark(self, ns: int | None) -> None:
+        """Have the observer told before the first block at which it is that time, or later; None: not any more.
+
+        To be called in the kernel. It takes nothing of the turn that the processor has.
+        """
+        if ns is not None or self._mark is not None:
+            self._mark = ns
+            super().setuntil(self._capped())
+
+    def _capped(self) -> int:
+        return self._whole if self._mark is None else min(self._whole, self._mark)
 
     # The hooks
 
@@ -252,7 +272,7 @@ class Probed(Cpu):
             write = kind == MEM_WRITE
             for a in self._wanted.areas:
                 if pa < a.end and pa + size > a.start and (a.write if write else a.read):
-                    self.touched.append(Touch(write, pa, size, self._noted[0]))
+                    self.touched.append(Touch(write, pa, size, self._noted[0], self.now()))
                     self._noted[1] = 1
                     break
         return True
@@ -262,10 +282,18 @@ class Probed(Cpu):
     def run(self, regs: Regs, until: int) -> bool:
         """As of Cpu; the observer may want to stand still first, and at an access by the last instruction."""
         observer = self.observer
+        self._whole = until
         if observer is not None:
-            observer.entering()
+            observer.entering(self)
         self._begun = None
-        over = super().run(regs, until)
+        over = super().run(regs, self._capped())
+        while over and self._mark is not None and self._mark <= self.now() and observer is not None:
+            self._mark = None
+            observer.reached(self)
+            if self.now() >= until:
+                break
+            super().setuntil(self._capped())
+            over = self._run()
         if over and self.touched and observer is not None:
             pc = self.hook.current.pc
             if observer.stops(self, pc, False):
@@ -277,7 +305,7 @@ class Probed(Cpu):
         """As of Cpu; what the instruction has done so far is done once more."""
         if not isint and intno in AGAIN:
             self._untouched()
-            if EACH in self._placed:
+            if self.remember or EACH in self._placed:
                 regs = self.hook.current
                 self._restart[id(regs)] = regs.pc
         return super().trapped(intno, isint)

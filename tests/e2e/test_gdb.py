@@ -113,3 +113,107 @@ def test_what_gdb_changes_the_program_finds(made: Path) -> None:
 def test_a_child_that_nobody_looks_at_runs_as_ever(made: Path) -> None:
     out = gdb(made / "cow", "2", script=("break waitgood", "continue", "delete", "continue"))
     assert inorder(out, "[Detaching after fork from child process 3]", "[Inferior 1 (process 2) exited normally]")
+
+
+def test_back_to_the_write_before(made: Path) -> None:
+    watch = "watch *(int*)&area"
+    out = gdb(
+        made / "shm",
+        "2",
+        before=ALL,
+        script=(
+            "break share",
+            "continue",
+            watch,
+            "continue",  # the child's write, seen by its parent
+            "delete 1",
+            "reverse-continue",
+            "p *(int*)&area",
+            "backtrace",
+            "reverse-continue",  # the parent's, which stores what is there
+            "reverse-continue",
+            "delete",
+            "continue",
+        ),
+    )
+    assert inorder(
+        out,
+        "Old value = 0",
+        "New value = 1509949440",
+        "p9emu: 0x00003000 of 2 was written by shm 3, at pc 0x",
+        "Old value = 1509949440",
+        "New value = 0",
+        "$1 = 0",
+        "in rfork () at guest/lib/sys.S:",
+        "in share () at guest/src/shm.c:21",
+        "No more reverse-execution history.",
+        "[Inferior 2 (process 3) exited normally]",
+    )
+
+
+def test_back_over_a_copy_on_write_fault(made: Path) -> None:
+    pte = "monitor pte 0x4004 3"
+    out = gdb(
+        made / "cow",
+        "2",
+        before=("set follow-fork-mode child", *ALL),
+        script=(
+            "break cow.c:26",
+            "continue",
+            "monitor catch fault class=cow-copy",
+            "continue",
+            "continue",
+            "monitor catch none",
+            pte,
+            "stepi",
+            "reverse-stepi",
+            pte,
+            "reverse-stepi",
+            "stepi",
+            "x/i $pc",
+            "reverse-continue",
+            "delete",
+            "continue",
+            "inferior 1",
+            "continue",
+        ),
+    )
+    assert inorder(
+        out,
+        "p9emu: write fault of 3 at 0x00003004, bss: cow-copy, at pc 0x",
+        "(held 1 times), in the bss segment",
+        "(held 2 times), in the bss segment",
+        "mov    %ecx,(%edx)",
+        'Thread 2.1 "cow" hit Breakpoint 1.2, main () at guest/src/cow.c:26',
+        "[Inferior 2 (process 3) exited normally]",
+        "[Inferior 1 (process 2) exited normally]",
+    )
+
+
+def test_back_by_lines_and_functions(made: Path) -> None:
+    back = "reverse-finish", "reverse-step", "reverse-next"
+    script = ("break leaf", "continue", "delete", *back, "next", "step", "reverse-continue", "continue")
+    out = gdb(made / "deep", script=script)
+    assert inorder(
+        out,
+        "Breakpoint 1, leaf () at guest/examples/deep.c:8",
+        "in middle () at guest/examples/deep.c:16",
+        "No more reverse-execution history.",
+        "exited normally",
+    )
+
+
+def test_to_a_time_and_to_an_event(made: Path) -> None:
+    event = "monitor goto fault class=cow-copy 2", "continue", "monitor time"
+    time = "monitor goto 0.000004", "reverse-continue", "monitor time", "info registers eip"
+    out = gdb(made / "cow", "2", script=(*event, *time, "monitor goto 100", "continue"))
+    assert inorder(
+        out,
+        "goes to fault class=cow-copy 2 and nowhere else",
+        "p9emu: at fault class=cow-copy 2",
+        "0.00000",
+        "p9emu: at 0.000004",
+        "0.00000",
+        "eip",
+        "[Inferior 1 (process 2) exited normally]",
+    )

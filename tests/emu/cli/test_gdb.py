@@ -29,7 +29,7 @@ class Client:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.parser = Parser()
-        connection.settimeout(60)
+        connection.settimeout(30)
 
     def send(self, data: bytes) -> None:
         self.connection.sendall(data)

@@ -7,7 +7,8 @@ from collections.abc import Generator
 import pytest
 
 from emu.debug import memory
-from emu.debug.server import Killed, Server
+from emu.debug.server import Server
+from emu.debug.travel import Killed
 from tests.emu.debug.scripted import Talk, ask, debug, symbol
 
 pytestmark = pytest.mark.guest
@@ -31,7 +32,19 @@ def test_each_command_that_help_tells_does_something() -> None:
         yield b"vCont;c"
         told = yield from monitor("help")
         names = {line.split()[0] for line in told.splitlines()}
-        assert names == {"procs", "segs", "pages", "pte", "frames", "frame", "images", "memory", "time", "catch"}
+        assert names == {
+            "procs",
+            "segs",
+            "pages",
+            "pte",
+            "frames",
+            "frame",
+            "images",
+            "memory",
+            "time",
+            "catch",
+            "goto",
+        }
         assert "    2 cow " in (yield from monitor("procs"))
         assert "bss      0x00003000 to 0x04003000, 2 pages in memory" in (yield from monitor("segs"))
         assert "in frame 0x" in (yield from monitor("pages 2"))

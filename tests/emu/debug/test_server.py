@@ -12,7 +12,8 @@ import pytest
 from capstone import CS_ARCH_X86, CS_MODE_32, Cs
 
 from emu.debug.memory import frame
-from emu.debug.server import Killed, Server
+from emu.debug.server import Server
+from emu.debug.travel import Killed
 from emu.machine import probe
 from emu.machine.config import Config, Outcome
 from emu.machine.machine import Machine

@@ -24,6 +24,7 @@ class Recorder:
         self.stopped: list[tuple[int, int]] = []  # pc and AX
         self.touched: list[Touch] = []
         self.then = NOTHING
+        self.times: list[int] = []
         self.ax: int | None = None
 
     def stops(self, cpu: Probed, pc: int, again: bool) -> bool:
@@ -37,7 +38,10 @@ class Recorder:
             cpu.current.ax, self.ax = self.ax, None
         cpu.look(self.then)
 
-    def entering(self) -> None: ...
+    def entering(self, cpu: Probed) -> None: ...
+
+    def reached(self, cpu: Probed) -> None:
+        self.times.append(cpu.now())
 
 
 def run(wanted: Wanted, then: Wanted | None = None, ax: int | None = None, data: bool = True) -> tuple[Recorder, Bare]:
@@ -118,8 +122,9 @@ def test_memory_is_watched_by_its_physical_address(native: bool, monkeypatch: py
     if not native:
         monkeypatch.setattr(probe, "_native", lambda: 0)
     recorder, bare = run(Wanted(areas=(Area(0x200002, 0x200003, False, True),)))
-    told = [t for t in recorder.touched if t.write]
-    assert told == [Touch(True, 0x200000, 4, MOV)] * 5
+    told = [t[:4] for t in recorder.touched if t.write]
+    assert [t.ns for t in recorder.touched] == sorted({t.ns for t in recorder.touched})
+    assert told == [(True, 0x200000, 4, MOV)] * 5
     assert [pc for pc, _ in recorder.stopped if native] == [CMP] * 5 * native
     assert bare.cpu.now() == plaintime()
     bare.close()
@@ -127,7 +132,7 @@ def test_memory_is_watched_by_its_physical_address(native: bool, monkeypatch: py
 
 def test_reads_are_told_apart() -> None:
     recorder, bare = run(Wanted(areas=(Area(0x200000, 0x200004, True, False),)))
-    assert recorder.touched == [Touch(False, 0x200000, 4, LOAD)]
+    assert [t[:4] for t in recorder.touched] == [(False, 0x200000, 4, LOAD)]
     assert recorder.stopped == [(TRAP, 5)]
     bare.close()
 
@@ -147,7 +152,7 @@ def test_an_access_by_the_last_instruction_of_a_turn() -> None:
         regs.sp = DATA + 0x1000
         cpu.putcr3(bare.pdb)
         assert cpu.run(regs, cpu.now() + 10)
-        assert recorder.touched == [Touch(True, 0x200FFC, 4, CODE)]
+        assert [t[:4] for t in recorder.touched] == [(True, 0x200FFC, 4, CODE)]
         assert recorder.stopped == [(CODE + 5, 0)]
         assert cpu.touched == []
 

@@ -1,0 +1,257 @@
+"""Going back under gdb's protocol: to the instruction, through faults, system calls and switches, on any processors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.emu.cli.test_gdb import Client, ended, server
+from tests.emu.debug.scripted import field, pc, symbol
+from tests.emu.machine.test_sleeper import gone
+
+pytestmark = pytest.mark.guest
+
+STEP = b"vCont;s:p2.2"
+SUPPORTED = b"qSupported:multiprocess+;swbreak+;hwbreak+;exec-events+"
+
+
+class Debugger:
+    """Says packets, and understands what a stop is."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.said: list[bytes] = []  # what was shown on the way to the last stop
+        assert b"ReverseStep+;ReverseContinue+" in client.ask(SUPPORTED)
+        client.ask(b"?")
+        client.ask(b"Hcp2.2")
+
+    def ask(self, packet: bytes) -> bytes:
+        return self.client.ask(packet)
+
+    def go(self, packet: bytes) -> bytes:
+        """On or back to the next stop."""
+        self.said.clear()
+        reply = self.client.ask(packet)
+        while reply.startswith(b"O"):
+            self.said.append(bytes.fromhex(reply[1:].decode()))
+            reply = self.client.receive()
+        return reply
+
+    def monitor(self, line: str) -> str:
+        return bytes.fromhex(self.ask(b"qRcmd," + line.encode().hex().encode()).decode()).decode()
+
+    def state(self) -> tuple[bytes, str]:
+        """All registers, and the time."""
+        return self.ask(b"g"), self.monitor("time")
+
+
+@contextmanager
+def debugged(tmp_path: Path, *words: str) -> Iterator[Debugger]:
+    with server(*words, path=tmp_path / "gdb") as (_, client):
+        yield Debugger(client)
+
+
+@pytest.mark.parametrize(
+    ("skip", "words"),
+    [
+        (70, ["cow", "2"]),
+        (100, ["--cpus", "2", "--sched", "random", "--seed", "5", "cow", "2"]),
+        (90, ["--cpus", "4", "--sched", "random", "--seed", "7", "pingpong", "3"]),
+    ],
+)
+def test_steps_back_are_the_steps_on(skip: int, words: list[str], tmp_path: Path) -> None:
+    with debugged(tmp_path, *words) as d:
+        for _ in range(skip):
+            d.go(STEP)
+        states = [d.state()]
+        for _ in range(30):
+            assert d.go(STEP).startswith(b"T05")
+            states.append(d.state())
+        assert len(set(states)) == len(states)
+        for was in states[-2::-1]:
+            assert d.go(b"bs").startswith(b"T05")
+            assert d.state() == was
+        for was in states[1:]:
+            assert d.go(STEP).startswith(b"T05")
+            assert d.state() == was
+
+
+def test_breakpoints_work_backwards(tmp_path: Path) -> None:
+    with debugged(tmp_path, "cat", *["/dev/sysname"] * 4) as d:
+        at = symbol("cat", "write")
+        stops = []
+        assert d.ask(b"Z0,%x,1" % at) == b"OK"
+        for _ in range(4):
+            assert pc(d.go(b"vCont;c")) == at
+            stops.append(d.state())
+        for was in stops[-2::-1]:
+            assert pc(d.go(b"bc")) == at
+            assert d.state() == was
+        reply = d.go(b"bc")
+        assert b"replaylog:begin;" in reply
+        assert pc(reply) == 0x1020
+        for was in stops:
+            assert pc(d.go(b"vCont;c")) == at
+            assert d.state() == was
+        d.ask(b"z0,%x,1" % at)
+        assert d.go(b"vCont;c").startswith(b"W00")
+
+
+def test_who_wrote_a_word_last(tmp_path: Path) -> None:
+    with debugged(tmp_path, "shm", "2") as d:
+        word = symbol("shm", "area")
+        assert d.ask(b"Z2,%x,4" % word) == b"OK"
+        values, states = [], []
+        while (reply := d.go(b"vCont;c")).startswith(b"T05"):
+            assert field(reply, "watch") == f"{word:x}"
+            values.append(d.ask(b"m%x,4" % word))
+            states.append((d.state(), list(d.said)))
+        assert reply.startswith(b"W00")
+    assert len(values) >= 2
+    with debugged(tmp_path, "shm", "2") as d:
+        d.ask(b"Z2,%x,4" % word)
+        for _ in values:
+            d.go(b"vCont;c")
+        for i in range(len(values) - 1, -1, -1):
+            reply = d.go(b"bc")
+            assert field(reply, "watch") == f"{word:x}"
+            assert d.ask(b"m%x,4" % word) == (values[i - 1] if i else b"00000000")
+            assert d.said == states[i][1]
+        assert b"replaylog:begin" in d.go(b"bc")
+
+
+def test_catches_work_backwards(tmp_path: Path) -> None:
+    with debugged(tmp_path, "cow", "2") as d:
+        d.monitor("catch fault")
+        stops = []
+        for _ in range(5):
+            assert d.go(b"vCont;c").startswith(b"T05")
+            stops.append((list(d.said), d.state()))
+        for was in stops[-2::-1]:
+            d.go(b"bc")
+            assert (list(d.said), d.state()) == was
+        d.monitor("catch none")
+        d.monitor("catch syscall")
+        first = d.go(b"vCont;c")
+        here = d.state()
+        d.go(b"vCont;c")
+        assert d.go(b"bc") == first
+        assert d.state() == here
+
+
+def test_to_a_time_and_to_an_event(tmp_path: Path) -> None:
+    with debugged(tmp_path, "cow", "2") as d:
+        for where, when in (("0.000008", 8000), ("0.000002", 2000), ("0.000004", 4000)):
+            assert (
+                d.monitor(f"goto {where}")
+                == f"the next continue, or reverse-continue, goes to {where} and nowhere else\n"
+            )
+            d.go(b"vCont;c")
+            assert d.said == [f"p9emu: at {where}\n".encode()]
+            ns = int(float(d.monitor("time").split()[0]) * 1e9 + 0.5)
+            assert when <= ns < when + 1500
+        d.monitor("goto fault class=cow-copy 2")
+        d.go(b"bc")
+        there = d.state()
+        d.monitor("goto fault 1")
+        reply = d.go(b"bc")
+        assert b"replaylog:begin" in reply or d.said
+        d.monitor("goto fault class=cow-copy 2")
+        d.go(b"bc")
+        assert d.state() == there
+        assert "no time in seconds" in d.monitor("goto nowhere")
+        assert "syscal" in d.monitor("goto syscal 3")
+        d.monitor("goto 1")
+        assert d.go(b"vCont;c").startswith(b"W00")
+
+
+def test_the_past_cannot_be_changed(tmp_path: Path) -> None:
+    with debugged(tmp_path, "shm", "2") as d:
+        word = symbol("shm", "area")
+        d.ask(b"Z0,%x,1" % symbol("shm", "share"))
+        d.go(b"vCont;c")
+        d.go(STEP)
+        d.go(b"bs")
+        assert d.ask(b"P0=01000000").startswith(b"E.")
+        assert d.ask(b"M%x,4:01020304" % word).startswith(b"E.")
+        assert d.ask(b"G" + d.ask(b"g")).startswith(b"E.")
+        d.go(STEP)
+        assert d.ask(b"P0=01000000") == b"OK"  # where the machine stands
+        assert d.ask(b"p0") == b"01000000"
+
+
+def test_what_is_written_is_written_once(tmp_path: Path) -> None:
+    with server("cat", "/dev/sysname", "/dev/sysname", path=tmp_path / "gdb") as (process, client):
+        d = Debugger(client)
+        assert "pwrite" in d.monitor("catch syscall pwrite")
+        d.go(b"vCont;c")
+        d.go(b"vCont;c")
+        while b"replaylog" not in d.go(b"bc"):
+            pass
+        d.monitor("catch none")
+        assert d.go(b"vCont;c").startswith(b"W00")
+        client.connection.shutdown(socket.SHUT_WR)
+        status, out, err = ended(process)
+    assert (status, err) == (0, "")
+    assert out == 2 * out[: len(out) // 2] != ""
+
+
+def children(pid: int) -> list[int]:
+    """All descendants of a process."""
+    found, todo = [], [pid]
+    stats = {}
+    for p in Path("/proc").glob("[0-9]*"):
+        try:
+            stats[int(p.name)] = int((p / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    while todo:
+        one = todo.pop()
+        more = [p for p, parent in stats.items() if parent == one]
+        found += more
+        todo += more
+    return found
+
+
+@pytest.mark.parametrize("how", ["kill", "client", "int"])
+def test_no_copy_is_left_behind(how: str, tmp_path: Path) -> None:
+    with server("cow", "2", path=tmp_path / "gdb") as (process, client):
+        d = Debugger(client)
+        for _ in range(5):
+            d.go(STEP)
+        d.go(b"bs")
+        copies = children(process.pid)
+        assert len(copies) >= 2
+        if how == "kill":
+            process.kill()
+        elif how == "int":
+            process.send_signal(signal.SIGTERM)
+        else:
+            client.connection.shutdown(socket.SHUT_RDWR)
+        process.wait(30)
+        until = time.monotonic() + 20
+        while not all(map(gone, copies)) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert [pid for pid in copies if not gone(pid)] == []
+
+
+def test_a_copy_that_is_gone_is_told(tmp_path: Path) -> None:
+    with server("cow", "2", path=tmp_path / "gdb") as (process, client):
+        d = Debugger(client)
+        for _ in range(5):
+            d.go(STEP)
+        now = d.state()
+        d.go(b"bs")
+        for pid in children(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        assert d.ask(b"g") == b"E01"
+        assert d.go(b"vCont;c").startswith(b"T02")
+        assert b"gone" in d.said[0]
+        assert d.state() == now
