@@ -21,7 +21,7 @@ from emu.debug.relay import Relay
 from emu.debug.rsp import MAXPACKET, Bad, Interrupt, Item, Packet
 from emu.debug.session import Session
 from emu.debug.stops import Catch, End, Plan, Stop
-from emu.debug.travel import KILLED, RELEASED, Announced, Killed, Travel
+from emu.debug.travel import RELEASED, Announced, Killed, Travel
 from emu.debug.watches import ACCESS, READ, WRITE
 from emu.machine.boot import hostpath
 from kernel.base.mem import USTKTOP
@@ -304,7 +304,7 @@ class Server:
         self.session.detach(pid)
         if first is not None and first.noteid == pid:
             self._doomed = True
-        elif not self.copied:  # there it is only looked at no more: what was cannot be changed
+        else:
             killproc(self.machine.kernel, p)
         return OK
 
@@ -510,10 +510,6 @@ def run(server: Server, program: str, args: Sequence[str]) -> Outcome:
     machine.attach(session)
     try:
         outcome = machine.run(program, args)
-    except Killed:
-        if isinstance(server.link, Relay):
-            server.link.tell(KILLED)
-        raise
     finally:
         if server.copied:
             os._exit(1)  # what is behind is not a copy's affair

@@ -102,6 +102,7 @@ class Session:
         self._broken: set[int] = set()
         self._telling = False
         self._insink = False
+        self._heard = False  # there was a sink since the program began
         self._catching = False  # system calls
         self._k = machine.kernel
         self.n = 0  # times that the kernel was entered
@@ -351,7 +352,7 @@ class Session:
     def serve(self, machno: int, service: Service, trapno: int, ecode: int) -> Regs | None:
         """As of Debugger. Where nothing is caught, it costs a few looks."""
         k = self._k
-        if k.sink is not None and not self._listens:
+        if k.sink is not None and not self._heard and not self._listens:
             self.listen()
         if self.client is None:
             return service(trapno, ecode)
@@ -515,8 +516,14 @@ class Session:
 
     def listen(self) -> None:
         """Take events if they are wanted; not in the middle of one: who tells it may have another to tell."""
-        if not self._insink:
-            self._k.sink = self._sink if self._listens else None
+        if self._insink:
+            return
+        if self._listens:
+            self._k.sink, self._heard = self._sink, self.started
+        elif self._heard:
+            self._k.sink = _nothing  # a system call that somebody is in was begun with a sink, and tells of its end
+        else:
+            self._k.sink = None
 
     def _sink(self, ev: Event) -> None:
         self._insink = True
@@ -542,6 +549,10 @@ class Session:
                 self._tell(Stop(ev.pid, why=why), self._kernel(ENTRY))
             elif self.way is not None:
                 self.way.passes(self._kernel(ENTRY), None)
+
+
+def _nothing(ev: Event) -> None:
+    """Takes events that nobody wants."""
 
 
 def callname(nr: int) -> str:

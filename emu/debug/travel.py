@@ -7,6 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from emu.debug.link import Gone
+from emu.debug.packets import Wrong, thread
 from emu.debug.past import NOBEGIN, Arrived, Lost, Past, Request
 from emu.debug.relay import Aborted, answer, relay
 from emu.debug.stops import SIGINT, Plan, Stop
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from emu.machine.sleeper import Channel
 
 RELEASED: Final = "released"  # what a copy says: gdb is not interested any more
-KILLED: Final = "killed"  # gdb ends the program
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,6 @@ class Travel:
                 message = stopped
         if isinstance(message, Arrived):
             return host.arrived(message)
-        if message == KILLED:
-            raise Killed
         host.session.release()
         return True, None
 
@@ -118,14 +117,30 @@ class Travel:
     def _relay(self, channel: Channel, queue: deque[Item]) -> Any:
         host = self._host
         assert host.link is not None
+        first = host.machine.first
+        doomed = False
 
         def own(data: bytes) -> bytes | None:
+            nonlocal doomed
             if data == b"k":
                 raise Killed
+            if data.startswith(b"vKill;"):  # one that is only looked at is looked at no more: what was stays
+                try:
+                    doomed = doomed or (first is not None and thread(b"p" + data[6:]) == first.noteid)
+                except Wrong:
+                    return b"E16"
+                return b"OK"
             return host.files.answer(data) if data.startswith(b"vFile:") else None
 
-        while True:
-            message = relay(host.link, channel, queue, own)
-            if not isinstance(message, Announced):
-                return message
-            host.files.announce(message.path, message.name)
+        try:
+            while True:
+                message = relay(host.link, channel, queue, own)
+                if doomed:
+                    raise Killed
+                if not isinstance(message, Announced):
+                    return message
+                host.files.announce(message.path, message.name)
+        except Gone:
+            if doomed:
+                raise Killed from None
+            raise
