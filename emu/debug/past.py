@@ -63,11 +63,14 @@ class Lost(Exception):
 
 
 class Past:
-    """Implements emu.debug.session.Keeper. ``became`` is called in a copy, with the way to who has woken it."""
+    """Implements emu.debug.session.Keeper. ``became`` is called in a copy, with the way to who has woken it.
 
-    def __init__(self) -> None:
+    Where a ``journal`` gives the whole run back, copies have that too, and need no other.
+    """
+
+    def __init__(self, journal: Journal | None = None) -> None:
         self._log: list[Entry] = []
-        self.journal = Journal(self._log.append)  # for the machine
+        self.journal = journal or Journal(self._log.append)  # for the machine
         self.points = Checkpoints()
         self.became: Callable[[Channel, Settings], None] = lambda channel, settings: None
 

@@ -31,6 +31,8 @@ class Aborted(Exception):
 class Relay:
     """Implements Link in a copy. Where the other end is gone the copy is no more."""
 
+    halves = False
+
     def __init__(self, channel: Channel) -> None:
         self.fd = channel.sock.fileno()
         self._channel = channel

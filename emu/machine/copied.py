@@ -25,8 +25,10 @@ class CopiedMachine(Machine):
 
     def woken(self, entries: list[Entry]) -> None:
         """In a copy, before it goes on; ``entries`` are those of the journal since it was left."""
-        if self.journal is not None and not self.journal.replaying:
-            self.journal.replay(iter([*entries, NOW]))
+        if self.journal is not None:
+            self.journal.output = None
+            if not self.journal.replaying:
+                self.journal.replay(iter([*entries, NOW]))
         if isinstance(self.disk, MemoryDisk):
             self.disk.kept = False
         if isinstance(self.console, HostConsole):

@@ -27,8 +27,9 @@ from typing import Final
 from emu.debug.link import Gone, Link, Listener, Stream
 from emu.debug.machine import DebugMachine
 from emu.debug.rsp import MAXPACKET, Bad, Packet, Parser, frame
-from emu.debug.server import Killed, Server, run
+from emu.debug.server import Server, run
 from emu.debug.stops import Plan
+from emu.debug.travel import Killed
 from emu.machine.config import Config, MachineError
 from tests.emu.debug.scripted import FEATURES, Console
 
