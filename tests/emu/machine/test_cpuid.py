@@ -1,6 +1,7 @@
 """CPUID's leaves; that programs get them is in test_cpu."""
 
 from emu.machine.cpuid import BRAND, VENDOR, cpuid
+from kernel.devices.devarch import CPUTYPE
 
 
 def text(*words: int) -> bytes:
@@ -22,3 +23,10 @@ def test_nothing_host_dependent_is_announced() -> None:
 
 def test_unknown_leaves_are_zero() -> None:
     assert cpuid(2) == cpuid(7) == cpuid(0x40000000) == cpuid(0x80000001) == (0, 0, 0, 0)
+
+
+def test_the_kernel_tells_of_the_same_processor() -> None:
+    """``#P/archctl`` is by pc/devarch.c:cpuidentify: its table has no such model, so the family's name."""
+    a, _, _, d = cpuid(1)
+    assert (a >> 8 & 0xF, a >> 4 & 0xF, CPUTYPE) == (6, 14, "P6")
+    assert (d >> 13 & 1, d >> 12 & 1, d >> 26 & 1) == (0, 0, 1)  # no PGE, no MTRRs, SSE2: mfence
