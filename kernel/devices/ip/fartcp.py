@@ -179,8 +179,9 @@ class Fartcp(Tcp):
             wire.after(lambda: end.established(self.k.fastticks()))
         elif isinstance(s, Farconv) and s.tcpstate != Listen:
             self._reset(s)
-            self._settimer(c, self._timeout)
-            wakeup(self.k, c.cr)  # who waits has to look when that is
+            if end.alive:
+                self._settimer(c, self._timeout)
+                wakeup(self.k, c.cr)  # who waits has to look when that is
         elif isinstance(s, Farconv):
             wire.after(lambda: self._answered(end, wire))
         else:
@@ -222,14 +223,15 @@ class Fartcp(Tcp):
 
     def farestablished(self, c: Farconv, rtt: int) -> None:
         """The call was answered, rtt ms after it."""
-        if c.tcpstate != Syn_sent:
+        end = c.end
+        if c.tcpstate != Syn_sent or end is None:
             return
         self._halt(c)
+        end.credit = QMAX << SCALE
         self._established(c)
-        self._rtt(c, rtt)
-        assert c.end is not None
-        c.end.credit = c.window
-        self.faroutput(c)
+        if end.alive:  # who waited has been woken, and may have done anything
+            self._rtt(c, rtt)
+            self.faroutput(c)
 
     def farrefused(self, c: Farconv, why: str) -> None:
         """It was not."""
@@ -240,14 +242,16 @@ class Fartcp(Tcp):
     def fargot(self, c: Farconv, data: bytes) -> None:
         """Data has come."""
         self.count["InSegs"] += 1
-        assert c.end is not None
+        end = c.end
+        assert end is not None
         if c.tcpstate == Finwait2 and c.rq.closed:  # nobody is there to read it
-            c.end.far.reset()
+            end.far.reset()
             self._localclose(c, None)
             return
         if c.tcpstate in (Established, Finwait1, Finwait2):
             qpassnolim(self.k, c.rq, data)
-        self._tookfar(c, c.end)
+        if end.alive:
+            self._tookfar(c, end)
 
     def _tookfar(self, c: Farconv, end: End) -> None:
         n = end.unread - qlen(c.rq)
@@ -258,14 +262,20 @@ class Fartcp(Tcp):
     def faroutput(self, c: Farconv) -> None:
         """There is room for more. Source: ip/tcp.c:tcpoutput."""
         end = c.end
-        while end is not None and c.wq.blocks and (end.credit or not len(c.wq.blocks[0])):
-            data = qtake(self.k, c.wq, min(c.mss, end.credit))
+        if end is None or c.sending:
+            return
+        c.sending = True
+        while end.alive and c.wq.blocks and (end.credit or not len(c.wq.blocks[0])):
+            n = min(c.mss, end.credit)
+            data = qtake(self.k, c.wq, n)
             if data:
                 self.count["OutSegs"] += 1
                 end.credit -= len(data)
                 end.far.send(data)
-            end = c.end
-        if end is not None and c.fin and not c.wq.blocks:
+        c.sending = False
+        if not end.alive:
+            self._output(c)  # what is there now was not sent meanwhile
+        elif c.fin and not c.wq.blocks:
             c.fin = False
             end.far.fin()
 

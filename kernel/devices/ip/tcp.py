@@ -58,6 +58,7 @@ class Tcpconv(Conv):
         self.tcpstate = Closed
         self.peer: Tcpconv | None = None  # the other end, as long as there is a connection
         self.fin = False  # an end of data is yet to be sent, after the data
+        self.sending = False  # somebody does, and sends what others have written meanwhile: stands for the qlock
         self.window = 0
         self.qscale = 0
         self.mss = 0
@@ -338,6 +339,12 @@ class Tcp(Proto):
 
     def _output(self, c: Tcpconv) -> None:
         """Send what the other end has room for, then the end if there is one. Source: ip/tcp.c:tcpoutput."""
+        if not c.sending:
+            c.sending = True
+            self._send(c)
+            c.sending = False
+
+    def _send(self, c: Tcpconv) -> None:
         k = self.k
         while (p := c.peer) is not None and c.wq.blocks:
             room = p.window - qlen(p.rq)

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
 
 from kernel.base.chandat import ORDWR
 from kernel.base.error import Error
+from kernel.devices import qio
+from kernel.devices.ip import fartcp, tcp
+from kernel.devices.ip.conv import Conv, Proto
+from kernel.devices.ip.far import Farconv
+from kernel.devices.ip.fartcp import Fartcp
 from kernel.devices.ip.wire import MILLION, Faults
 from tests.kernel.devices.ip.net import Netrig, wait
 from tests.kernel.fakes import err
+
+if TYPE_CHECKING:
+    from kernel.base.kernel import Kernel
+    from kernel.devices.qio import Queue
 
 MS = 1_000_000
 
@@ -333,3 +345,72 @@ def test_what_is_under_way_is_memory() -> None:
             rig.pwrite(e, b"z" * 10_000)
         assert rig.k.mainmem.cursize <= before + 200_000
         assert len(rig.ip.ipfs[0].wire._all) == 19  # type: ignore[union-attr]
+
+
+# Where a wakeup lets another process in. The original holds the conversation's qlock there
+
+
+@pytest.mark.parametrize("faults", [None, Faults(delay=MS)])
+def test_two_who_send_keep_the_order(faults: Faults | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One has taken a segment from the queue; another writes before it is sent."""
+    rig = Netrig(faults)
+
+    @rig.run
+    def _() -> None:
+        rig.net()
+        (_, e, _), (_, d, nat) = connected(rig, 1)
+        module = tcp if faults is None else fartcp
+        real = qio.qtake
+        taken: list[bytes] = []
+
+        def qtake(k: Kernel, q: Queue, n: int) -> bytes:
+            data = real(k, q, n)
+            taken.append(data)
+            if len(taken) == 1:
+                rig.pwrite(e, b"second")
+            return data
+
+        monkeypatch.setattr(module, "qtake", qtake)
+        rig.pwrite(e, b"first ")
+        for _ in range(3):
+            wait(rig, 1)
+        assert taken == [b"first ", b"second"]
+        assert rig.pread(d, 100) == b"first second"
+        assert rig.state(nat) == "Established"
+
+
+def test_who_is_woken_may_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Netrig(Faults(delay=MS))
+
+    @rig.run
+    def _() -> None:
+        rig.net()
+        (_, e, cat), (_, _, nat) = connected(rig, 1)
+        proto = rig.ip.protos[0][0]
+        assert isinstance(proto, Fartcp)
+        receiver = proto.conv[int(nat.rpartition("/")[2])]
+        assert isinstance(receiver, Farconv)
+        real = qio.qpassnolim
+
+        def qpassnolim(k: Kernel, q: Queue, data: bytes) -> None:
+            real(k, q, data)
+            proto._hangup(receiver)
+
+        monkeypatch.setattr(fartcp, "qpassnolim", qpassnolim)
+        rig.pwrite(e, b"x")
+        for _ in range(3):
+            wait(rig, 1)
+        assert rig.state(cat) == rig.state(nat) == "Closed"
+        _, at, call = calling(rig, "127.0.0.1!80")
+
+        def done(self: Fartcp, c: Conv, msg: str | None) -> None:
+            Proto.connected(self, c, msg)
+            if isinstance(c, Farconv) and c.end is not None:
+                self._hangup(c)
+
+        monkeypatch.setattr(Fartcp, "connected", done)
+        rig.clone("tcp", "announce *!80")
+        for _ in range(4):
+            wait(rig, 1)
+        assert call
+        assert rig.state(at) == "Closed"
