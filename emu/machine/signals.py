@@ -169,8 +169,12 @@ class Signals:
         for fd in (self.also, self.net):
             if fd >= 0:
                 poll.register(fd, select.POLLIN)
-        ready = poll.poll(None if ns is None else min(ns, LONGEST) / 1e6)
-        self.came = bool(self._wake) and any(fd in (self._wake[0], self.also, self.net) for fd, _ in ready)
+        ready = [fd for fd, _ in poll.poll(None if ns is None else min(ns, LONGEST) / 1e6)]
+        self.came = bool(self._wake) and (self._wake[0] in ready or self.also in ready)
+        if not self.came and self.net in ready:
+            # a busy network does not keep input away
+            self.came = source is None or source.fd not in ready
+            return not self.came
         if self.came:
             try:
                 os.read(self._wake[0], 4096)
