@@ -5,7 +5,7 @@ and standard error together. A line ``...`` stands for any lines; a command with
 likes. ``# status N`` at a command's end is its exit status, 0 if it is not told. The commands of a block run one
 after the other in a directory that has links to docs/, guest/ and tests/, and in labs.md the labs themselves. Where
 the document has shown files before, blocks of a language whose first line is a comment with a file's name, it has
-these instead of links.
+these instead of links. Ports of the host's from 18080 to 18089 are others that are free.
 
 A block marked ``console tree`` needs the tree of a Plan 9 distribution, ``$TREE``. It is run if P9EMU_TREE names one
 (9front's, whose output is shown); without, and in a ``yaml`` block, only the options of p9emu's commands are tried.
@@ -25,10 +25,12 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,7 @@ EXEMPT = {
 # What an installation without a C compiler says in each run.
 SLOWER = "p9emu: the block counter is in Python"
 
+PORT = re.compile(r"\b1808[0-9]\b")
 STATUS = re.compile(r"\s+# status (\d+)$")
 SYMBOL = re.compile(r"`((?:emu|guest|kernel|tests)/[\w/]+\.(?:py|c|h|S|ld))(?::([\w.]+))?`")
 IMAGE = re.compile(r"!\[[^\]]+\]\(([^)\s]+)\)")
@@ -272,6 +275,26 @@ def rewrite(block: Block, outputs: dict[int, list[str]]) -> None:
         f.truncate()
 
 
+class Ports:
+    """Free ports of the host's in the place of those that a block shows."""
+
+    def __init__(self, block: Block) -> None:
+        shown = sorted({port for c in block.commands for port in PORT.findall(c.text)})
+        with ExitStack() as stack:
+            socks = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in shown]
+            self.used = {port: str(s.getsockname()[1]) for port, s in zip(shown, socks, strict=True)}
+
+    def use(self, command: str) -> str:
+        """The command as it is run."""
+        return PORT.sub(lambda m: self.used[m[0]], command)
+
+    def show(self, lines: list[str]) -> list[str]:
+        """What it printed as the document has it."""
+        for shown, used in self.used.items():
+            lines = [re.sub(rf"\b{used}\b", shown, line) for line in lines]
+        return lines
+
+
 def marked(block: Block) -> Any:
     """A block with a command of gdb's needs that."""
     real = any(c.command.startswith("gdb ") for c in block.commands)
@@ -288,10 +311,12 @@ def test_commands_do_what_is_shown(block: Block, tools: Path, tmp_path: Path) ->
         (tmp_path / name).write_text(text)
     plan9(tmp_path / "plan9")
     outputs: dict[int, list[str]] = {}
+    ports = Ports(block)
     for i, shown in enumerate(block.commands):
         if shown.command in EXEMPT:
             continue
-        status, actual = execute(shown.command, tools, tmp_path)
+        status, actual = execute(ports.use(shown.command), tools, tmp_path)
+        actual = ports.show(actual)
         assert status == shown.status, f"{block}: $ {shown.command}\n" + "\n".join(actual)
         if not shown.output:
             continue
