@@ -90,5 +90,7 @@ CATALOG: Final[tuple[Guest, ...]] = (
     Guest("cachefs", "cachefs [N]", "read through a mount's cache twice; new versions; N pages of pressure meanwhile"),
     Guest("ns", "ns [9p]", "bind, unions, mount, unmount, name spaces shared, copied and empty"),
     Guest("dirs", "dirs [-9] [DIR]", "directory reads that survive changes, in pieces of any size"),
+    Guest("build", "build [FILES [TIMES]]", "what a build of C files does: processes, headers, object files, a link"),
+    Guest("files", "files open|read|stat|list N FILE", "open, read, ask for or list FILE N times"),
     Guest("fuzz", "fuzz SEED [N [PROCS [net]]]", "PROCS processes make N random calls each, by SEED; in /net alone"),
 )

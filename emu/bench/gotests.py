@@ -29,6 +29,8 @@ OWN: Final = {"GOTOOLCHAIN": "local", "GOPROXY": "off", "GOFLAGS": ""}  # the go
 NOSIGNALS: Final = {"GODEBUG": "asyncpreemptoff=1", "GOMAXPROCS": "1"}
 LIMITED: Final = ("timeout", "-s", "KILL", "120", QEMU)  # now and then it hangs, threads waiting for each other
 TRIES: Final = 3
+HELLO: Final = "hello"  # a program that prints one line: what starting costs
+SOURCE: Final = 'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("hello") }\n'
 NOGO: Final = "--go needs the go command: install p9emu[go]"
 
 
@@ -88,17 +90,29 @@ def tests(
     return {package: runner(package) for package in packages}
 
 
+def hello(
+    root: str, directory: str, command: Sequence[str], target: Mapping[str, str], base: Mapping[str, str]
+) -> Callable[[], float]:
+    """The same for a program that prints one line."""
+    source, binary = (os.path.join(directory, f"{HELLO}.{end}") for end in ("go", target["GOOS"]))
+    with open(source, "w") as f:
+        f.write(SOURCE)
+    go("build", "-o", binary, source, target=target)
+    within = environ({"GOROOT": root}, base)
+    return lambda: used([*command, binary], within, directory).seconds
+
+
 def measure(rounds: int, packages: Sequence[str] = PACKAGES) -> list[Gotest]:
-    """A row for each package, and the total. Raises Failure."""
+    """Rows for a program that prints one line, for each package, and the total of these. Raises Failure."""
     root = os.path.realpath(go("env", "GOROOT", target=PLAN9).strip())
     with tempfile.TemporaryDirectory(prefix="p9emu-bench-") as directory:
-        ours = tests(packages, root, directory, EXEC, PLAN9, compiling(os.path.join(directory, "cache")))
-        theirs = (
-            tests(packages, root, directory, LIMITED, LINUX, os.environ | NOSIGNALS) if shutil.which(QEMU) else None
-        )
-        if theirs is not None:
-            theirs = {name: retried(run) for name, run in theirs.items()}
-        return table(ours, theirs, rounds)
+        here = root, directory, EXEC, PLAN9, compiling(os.path.join(directory, "cache"))
+        there = root, directory, LIMITED, LINUX, os.environ | NOSIGNALS
+        found = shutil.which(QEMU) is not None
+        ours = tests(packages, *here)
+        theirs = {name: retried(run) for name, run in tests(packages, *there).items()} if found else None
+        greeting = table({HELLO: hello(*here)}, {HELLO: retried(hello(*there))} if found else None, rounds)
+        return [*greeting[:1], *table(ours, theirs, rounds)]
 
 
 def retried(run: Callable[[], float]) -> Callable[[], float]:

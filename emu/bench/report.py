@@ -7,12 +7,13 @@ from typing import Final, Protocol
 
 from emu.bench.claims import Claim
 from emu.bench.curves import US, Curve
+from emu.bench.files import Filework
 from emu.bench.gotests import Gotest
 from emu.bench.rivals import QEMU
 from emu.bench.scaling import Scale
 from emu.bench.startup import Start
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Report:
     scaling: Sequence[Scale]
     claims: Sequence[Claim]
     starts: Sequence[Start]
+    files: Sequence[Filework]
     curves: Sequence[Curve] = ()
     go: Sequence[Gotest] = ()
 
@@ -79,6 +81,7 @@ def tables(report: Report) -> list[Table]:
         Table("scaling", _scaling(report.scaling), 1),
         Table("claims", _claims(report.claims), 1),
         Table("starts", _starts(report.starts), 1),
+        Table("files", _files(report.files), 1),
         Table("curves", _curves(report.curves), 1),
         Table("go", _go(report.go), 1),
     ]
@@ -116,6 +119,11 @@ def _starts(starts: Sequence[Start]) -> list[list[str]]:
         ours, theirs = f"{s.ours:.1f} {s.unit}", f"{s.theirs:.1f} {s.unit}"
         lines.append([s.name, ours, s.beside, theirs, spread(s), f"{s.limit:g}"])
     return lines
+
+
+def _files(files: Sequence[Filework]) -> list[list[str]]:
+    lines = [["", "p9emu, us", "Python's os, us", "ratio"]]
+    return lines + [[f.name, f"{f.us:.1f}", f"{f.os_us:.1f}", spread(f)] for f in files]
 
 
 def _curves(curves: Sequence[Curve]) -> list[list[str]]:

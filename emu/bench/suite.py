@@ -6,8 +6,8 @@ clock on the wall. A ratio is taken in each round; the median of the rounds is w
 highest. Where the host is uneven it is the ratio of the means. The times are of this host, at this moment.
 
 More tables tell how costs grow (:mod:`emu.bench.scaling`, :mod:`emu.bench.curves`), whether what the commit says of
-itself holds (:mod:`emu.bench.claims`), what a start costs (:mod:`emu.bench.startup`), and Go's tests
-(:mod:`emu.bench.gotests`).
+itself holds (:mod:`emu.bench.claims`), what a start costs (:mod:`emu.bench.startup`), work on files of the host
+(:mod:`emu.bench.files`), and Go's tests (:mod:`emu.bench.gotests`).
 """
 
 import os
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Final, Protocol, TypeVar
 
-from emu.bench import claims, curves, gotests, rivals, scaling, startup
+from emu.bench import claims, curves, files, gotests, rivals, scaling, startup
 from emu.bench.ratio import ratios
 from emu.bench.report import RENDERINGS, Report, Rival, Row
 from emu.bench.rivals import QEMU, Run
@@ -37,7 +37,7 @@ class Work:
     guest: Sequence[str]
     few: int
     many: int
-    bare: Run
+    bare: Run | None  # None: there is nothing of the kind
     others: Sequence[str] = ()
     uneven: bool = False  # the host's processor has slow and fast times for such code: means are compared, not medians
 
@@ -47,6 +47,7 @@ WORKS: Final = (
     Work("zero-fill fault", ("touch",), 100, 8100, rivals.bareloop("faults")),
     Work("zero-fill, copy, remap", ("cow",), 100, 4100, rivals.bareloop("copies")),
     Work("sieve over 4 MB", ("sieve", "4000000"), 1, 5, rivals.bareprogram, (QEMU,)),
+    Work("build of 8 files", ("build", "8"), 1, 6, None),
     Work("block of 16 instructions", ("blocks", "16"), 1000, 100_000_000, rivals.bareprogram, (QEMU, "qiling"), True),
     Work("block of 4 instructions", ("blocks", "4"), 1000, 100_000_000, rivals.bareprogram, (QEMU, "qiling"), True),
 )
@@ -95,13 +96,14 @@ def main(
     try:
         with (
             rivals.linux(sorted({w.guest[0] for w in works if w.others})) as installed,
-            told(len(works) + len(scaling.CASES) + 2 + len(cases) + go) as tell,
+            told(len(works) + len(scaling.CASES) + 3 + len(cases) + go) as tell,
         ):
             report = Report(
                 rows=[beside(tell(w.name, w), installed, rounds, full) for w in works],
                 scaling=[scaling.measure(*tell(case[0], case), rounds) for case in scaling.CASES],
                 claims=tell("what the commit says", claims.measure)(),
                 starts=tell("starts", startup.measure)(rounds),
+                files=tell("files", files.measure)(rounds),
                 curves=[curves.measure(tell(case.series, case), rounds, quick) for case in cases],
                 go=tell("Go's tests", gotests.measure)(rounds) if go else [],
             )
@@ -143,6 +145,8 @@ def told(total: int) -> Iterator[Tell]:
 
 def beside(work: Work, installed: dict[str, Run], rounds: int, full: bool) -> Row:
     """A row of the first table."""
-    contenders = {"p9emu": rivals.p9emu, "bare": work.bare}
+    contenders: dict[str, Run] = {"p9emu": rivals.p9emu}
+    if work.bare is not None:
+        contenders["bare"] = work.bare
     contenders |= {name: installed[name] for name in work.others if name in installed}
     return measure(work, contenders, rounds * UNEVEN if work.uneven and full else rounds)

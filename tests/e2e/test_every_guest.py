@@ -16,8 +16,9 @@ M = 1 << 20
 
 # Small arguments; the exit string is empty.
 GOOD = {
-    "agewalk": "200 20", "alarm": "", "blocks": "16 1000", "brk": "5", "cachefs": "20", "cat": "/dev/drivers",
-    "cons": "churn 5", "cow": "5", "devswap": "", "dirs": "", "echo": "x", "exec": "echo x", "forkbomb": "5",
+    "agewalk": "200 20", "alarm": "", "blocks": "16 1000", "brk": "5", "build": "2", "cachefs": "20",
+    "cat": "/dev/drivers", "cons": "churn 5", "cow": "5", "devswap": "", "dirs": "", "echo": "x", "exec": "echo x",
+    "files": "stat 5 /bin/files", "forkbomb": "5",
     "fp": "", "fs9p": "2", "fuzz": "1 20", "group": "", "hello": "", "interrupt": "", "memrace": "shrink 5",
     "mhead": "20", "notes": "", "ns": "", "pingpong": "5", "pipe": "5", "pressure": "100 2 1", "procfs": "",
     "pwd": "", "read": "10", "segs": "", "selfmod": "", "sema": "3", "shm": "4", "shootdown": "2", "sieve": "100",

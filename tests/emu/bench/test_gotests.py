@@ -36,9 +36,10 @@ def test_without_qemu_there_is_no_ratio() -> None:
 def test_a_package_is_built_and_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setenv("P9EMU_OPTS", "--nonsense")
-    a, _ = gotests.measure(1, ("errors",))
-    assert a.package == "errors"
-    assert a.seconds > 0
+    hello, a, total = gotests.measure(1, ("errors",))
+    assert (hello.package, a.package, total.package) == ("hello", "errors", "total")
+    assert hello.seconds > 0
+    assert a.seconds == total.seconds > 0, "the total is that of the packages"
 
 
 def test_a_package_that_does_not_build() -> None:
