@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from emu.machine.journal import Journal, Value, blobs, data, nothing, number, orelse, truth
+from kernel.base.error import Enonexist, Error
 from kernel.devices.hostfile import Hostfile, Opened, Place, Stat, Tree
 
 if TYPE_CHECKING:
@@ -204,6 +205,22 @@ class JournalTree(Tree):
         if self.kept.journal.replaying and st is not None:
             self.known[tuple(names)] = st.signature
         return JournalPlace(self.kept, got[0] if got else None, st)
+
+    def walk(self, base: Sequence[bytes], names: Sequence[bytes]) -> tuple[list[Stat], Error | None]:
+        """What each of the names is, told one by one."""
+        found: list[Stat] = []
+        for i in range(len(names)):
+            try:
+                place = self.resolve([*base, *names[: i + 1]])
+            except Error as e:
+                return found, e
+            place.close()
+            if place.st is None:
+                return found, Error(Enonexist)
+            found.append(place.st)
+            if not place.st.isdir:
+                break
+        return found, None
 
     def where(self, names: Sequence[bytes]) -> bytes | None:
         """The path of a file on the host, if it is there as it was."""

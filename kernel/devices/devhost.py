@@ -12,7 +12,7 @@ and rename concern the link. How names are kept inside the tree is told in :mod:
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from kernel.base.alloc import IDENT, LOC, NAME
@@ -85,6 +85,31 @@ def _qid(st: Stat, ident: Ident) -> Qid:
     return Qid(ident.path, ident.vers, (QTDIR if st.isdir else 0) | ident.bits >> 24)
 
 
+def _along(host: Hosttree, loc: Loc, names: Sequence[str]) -> Iterator[tuple[Loc, Stat]]:
+    """Where each name leads from loc, and what is there, as far as it is a directory. Raises if the first one fails."""
+    elems = [kbytes(n) for n in names]
+    if b".." not in elems and b"." not in elems:
+        found, why = host.tree.walk(loc.names(), elems)
+        if why is not None and not found:
+            raise why
+        for elem, st in zip(elems, found, strict=False):
+            loc = loc.kid(elem)
+            yield loc, st
+        return
+    for j, n in enumerate(elems):
+        to = loc.parent if n == b".." else loc if n == b"." else Loc(host.mainmem, loc, n)
+        try:
+            st = host.stat(to)
+        except Error:
+            if j == 0:
+                raise
+            break
+        loc = to if n in (b"..", b".") else loc.kid(n)
+        yield loc, st
+        if not st.isdir:
+            break
+
+
 class Hostdev(Dev):
     """Files of the host."""
 
@@ -137,22 +162,8 @@ class Hostdev(Dev):
             isdir(c)
         loc = f.loc
         wq = Walkqid(None)
-        for j, n in enumerate(names):
-            if wq.qid and not wq.qid[-1].type & QTDIR:
-                break
-            if n == "..":
-                to = loc.parent
-            elif n == ".":
-                to = loc
-            else:
-                to = loc.kids.get(kbytes(n)) or Loc(self.k.mainmem, loc, kbytes(n))
-            try:
-                st = f.host.stat(to)
-            except Error:
-                if j == 0:
-                    raise
-                break
-            loc = to if n in ("..", ".") else loc.kid(to.name)
+        for to, st in _along(f.host, f.loc, names):
+            loc = to
             wq.qid.append(_qid(st, f.host.ident(st)))
         if len(wq.qid) == len(names):
             wq.clone = nc if nc is not None else devclone(self.k, c)
@@ -305,7 +316,7 @@ class Hostdev(Dev):
         if st.nlink <= 1 or st.isdir:
             host.forget(st)
         f.loc.gone = True
-        f.loc.parent.kids.pop(f.loc.name, None)
+        f.loc.parent.drop(f.loc.name)
 
     def read(self, c: Chan, n: int, offset: int) -> bytes:
         """Directories in the order of names."""
@@ -467,9 +478,9 @@ class Hostdev(Dev):
             place.rename(name)
         finally:
             place.close()
-        loc.parent.kids.pop(loc.name, None)
+        loc.parent.drop(loc.name)
         loc.name = name
-        loc.parent.kids[name] = loc
+        loc.parent.put(name, loc)
 
 
 def opentree(path: str | bytes, changes: Changes | None = None, through: Sequence[str] = ()) -> Tree:

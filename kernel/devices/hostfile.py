@@ -14,8 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Self
 
 from kernel.base.error import Eexist, Eio, Eisdir, Enonexist, Enotdir, Eperm, Error, Etoolong
@@ -56,13 +55,25 @@ def hosterror(e: OSError | ValueError | OverflowError) -> Error:
     return Error(_TEXT.get(e.errno or 0, Eio) if isinstance(e, OSError) else Eio)
 
 
-@contextmanager
-def hosterrors() -> Iterator[None]:
+class _Hosterrors:
+    """What hosterrors() gives. A generator would take ten times as long, several times a call."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Nothing is to be kept."""
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, traceback: object) -> None:
+        if isinstance(e, OSError):
+            raise hosterror(e) from None
+
+
+_HOSTERRORS: Final = _Hosterrors()
+
+
+def hosterrors() -> _Hosterrors:
     """Let the host's errors within be the guest's."""
-    try:
-        yield
-    except OSError as e:
-        raise hosterror(e) from None
+    return _HOSTERRORS
 
 
 class Stat(NamedTuple):
@@ -319,6 +330,13 @@ class Folder:
             return None
 
 
+class Top(Folder):
+    """The root of a tree, whose descriptor stays the tree's."""
+
+    def close(self) -> None:
+        """It goes on to be used."""
+
+
 class Place:
     """Where a name led: a directory, to be closed by the caller, and the last element in it. Its methods raise Error.
 
@@ -336,6 +354,22 @@ class Place:
     def close(self) -> None:
         """Let go of the directory."""
         self.dir.close()
+
+    def below(self, name: bytes) -> Place | None:
+        """A name in this directory; None if it is a link, or no name of the host's."""
+        if b"/" in name or b"\0" in name:
+            return None
+        with hosterrors():
+            sub = self.dir.enter(self.name)
+            try:
+                st = sub.look(name)
+            except BaseException:
+                sub.close()
+                raise
+            if st is None or not st.islink:
+                return Place(sub, name, st)
+            sub.close()
+        return None
 
     def dirstat(self) -> Stat:
         """What the directory is."""
@@ -405,7 +439,7 @@ class Tree:
 
     def top(self) -> Folder:
         """The root, to be closed by the caller."""
-        return Folder(os.dup(self.fd))
+        return Top(self.fd)
 
     def tell(self, moved: Callable[[tuple[int, int], Stat], None]) -> None:
         """Call this whenever a file gets another key, its old one and what it is now: here none does."""
@@ -420,6 +454,33 @@ class Tree:
             return place.where() if place.st is not None else None
         finally:
             place.close()
+
+    def walk(self, base: Sequence[bytes], names: Sequence[bytes]) -> tuple[list[Stat], Error | None]:
+        """What each of the names is, the first one below base, each other below the one before it.
+
+        As far as there are directories; and why not all are there. No element is ".." or ".".
+        """
+        found: list[Stat] = []
+        place = None
+        try:
+            for i, name in enumerate(names):
+                below = place.below(name) if place is not None else None
+                if below is None:  # the first one, or a link
+                    below = self.resolve([*base, *names[: i + 1]])
+                if place is not None:
+                    place.close()
+                place = below
+                if place.st is None:
+                    return found, Error(Enonexist)
+                found.append(place.st)
+                if not place.st.isdir:
+                    break
+        except Error as e:
+            return found, e
+        finally:
+            if place is not None:
+                place.close()
+        return found, None
 
     def resolve(self, names: Sequence[bytes], follow: bool = True) -> Place:
         """Where a name leads; a link in the last place is followed if ``follow``. Raises Error."""

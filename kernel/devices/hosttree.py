@@ -40,7 +40,7 @@ class Loc:
         mainmem.charge(LOC)
         self.parent = parent or self
         self.name = name
-        self.kids: WeakValueDictionary[bytes, Loc] = WeakValueDictionary()
+        self.kids: WeakValueDictionary[bytes, Loc] | None = None  # made when there is one
         self.gone = False
 
     def __del__(self) -> None:
@@ -48,10 +48,22 @@ class Loc:
 
     def kid(self, name: bytes) -> Loc:
         """The place of that name below this one."""
-        loc = self.kids.get(name)
+        loc = self.kids.get(name) if self.kids is not None else None
         if loc is None:
-            loc = self.kids[name] = Loc(self.mainmem, self, name)
+            loc = Loc(self.mainmem, self, name)
+            self.put(name, loc)
         return loc
+
+    def put(self, name: bytes, loc: Loc) -> None:
+        """That place is below this one."""
+        if self.kids is None:
+            self.kids = WeakValueDictionary()
+        self.kids[name] = loc
+
+    def drop(self, name: bytes) -> None:
+        """There is no place of that name any more."""
+        if self.kids is not None:
+            self.kids.pop(name, None)
 
     def names(self) -> list[bytes]:
         """The elements from the root to here."""
