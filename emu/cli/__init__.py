@@ -1,7 +1,8 @@
-"""The command line. Nothing is imported before it is needed: --help must be instant."""
+"""The command line. Nothing is imported before it is needed: --help must be instant, and a run of hello nearly so."""
 
 import gc
 import os
+import sys
 from typing import NoReturn
 
 from emu.failure import INTERRUPTED
@@ -9,15 +10,25 @@ from emu.failure import INTERRUPTED
 
 def main() -> NoReturn:
     """The console script p9emu."""
-    gc.disable()  # while modules are read there is nothing to collect; Front.main enables it
+    gc.disable()  # while modules are read there is nothing to collect; concluded() enables it
+    words = sys.argv[1:]
     try:
+        if words[:1] == ["run"] and plain(words[1:], "_P9EMU_COMPLETE"):
+            from emu.cli.plainrun import run
+
+            run(words[1], words[2:])
         from emu.cli.commands import cli
 
         cli.main()
     except SystemExit as e:
-        from emu.cli.front import leave
+        from emu.cli.manners import leave
 
         leave(e)
     except KeyboardInterrupt:  # before the command has begun, or when it is over
         os.write(2, b"p9emu: interrupted\n")
         os._exit(INTERRUPTED)
+
+
+def plain(words: list[str], *variables: str) -> bool:
+    """Whether words are a program and its arguments, without options, and none of the variables has some either."""
+    return bool(words) and not words[0].startswith("-") and not any(os.environ.get(v) for v in variables)

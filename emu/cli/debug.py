@@ -9,8 +9,8 @@ from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from emu.cli.run import configure, failureof, stats_text, use_color
+from emu.cli.settings import Options
 from emu.cli.stdin import given, opened
-from emu.cli.types import Options
 from emu.failure import BROKEN, USAGE, Failure
 from emu.machine.signals import ENDING
 from emu.plain import plain

@@ -6,7 +6,7 @@ import click
 
 from emu.cli.front import Headed
 from emu.cli.options import GUEST_ARGS, HELP, machine_options, tree_options
-from emu.cli.types import Options
+from emu.cli.settings import Options
 from emu.cli.wanted import oneof, onlyfrom, recording, wanted
 
 

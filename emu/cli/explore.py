@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emu.cli.ends import needstdout
 from emu.cli.run import configure
-from emu.cli.types import Options
+from emu.cli.settings import Options
 from emu.cli.wrap import wrapped
 from emu.failure import BROKEN, INTERRUPTED, USAGE, Failure
 from emu.lab.campaign import Campaign, CampaignError, Found, Listener, Tally, Wanted

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from emu.cli.run import conclude, configure, failureof, same
-from emu.cli.types import Options
+from emu.cli.settings import Options
 from emu.failure import BROKEN, USAGE, Failure
 from emu.observe.output import OutputError, StderrOutput
 from emu.plain import plain

@@ -1,260 +1,36 @@
-"""go_plan9_386_exec: what `go test` and `go run` look for on PATH to run a plan9/386 binary.
+"""The console script go_plan9_386_exec: without options of its own it needs no click."""
 
-The guest's name space has what the program would see had it been started on the host: the package's module, the Go
-root and the current directory at their own paths, and /tmp, a directory of its own that is removed at the end. What is
-written into the module is forgotten, but for the files that the go command has a test write by a flag.
-"""
-
+import gc
 import os
-import shlex
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Final, NoReturn
 
-import click
+from emu.cli import plain
+from emu.cli.manners import concluded, interruptible, leave
+from emu.cli.settings import Options
+from emu.failure import INTERRUPTED
 
-from emu.cli.front import Front, leave
-from emu.cli.options import machine_options
-from emu.cli.types import Options, Shown
-from emu.failure import BROKEN, USAGE, Failure
-
-if TYPE_CHECKING:
-    from emu.machine.config import Outcome
-    from emu.machine.machine import Machine
-
-HOME: Final = "/usr/eve"
-SHOWN: Final = ("module", "goroot", "env", "tmp")
-MODES: Final = ("module:cow", "module:rw", "module:ro")  # cow unless told
-
-# Flags of a test whose value is a file or directory to write: relative to -test.outputdir, or to the current directory.
-PROFILES: Final = ("cpuprofile", "memprofile", "blockprofile", "mutexprofile", "trace")
-FILES: Final = ("coverprofile", "testlogfile")
-DIRECTORIES: Final = ("gocoverdir", "fuzzcachedir")
-
-
-class GoExec(Front):
-    """The command: its options come from P9EMU_OPTS, as go passes only the program and its arguments."""
-
-    program = "go_plan9_386_exec"
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the words of P9EMU_OPTS before args."""
-        text = os.environ.get("P9EMU_OPTS", "")
-        try:
-            words = shlex.split(text)
-        except ValueError as e:
-            raise Failure(f"P9EMU_OPTS: {str(e).lower()}", USAGE) from None
-        return super().parse_args(ctx, [*words, *args])
-
-
-def _show(_ctx: click.Context, _param: click.Parameter, text: str) -> frozenset[str]:
-    names = frozenset(filter(None, text.split(",")))
-    unknown = sorted(names - {*SHOWN, *MODES, "none"})
-    if unknown:
-        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join((*SHOWN, *MODES[1:]))}, none.")
-    if len(names & {"module", *MODES}) > 1:
-        raise click.BadParameter("module is there twice.")
-    return names
-
-
-@click.command(cls=GoExec, context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]})
-@machine_options(memory="3G", notefp=True)
-@click.option(
-    "--show",
-    callback=_show,
-    default=",".join(SHOWN),
-    show_default=True,
-    metavar="LIST",
-    help="What the guest may see of the host: module (as with :cow; module:rw and module:ro are other ways), goroot "
-    "(read-only), env, tmp (a new directory, writable, and one as home); none shows only the current directory, "
-    "read-only.",
-)
-@click.option(
-    "--seeds",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Run the program N times, with --sched random and the seeds from --seed on, until one fails.",
-)
-@click.argument("program")
-@click.argument("args", nargs=-1, type=click.UNPROCESSED)
-def go_exec(program: str, args: tuple[str, ...], show: frozenset[str], seeds: int | None, **common: Any) -> int:
-    """Run PROGRAM, a Plan 9 386 binary that the go command has built.
-
-    The go command finds this one by its name. Options are taken from the environment variable P9EMU_OPTS; they are
-    those of `p9emu run`, --show and --seeds.
-
-    \b
-    Example:
-      P9EMU_OPTS='--cpus 2' GOOS=plan9 GOARCH=386 go test ./...
-    """
-    options = Options(**common)
-    if seeds is not None:
-        from emu.cli.goseeds import seeds as sweep
-
-        one = sweep(options, seeds)
-        if isinstance(one, int):
-            return one
-        options = one
-    cwd = os.getcwd()
-    env = dict(goenv(os.environ.items())) if "env" in show else {}
-    env.update(options.env)
-    options = replace(options, env=tuple(env.items()), cwd=options.cwd or cwd)
-    directories = _directories(cwd, show)
-    shown = through(directories, outputs(args, cwd, env.get("GOCOVERDIR")))
-    modules = [d.host for d in directories if d.cow]
-    if "tmp" not in show:
-        return _run(replace(options, binds=(*shown, *options.binds)), program, args, modules, show)
-    with _temporary() as directory:
-        tmp, home = (os.path.join(directory, name) for name in ("tmp", "home"))
-        for d in (tmp, home):
-            os.mkdir(d)
-        # What lies in the host's /tmp is mounted in the guest's, which must have a directory for it.
-        for b in (*shown, *options.binds):
-            if b.guest.startswith("/tmp/"):
-                os.makedirs(os.path.join(tmp, b.guest[len("/tmp/") :]), exist_ok=True)
-        own = Shown(tmp, "/tmp", writable=True), Shown(home, HOME, writable=True)
-        return _run(replace(options, binds=(*own, *shown, *options.binds)), program, args, modules, show)
-
-
-def _run(options: Options, program: str, args: tuple[str, ...], modules: list[str], show: frozenset[str]) -> int:
-    """Run program; the status to exit with. What it has changed in the modules, which is forgotten, is told."""
-    from emu.cli.run import conclude, execute
-    from emu.machine.console import warn
-
-    told: list[str] = []
-
-    def ended(machine: "Machine", _outcome: "Outcome") -> None:
-        told.extend(_forgotten(machine, modules, show))
-
-    status = conclude(options, execute(options, program, args, None, None, ended=ended))
-    for line in told:
-        warn(line)
-    return status
-
-
-def _forgotten(machine: "Machine", modules: list[str], show: frozenset[str]) -> Iterable[str]:
-    from emu.cli.changes import listing
-    from emu.machine.changes import lost
-
-    for low, up in lost(machine.kernel):
-        d = os.path.realpath(low)
-        n = sum(change.path != b"/" for change in listing(up, low, [])) if d in modules else 0
-        if n:
-            names = ",".join(["module:rw", *(name for name in SHOWN if name in show and name != "module")])
-            what = "1 change in" if n == 1 else f"{n} changes in"
-            yield f"{what} {d} will be forgotten; --show {names} in P9EMU_OPTS keeps such"
-
-
-def _temporary() -> tempfile.TemporaryDirectory[str]:
-    try:
-        return tempfile.TemporaryDirectory(prefix="p9emu-")
-    except OSError as e:
-        raise Failure(f"temporary directory: {e.strerror}", BROKEN) from None
-
-
-def goenv(env: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-    """The variables that can be files of /env."""
-    return ((name, value) for name, value in env if name and "/" not in name and name not in (".", ".."))
-
-
-def _directories(cwd: str, show: frozenset[str]) -> list[Shown]:
-    """The directories to show, none of them within another. The Go root is read-only, whatever else it is."""
-    found = {cwd: Shown(cwd, cwd)}
-    for mode in ("module", *MODES):
-        if mode in show:
-            d = moduleroot(cwd)
-            found[d] = Shown(d, d, writable=mode == "module:rw", cow=mode in ("module", "module:cow"))
-    if "goroot" in show and (root := goroot()):
-        d = os.path.realpath(root)
-        found[d] = Shown(d, d)
-    out: list[Shown] = []
-    for d in sorted(found):
-        if d != "/" and not any(_within(d, o.host) for o in out):
-            out.append(found[d])
-    return out
-
-
-def _within(path: str, directory: str) -> bool:
-    return path == directory or path.startswith(directory.rstrip("/") + "/")
-
-
-def outputs(args: Iterable[str], cwd: str, coverdir: str | None) -> list[tuple[str, bool]]:
-    """What a test is told to write by its flags: paths, and whether it is a directory.
-
-    ``coverdir`` is GOCOVERDIR of the environment.
-    """
-    flags: dict[str, str] = {}
-    words = iter(args)
-    for word in words:
-        name, equals, value = word.lstrip("-").partition("=")
-        if word == "--":
-            break
-        if not word.startswith("-") or not name.startswith("test."):
-            continue
-        name = name.removeprefix("test.")
-        if name in (*PROFILES, *FILES, *DIRECTORIES, "outputdir", "artifacts"):
-            flags[name] = value if equals or name == "artifacts" else next(words, "")
-    base = os.path.join(cwd, flags.get("outputdir", ""))
-    found = [(os.path.join(base, flags[name]), False) for name in PROFILES if flags.get(name)]
-    found += [(os.path.join(cwd, flags[name]), False) for name in FILES if flags.get(name)]
-    found += [(os.path.join(cwd, flags[name]), True) for name in DIRECTORIES if flags.get(name)]
-    if "artifacts" in flags and flags["artifacts"] != "false":
-        found.append((os.path.join(base, "_artifacts"), False))  # made by the test
-    if coverdir:
-        found.append((os.path.join(cwd, coverdir), True))
-    return [(os.path.normpath(path), isdir) for path, isdir in found]
-
-
-def through(shown: list[Shown], files: Iterable[tuple[str, bool]]) -> list[Shown]:
-    """The same directories, and others if need be, so that these files are written on the host."""
-    shown = list(shown)
-    for path, isdir in files:
-        d = path if isdir else os.path.dirname(path)
-        if d == "/" or _within(path, "/dev") or not os.path.isdir(d):
-            continue
-        real = os.path.realpath(d)
-        name = "" if isdir else os.path.basename(path)
-        for i, b in enumerate(shown):
-            if _within(real, b.host):
-                if b.cow:
-                    rel = os.path.relpath(os.path.join(real, name), b.host)
-                    shown[i] = b._replace(through=(*b.through, rel))
-                break
-        else:
-            shown.append(Shown(real, d, writable=True) if isdir else Shown(real, d, cow=True, through=(name,)))
-    return sorted(shown, key=lambda b: b.guest)
-
-
-def moduleroot(cwd: str) -> str:
-    """The nearest directory from cwd upwards that holds a go.mod; cwd if none does."""
-    d = cwd
-    while not os.path.isfile(os.path.join(d, "go.mod")):
-        up = os.path.dirname(d)
-        if up == d:
-            return cwd
-        d = up
-    return d
-
-
-def goroot() -> str | None:
-    """The Go root: GOROOT, which go test sets, else what the go command says."""
-    root = os.environ.get("GOROOT")
-    if not root and shutil.which("go"):
-        import subprocess  # takes longer than all else here; go test sets GOROOT
-
-        try:
-            root = subprocess.run(["go", "env", "GOROOT"], capture_output=True, text=True, timeout=10).stdout.strip()
-        except (OSError, subprocess.TimeoutExpired):
-            root = None
-    return root if root and os.path.isdir(root) else None
+MEMORY: Final = 3 << 30  # of the machine, as emu.cli.goexec has it
 
 
 def main() -> NoReturn:
     """The console script."""
+    gc.disable()  # as in emu.cli.main
+    words = sys.argv[1:]
     try:
-        go_exec.main(sys.argv[1:])
+        if plain(words, "P9EMU_OPTS", "_GO_PLAN9_386_EXEC_COMPLETE"):
+            concluded(lambda: interruptible(lambda: _plainly(words[0], tuple(words[1:]))))
+        from emu.cli.goexec import go_exec
+
+        go_exec.main(words)
     except SystemExit as e:
         leave(e)
+    except KeyboardInterrupt:
+        os.write(2, b"p9emu: interrupted\n")
+        os._exit(INTERRUPTED)
+
+
+def _plainly(program: str, args: tuple[str, ...]) -> int:
+    from emu.cli.gorun import gorun
+
+    return gorun(Options(memory=MEMORY, notefp=True), program, args)

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from dataclasses import replace
 
-from emu.cli.types import Options
+from emu.cli.settings import Options
 from emu.failure import BROKEN, INTERRUPTED, Failure
 
 

@@ -6,7 +6,8 @@ import click
 
 from emu.cli.front import Headed
 from emu.cli.options import GUEST_ARGS, machine_options, tree_options
-from emu.cli.types import Options, seconds
+from emu.cli.settings import Options
+from emu.cli.types import seconds
 
 
 @click.command(

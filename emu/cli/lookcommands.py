@@ -7,7 +7,8 @@ from click.core import ParameterSource
 
 from emu.cli.front import Headed
 from emu.cli.options import GUEST_ARGS, HELP, STATUS, machine_options, tree_options
-from emu.cli.types import Options, interval, sizes
+from emu.cli.settings import Options
+from emu.cli.types import interval, sizes
 from emu.cli.wanted import oneof, onlyfrom, recording, shown, wanted
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from emu.cli.run import conclude, execute, same, use_color
-from emu.cli.types import Options
+from emu.cli.settings import Options
 from emu.failure import BROKEN, INTERRUPTED, TIMEOUT, USAGE, Failure
 from emu.machine.console import MemoryConsole
 from emu.machine.limits import MAXSWAP, MINMEM

@@ -10,7 +10,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from emu.cli.run import cause, conclude, execute, same
-from emu.cli.types import Options
+from emu.cli.settings import Options
 from emu.failure import BROKEN, NOTFOUND, UNLOADABLE, USAGE, Failure
 from emu.machine.journal import Journal
 from emu.machine.recording import RecordingError, Writer

@@ -6,7 +6,7 @@ import click
 
 from emu.cli.front import Headed
 from emu.cli.options import GUEST_ARGS, HELP, STATUS, machine_options, tree_options
-from emu.cli.types import Options
+from emu.cli.settings import Options
 
 
 @click.command(cls=Headed, context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program and record the run.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from emu.cli.run import binary, conclude, execute, opened, same, unwritten
-from emu.cli.types import Options
+from emu.cli.settings import Options
 from emu.failure import BROKEN, Failure
 from emu.machine.references import References
 from emu.observe.cachesim import CsvReferences, OracleReferences

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emu.cli.record import versions
 from emu.cli.run import conclude, execute
-from emu.cli.types import Options, Shown
+from emu.cli.settings import Options, Shown
 from emu.failure import BROKEN, USAGE, Failure
 from emu.machine.journal import Cut, Damaged, Diverged, Journal
 from emu.machine.recording import NoRecording, Reader

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from emu.cli.progress import Progress
 from emu.cli.run import conclude, execute, same
-from emu.cli.types import Options
+from emu.cli.settings import Options
 from emu.failure import BROKEN, Failure
 from emu.observe.output import OutputError
 from emu.observe.report.file import WholeFile

@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from emu.cli.ends import needstderr
-from emu.cli.types import Options
+from emu.cli.settings import Options
 from emu.failure import BROKEN, PIPE, TIMEOUT, USAGE, Failure
 from emu.machine.limits import MAXMEM, MAXSWAP
 from emu.observe.output import FILEBUF, FileOutput, Output, OutputError, StderrOutput

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from emu.cli.types import Options
+from emu.cli.settings import Options
 from emu.failure import USAGE, Failure
 
 

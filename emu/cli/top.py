@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from emu.cli.ends import needstderr
 from emu.cli.run import conclude, execute, unwritten, use_color
-from emu.cli.types import Options
+from emu.cli.settings import Options
 from emu.failure import BROKEN
 from emu.observe.output import OutputError, StderrOutput
 from emu.observe.top import Top, render, text

@@ -7,96 +7,16 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+from typing import Final
 
 from click import BadParameter, Context, Parameter
 
-from emu.failure import Failure
+from emu.cli.settings import Shown
 from emu.machine.limits import INJECTABLE, MAXMEM, MAXSWAP, MAXTIME, MINMEM, POINTS
-from kernel.base.record import constant
-
-if TYPE_CHECKING:
-    from emu.machine.config import MachineError, Outcome
-    from emu.machine.counter import Kind
-    from emu.machine.journal import Journal
-    from emu.machine.machine import Machine
 
 UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 BY2PG: Final = 4096
 NAMELEN: Final = 28  # of a user's name with its NUL. Source: portdat.h's KNAMELEN
-
-
-class Recorded(Protocol):
-    """What a command needs of a recording that it runs again: emu.cli.replay.Replay."""
-
-    output: "Callable[[int, bytes], None]"
-
-    def journal(self) -> "Journal":
-        """What takes the host's place, for one run."""
-
-    def prepare(self, machine: "Machine") -> None:
-        """Before the machine runs."""
-
-    def ended(self, outcome: "Outcome") -> None:
-        """The program came to its end: as it did? Raises MachineError."""
-
-    def failed(self, why: str) -> Failure | None:
-        """The run was ended by p9emu: None if it was so then."""
-
-    def failure(self, e: "MachineError") -> Failure | None:
-        """How what a journal raised is told; None if something else did."""
-
-
-class Shown(NamedTuple):
-    """A directory of the host in the guest, as emu.machine.config.Bind."""
-
-    host: str
-    guest: str
-    writable: bool = False
-    cow: bool = False
-    through: tuple[str, ...] = ()
-
-
-@constant
-class Options:
-    """What run and trace have in common."""
-
-    memory: int
-    cpus: int
-    binds: tuple[Shown, ...]
-    env: tuple[tuple[str, str], ...]
-    cwd: str | None
-    seed: int
-    timeout: float | None
-    check: bool
-    counter: "Kind"
-    stats: bool
-    color: str
-    verbose: bool
-    swap: int
-    swapfile: str | None
-    sched: str
-    inject: tuple[tuple[str, int, bool], ...]
-    original: tuple[str, ...]
-    fix: tuple[str, ...]
-    notefp: bool
-    mmu: Literal["nested", "plain"]
-    pagecache: str = "commit"
-    pageout: str | None = None
-    points: tuple[str, ...] = ()
-    lockorder: bool = False
-    lockset: bool = False
-    net: str = "loopback"
-    clock: str | None = "virtual"
-    epoch: int | None = None
-    root: tuple[str, bool, bool] | None = None  # host, whether writable, whether copied on write
-    changes: str | None = None
-    tree: str | None = None
-    user: str | None = None
-    login: bool = False
-    interrupts: bool = False
-    argv0: str | None = None
-    replay: "Recorded | None" = None  # the recording that these are the options of
 
 
 def size(text: str) -> int:

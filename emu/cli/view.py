@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from emu.cli.run import configure, failureof, stats_text, use_color
+from emu.cli.settings import Options
 from emu.cli.stdin import given, opened
-from emu.cli.types import Options
 from emu.failure import USAGE, Failure
 
 if TYPE_CHECKING:

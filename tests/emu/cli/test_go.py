@@ -1,4 +1,4 @@
-"""What go_plan9_386_exec shows, and what a test's flags write: emu/cli/go.py. The command itself is in tests/go."""
+"""What go_plan9_386_exec shows, and what a test's flags write: emu/cli/gorun.py. The command itself is in tests/go."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from emu.cli.go import outputs, through
-from emu.cli.types import Shown
+from emu.cli.gorun import outputs, through
+from emu.cli.settings import Shown
 from tests.e2e.harness import ROOT
 
 

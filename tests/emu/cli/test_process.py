@@ -7,8 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from emu.cli import go, goexec, gorun, plain
+from emu.cli.commands import cli
+from emu.cli.settings import Options
 from emu.failure import Failure
 from tests.emu.cli.faked import needs_full
 from tests.emu.program.test_aout import image
@@ -48,20 +52,63 @@ print(*heavy, file=sys.stderr, end="")
 def test_a_plain_run_imports_only_what_it_needs() -> None:
     code = """
 import sys
-from emu.cli.commands import cli
-try:
-    cli.main(["run", "true"])
-except SystemExit:
-    pass
-print(*sys.modules)
+from emu import cli
+def leave(status):
+    sys.stdout.write(" ".join(sys.modules))
+    sys.stdout.flush()
+    quit(status)
+import os
+quit, os._exit = os._exit, leave
+sys.argv = ["p9emu", "run", "true"]
+cli.main()
 """
     with spawn(code, stdout=subprocess.PIPE) as p:
         modules = set(p.communicate()[0].split())
+    assert p.returncode == 0
     assert "emu.machine.machine" in modules
-    forsome = """unicorn capstone rich json emu.cli.lookcommands emu.cli.tracecommands emu.machine.clock
-        emu.machine.disk emu.machine.repeat emu.machine.schedule kernel.base.inject kernel.memory.parent.link
-        kernel.sched.explore kernel.sched.strategy kernel.sched.watch"""
+    forsome = """click unicorn capstone rich json emu.cli.commands emu.machine.clock emu.machine.disk emu.machine.repeat
+        emu.machine.schedule kernel.base.inject kernel.memory.parent.link kernel.sched.explore kernel.sched.strategy
+        kernel.sched.watch"""
     assert not modules & set(forsome.split())
+
+
+def test_without_options_a_run_has_those_that_the_commands_have() -> None:
+    def made(command: click.Command) -> Options:
+        params = command.make_context("x", ["hello"]).params
+        return Options(**{k: v for k, v in params.items() if k not in ("program", "args", "show", "seeds")})
+
+    assert made(cli.commands["run"]) == Options()
+    assert made(goexec.go_exec) == Options(memory=go.MEMORY, notefp=True)
+    assert goexec.go_exec.make_context("x", ["hello"]).params["show"] == frozenset(gorun.SHOWN)
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "so"),
+    [
+        (["hello"], {}, True),
+        (["hello", "-c"], {}, True),
+        ([], {}, False),
+        (["-m", "8M", "hello"], {}, False),
+        (["--help"], {}, False),
+        (["hello"], {"A": "--check"}, False),
+        (["hello"], {"A": ""}, True),
+    ],
+)
+def test_what_needs_no_click(
+    words: list[str], variables: dict[str, str], so: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert plain(words, "A", "B") is so
+
+
+def test_a_failure_is_told_alike_with_options_and_without() -> None:
+    told = []
+    for words in (["run", "nosuch"], ["run", "--seed", "0", "nosuch"]):
+        with spawn(MAIN, *words, stderr=subprocess.PIPE) as p:
+            told.append((p.communicate()[1], p.returncode))
+    assert told[0] == told[1]
+    assert told[0][1] == 127
 
 
 def test_main_and_the_module() -> None:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from emu.cli.commands import cli
-from emu.cli.types import Options
+from emu.cli.settings import Options
 
 RC = "/386/bin/rc"
 
