@@ -22,6 +22,17 @@ def extension(name: str, room: str = "machine") -> Extension:
     )
 
 
-NAMES = ("_blockcount", "_cmpxchg8b", "_faultflags", "_lock", "_traphook", "_mmu", "_references", "_probe", "_sleeper")
+NAMES = (
+    "_blockcount",
+    "_cmpxchg8b",
+    "_faultflags",
+    "_lock",
+    "_lookup",
+    "_traphook",
+    "_mmu",
+    "_references",
+    "_probe",
+    "_sleeper",
+)
 
 setup(ext_modules=[*(extension(name) for name in NAMES), extension("_jsonl", "observe")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from kernel.base.record import constant, record
@@ -129,6 +130,7 @@ class Stats:
     swap_ins: int = 0
     reclaimed_pages: int = 0
     host_seconds: float = 0.0
+    unicorn: dict[str, int | str] = field(default_factory=dict)  # with Config.verbose: emu.machine.lookup
 
 
 @record

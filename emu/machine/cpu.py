@@ -47,6 +47,10 @@ MAXINSN: Final = 15  # bytes in the longest instruction
 # Unicorn's TLB has 256 entries at first; a flush doubles it if 70 % are in use, as they are after so many new pages
 FIRSTGROWTH: Final = 200
 LASTGROWTH: Final = FIRSTGROWTH << 6
+# How long after a page fault or another page directory turns begin with a flush, each of which may double the TLB, and
+# how often they do in any case, in virtual ns
+GROWING: Final = 60_000_000
+SELDOM: Final = 200_000_000
 NOWHERE: Final = 0xFFFFF000  # a page directory outside RAM
 
 
@@ -72,6 +76,9 @@ class Cpu:
         self._cr2 = 0
         self._missed = 0  # page faults since Unicorn's TLB was last made to grow
         self._room = FIRSTGROWTH
+        self._growing = True  # new pages have come, or another directory
+        self._grown = 0  # when the TLB will be as large as it needs to be
+        self._seldom = 0  # when it is flushed in any case
         self._raised: BaseException | None = None
         self._left = False  # the service returned None
         self._trap: tuple[int, int] | None = None  # to be served once emulation has stopped
@@ -115,6 +122,7 @@ class Cpu:
             self.loaded(pa)
         self.hook.cr3 = pa
         self.hook.flush = True
+        self._growing = True
 
     def getcr3(self) -> int:
         """Physical address of the loaded page directory."""
@@ -189,7 +197,7 @@ class Cpu:
         False: the service returned None.
         """
         self.hook.current = regs
-        self.hook.flush = True  # Unicorn's TLB grows only when it is flushed
+        self._regrow()
         self.setuntil(until)
         self._taketrap()  # left by an exception, if any
         self._fence = None
@@ -449,10 +457,21 @@ class Cpu:
             elif not ecode & x86.PF_USER and self._opcode(regs).startswith(b"\xcf"):
                 # IRET with NT set reads the back link of a task that does not exist.
                 return self._serve(x86.TASK, 0)
+        self._growing = True
         self._missed += 1
         if self._missed >= self._room:
             self._grow()
         return self._serve(x86.PAGEFAULT, ecode)
+
+    def _regrow(self) -> None:
+        """A turn begins: flush the TLB if it may have to be larger; it grows only then."""
+        now = self.now()
+        if self._growing:
+            self._growing = False
+            self._grown = now + GROWING
+        if now < self._grown or now >= self._seldom:
+            self._seldom = now + SELDOM
+            self.hook.flush = True
 
     def _grow(self) -> None:
         """Let the TLB grow at once: the next tick, which flushes it too, may be a million blocks away."""

@@ -90,6 +90,16 @@ class Block(ctypes.Structure):
 EDGEHOOK: Final = CFUNCTYPE(None, c_void_p, POINTER(Block))
 
 
+# What makes Unicorn forget which block is at which address
+FLUSHES: Final = (
+    "tlb_flush_by_mmuidx",
+    "tlb_flush_by_mmuidx_all_cpus",
+    "tlb_flush_by_mmuidx_all_cpus_synced",
+    "tb_flush_jmp_cache",
+    "tb_flush",
+)
+
+
 class UnicornError(Exception):
     """A call of libunicorn failed, or this release of it cannot be used."""
 
@@ -135,7 +145,7 @@ class Lib:
         path = _path()
         # before libunicorn: they replace functions of that
         native, cmpxchg8b, lock = blockcount(), _ahead("emu.machine._cmpxchg8b"), _ahead("emu.machine._lock")
-        faultflags = _ahead("emu.machine._faultflags")
+        faultflags, lookup = _ahead("emu.machine._faultflags"), _ahead("emu.machine._lookup")
         fast: Any = ctypes.PyDLL(path)
         slow: Any = ctypes.CDLL(path)
         self._library = fast
@@ -179,6 +189,13 @@ class Lib:
         if lock is not None:
             names = "cpu_ldub_code_x86_64", "tcg_gen_op2_x86_64"
             CFUNCTYPE(None, c_void_p, c_void_p)(lock.bind)(*map(self._symbol, names))
+        self.counts: Any = None
+        """What _lookup.c has counted, of all engines: see emu.machine.lookup; None where it was not built."""
+        if lookup is not None:
+            names = "tb_htable_lookup", "x86_cpu_tlb_fill", *FLUSHES
+            originals = [self._symbol(f"{name}_x86_64") for name in names]
+            CFUNCTYPE(None, c_void_p)(lookup.bind)(ctypes.byref((c_void_p * len(originals))(*originals)))
+            self.counts = (c_uint64 * 4).from_address(lookup.counts)
         self.faulted: Callable[[], int] = int
         """What _faultflags.c has noted at the last fault, once; 0 for nothing."""
         if faultflags is not None:

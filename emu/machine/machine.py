@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from emu.machine.disk import FileDisk, MemoryDisk
     from emu.machine.hostnet import Hostnet
     from emu.machine.journal import Journal
+    from emu.machine.lookup import Counts
     from emu.machine.netconfig import Net
     from emu.machine.schedule import Schedule
     from kernel.base.chandat import Chan
@@ -181,6 +182,7 @@ class Machine:
         self.first: boot.First | None = None
         self.program: tuple[str, str | None] = ("", None)  # name in the guest and host path of what runs
         self.onturn: Callable[[], None] | None = None  # called each time that the loop comes round
+        self._counted: Counts | None = None  # by Unicorn, before the run
         self._paths: dict[int, tuple[Chan, str | None]] = {}  # by number of an image: its file, and the host path
 
     def _hostnet(self) -> Hostnet | None:
@@ -306,6 +308,7 @@ class Machine:
         Raises LoadError, MachineError, TimeLimit, and whatever the sink raises.
         """
         started = time.perf_counter()
+        self._counted = self._counts()
         self.kernel.procs.hub = getcurrent()
         first = self.first = boot.boot(self, program, [os.fsencode(a) for a in args])
         try:
@@ -513,7 +516,22 @@ class Machine:
             swap_ins=k.nswapin,
             reclaimed_pages=k.nreclaim,
             host_seconds=seconds,
+            unicorn=self._engine(),
         )
+
+    def _counts(self) -> Counts | None:
+        """What Unicorn has done between instructions so far, if that is wanted."""
+        if not self.config.verbose:
+            return None
+        from emu.machine.lookup import counts
+
+        return counts()
+
+    def _engine(self) -> dict[str, int | str]:
+        k, now = self.kernel, self._counts()
+        if now is None or self._counted is None:
+            return {}
+        return now.since(self._counted).figures(k.nfault, sum(m.cs for m in k.machs))
 
     # For renderers of the trace
 

@@ -56,7 +56,8 @@ class Memory:
         self._map = svm.ram(size)
         self.buf = memoryview(self._map)
         self.words: memoryview[int] = self.buf.cast("I")
-        self.translate = _translate(self._map)
+        # the kernel's translations may be watched (emu.machine.references), looks at code not
+        self.translate = self._looked = _translate(self._map)
         self.executed: dict[int, int] = {}  # frame -> set of processors that may execute it, as bits
         self.tables: set[int] = set()
         self.stamp = -1  # what RDTSC gave last on any processor; it is here as processors share nothing else
@@ -182,6 +183,9 @@ class Memory:
 
     def code(self, cr3: int, va: int, n: int) -> bytes:
         """Up to n bytes of instructions at va; fewer if they run into a page that is not mapped."""
+        at = self._looked(cr3, va & 0xFFFFFFFF, False)  # each page fault comes here
+        if 0 <= at <= self.size - n and (at & (PAGE - 1)) <= PAGE - n:
+            return self._map[at : at + n]
         got = b""
         while n > 0:
             pa = self.walk(cr3, va & 0xFFFFFFFF)

@@ -1,0 +1,2 @@
+bind: int
+counts: int

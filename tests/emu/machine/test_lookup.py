@@ -1,0 +1,134 @@
+"""Which block is at an address: a cache behind Unicorn's own, and what it must forget."""
+
+import struct
+
+import pytest
+
+from emu.machine import lib as libmodule
+from emu.machine.lib import lib
+from tests.emu.bare import Bare
+
+CODE = 0x1000
+ROUNDS = 2000
+FLUSHES, WALKS, LOOKUPS, SEARCHES = range(4)
+
+
+def slot(pc: int) -> int:
+    """The place of a block in Unicorn's cache. Source: its tb-hash.h:tb_jmp_cache_hash_func."""
+    tmp = pc ^ pc >> 6
+    return tmp >> 6 & 0xFC0 | tmp & 0x3F
+
+
+F = 0x2100
+G = next(pc for pc in range(F + 16, 0x3000) if slot(pc) == slot(F))
+
+
+def caller(f: int = F, g: int = G, rounds: int = ROUNDS) -> bytes:
+    """MOVL $f, AX; MOVL $g, DX; MOVL $rounds, CX; then so many times CALL *AX; CALL *DX; and INT $64."""
+    head = b"\xb8" + struct.pack("<I", f) + b"\xba" + struct.pack("<I", g) + b"\xb9" + struct.pack("<I", rounds)
+    return head + b"\xff\xd0\xff\xd2\x49\x75\xf9\xcd\x40"
+
+
+def adds(n: int) -> bytes:
+    """ADDL $n, BX; RET."""
+    return b"\x83\xc3" + bytes([n]) + b"\xc3"
+
+
+def program(bare: Bare, f: int, g: int) -> None:
+    bare.map(0x8000)
+    bare.load(CODE, caller())
+    bare.load(F, adds(f))
+    bare.load(G, adds(g))
+
+
+def result(bare: Bare) -> int:
+    regs = bare.regs(CODE, sp=0x8800)
+    bare.run(regs)
+    assert bare.traps[-1].trapno == 64
+    return bare.cpu.current.bx
+
+
+def counted() -> list[int]:
+    assert lib().counts is not None, "the extension was not built"
+    return list(lib().counts)
+
+
+def test_two_blocks_in_one_place_are_searched_for_once() -> None:
+    with Bare() as bare:
+        program(bare, 1, 2)
+        before = counted()
+        assert result(bare) == 3 * ROUNDS
+        flushes, _, lookups, searches = (b - a for a, b in zip(before, counted(), strict=True))
+    assert lookups > ROUNDS
+    assert searches < 20 * (flushes + 1)
+
+
+def test_walks_and_flushes_are_counted() -> None:
+    with Bare() as bare:
+        program(bare, 1, 2)
+        result(bare)
+        before = counted()
+        result(bare)
+        flushes, walks, *_ = (b - a for a, b in zip(before, counted(), strict=True))
+    assert flushes == 1  # of the page directory
+    assert walks == 3  # code, functions, stack
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_another_address_space_has_blocks_of_its_own(plain: bool) -> None:
+    with Bare(plain=plain) as bare:
+        program(bare, 1, 2)
+        first = bare.pdb
+        second = bare.space()
+        program(bare, 3, 4)
+        for _ in range(3):
+            for pdb, expected in ((first, 3), (second, 7)):
+                bare.pdb = pdb
+                assert result(bare) == expected * ROUNDS
+
+
+def test_a_page_that_is_another_has_other_blocks() -> None:
+    with Bare() as bare:
+        program(bare, 1, 2)
+        assert result(bare) == 3 * ROUNDS
+        bare.memory.write(bare.map(F & ~0xFFF) | F & 0xFFF, adds(5))
+        bare.load(G, adds(6))
+        assert result(bare) == 11 * ROUNDS
+
+
+def test_code_that_is_written_anew() -> None:
+    with Bare() as bare:
+        program(bare, 1, 2)
+        assert result(bare) == 3 * ROUNDS
+        bare.load(G, adds(9))
+        assert result(bare) == 10 * ROUNDS
+
+
+def test_code_that_writes_itself() -> None:
+    """MOVB $9, G+2 before each call of it, by a program that has called it as it was."""
+    with Bare() as bare:
+        program(bare, 1, 2)
+        assert result(bare) == 3 * ROUNDS
+        bare.load(CODE, b"\xc6\x05" + struct.pack("<I", G + 2) + b"\x09" + caller())
+        assert result(bare) == 10 * ROUNDS
+
+
+def test_two_processors_of_one_thread() -> None:
+    with Bare() as one, Bare() as other:
+        program(one, 1, 2)
+        program(other, 3, 4)
+        for _ in range(3):
+            assert (result(one), result(other)) == (3 * ROUNDS, 7 * ROUNDS)
+
+
+def test_an_engine_at_the_address_of_one_that_is_gone() -> None:
+    for n in range(1, 6):
+        with Bare() as bare:
+            program(bare, n, n)
+            assert result(bare) == 2 * n * ROUNDS
+
+
+def test_without_the_extension(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = libmodule._ahead
+    monkeypatch.setattr(libmodule, "_ahead", lambda name: None if name.endswith("_lookup") else real(name))
+    assert libmodule.Lib().counts is None
