@@ -156,6 +156,7 @@ def test_no_row_vanishes() -> None:
         "zero-fill fault",
         "zero-fill, copy, remap",
         "sieve over 4 MB",
+        "build of 8 files",
         "block of 16 instructions",
         "block of 4 instructions",
     ]
