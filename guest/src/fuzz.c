@@ -1019,6 +1019,7 @@ const char *
 main(int argc, char *argv[], Tos *tos)
 {
 	char ctl[32];
+	uchar mode[256];
 	Fuzz z;
 	int i, seed, n, procs, child, fds[2], net = argc == 5 && strcmp(argv[4], "net") == 0;
 
@@ -1055,6 +1056,7 @@ main(int argc, char *argv[], Tos *tos)
 	}
 	close(fds[0]);
 	tell(ctl, "private"); /* or they would stop us */
+	wstat9(ctl, mode, nulldir(mode, nil, 0, ~0ull)); /* or write our registers */
 	close(fds[1]);
 	i = 0;
 	do
