@@ -445,9 +445,12 @@ class Cpu:
         ecode = words[layout.errorcode]
         addr = self._cr2 = words[layout.cr2]
         pc = words[layout.pc]
-        code = self.memory.code(self.hook.cr3, pc, MAXINSN)
-        faultflags.mend(self._lib, regs, code, addr, bool(ecode & x86.PF_WRITE))
-        if not ecode & x86.PF_WRITE:
+        write = bool(ecode & x86.PF_WRITE)
+        code = b""
+        if not write or self.memory.opcode(self.hook.cr3, pc) in faultflags.FIRST:
+            code = self.memory.code(self.hook.cr3, pc, MAXINSN)
+            faultflags.mend(self._lib, regs, code, addr, write)
+        if not write:
             if not addr & 0xFFF and addr - (pc & 0xFFFFF000) == 0x1000 and not self.hook.apart:
                 self._fence = addr
                 self.counter.leave()

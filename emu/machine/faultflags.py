@@ -14,6 +14,8 @@ from emu.machine.regs import Regs
 ROTATE: Final = -1
 NOTHING: Final = -2
 ROTATIONS: Final = (0xC0, 0xC1, 0xD0, 0xD1, 0xD2, 0xD3)
+# How an instruction that is one of these may begin; -1: nobody can tell
+FIRST: Final = frozenset((-1, 0x0F, *ROTATIONS, *rmw.PREFIXES))
 # SETcc's conditions: the opcode without its lowest bit, which negates
 OVER, CARRY, ZERO, BE, SIGN, PARITY, L, LE = range(8)
 # Unicorn's kinds of what set the flags last (CCOp in its target/i386/cpu.h)

@@ -181,9 +181,14 @@ class Memory:
             pa = entry & 0xFFFFF000 | va & 0xFFF
         return pa if pa < self.size else None
 
+    def opcode(self, cr3: int, va: int) -> int:
+        """The byte at va; -1 if it takes more to find it."""
+        at = self._looked(cr3, va, False)
+        return self._map[at] if 0 <= at < self.size else -1
+
     def code(self, cr3: int, va: int, n: int) -> bytes:
         """Up to n bytes of instructions at va; fewer if they run into a page that is not mapped."""
-        at = self._looked(cr3, va & 0xFFFFFFFF, False)  # each page fault comes here
+        at = self._looked(cr3, va & 0xFFFFFFFF, False)
         if 0 <= at <= self.size - n and (at & (PAGE - 1)) <= PAGE - n:
             return self._map[at : at + n]
         got = b""
