@@ -47,13 +47,14 @@ def resumption(data: bytes, current: int) -> Plan | None:
         return Plan(current)
     if not data.startswith(b"vCont;"):
         return None
-    for action in data[6:].split(b";"):
+    actions = data[6:].split(b";")
+    for action in actions:
         what, _, whom = action.partition(b":")
         if what[:1] in (b"s", b"S", b"r"):
             pid = thread(whom) if whom else current
             pid = pid if pid > 0 else current
             if what[:1] != b"r":
-                return Plan(pid)
+                return Plan(pid, alone=len(actions) == 1 and b"." in whom)
             start, _, end = what[1:].partition(b",")
             return Plan(pid, number(start), number(end))
         if what[:1] not in (b"c", b"C"):

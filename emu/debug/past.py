@@ -63,7 +63,8 @@ class Lost(Exception):
 
 
 class Past:
-    """Implements emu.debug.session.Keeper. ``became`` is called in a copy, with the way to who has woken it.
+    """Implements emu.debug.session.Keeper. ``became`` is called in a copy, with the way to who has woken it, and
+    ``settings`` when it has come to the edge.
 
     Where a ``journal`` gives the whole run back, copies have that too, and need no other.
     """
@@ -73,6 +74,7 @@ class Past:
         self.journal = journal or Journal(self._log.append)  # for the machine
         self.points = Checkpoints()
         self.became: Callable[[Channel, Settings], None] = lambda channel, settings: None
+        self.settings: Callable[[], Settings] = Settings  # those that a copy has in the end
 
     # Where the machine runs
 
@@ -102,9 +104,7 @@ class Past:
             os._exit(0)
 
         def arrived(why: Stop | End | None) -> NoReturn:
-            settings = session.settings()
-            settings.server = task.settings.server
-            tell(Arrived(settings, session.plan, why, session.goal))
+            tell(Arrived(self.settings(), session.plan, why, session.goal))
 
         session.way = Way(session, task.aim, task.edge, tell, arrived)
         session.goal = task.goal

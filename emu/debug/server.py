@@ -67,14 +67,17 @@ class Server:
         self._travel = Travel(self)
         self.copied = False
         if past is not None:
-            past.became = self._became
+            past.became, past.settings = self._became, self._settings
             self.session.keeper = past
         self.link: Link | None = None
         self._connect = connect
         self._hungup = False  # nothing more comes
         self._queue: deque[Item] = deque()  # what came and was not looked at yet
         self._pid = 0  # for what follows
-        self._stepping = 0  # for bs, as gdb has selected it
+        self._stepping = 0  # for bs, as gdb has selected it; else
+        self._chosen = 0  # who stopped last, or whom gdb's user has chosen since
+        self._alone = 0  # gdb steps over a breakpoint of that one's: it gives up if it hears of another
+        self._owed: Stop | None = None  # what it is told after that
         self._doomed = False  # the program was killed
         self._last: Stop | End | None = None
         self._features: frozenset[str] = frozenset()
@@ -82,7 +85,7 @@ class Server:
         self._answers: dict[bytes, Callable[[bytes], bytes]] = {
             b"?": lambda _: self._reply(self._last) if self._last is not None else b"W00",
             b"H": self._select,
-            b"T": lambda a: OK if self.session.process(thread(a)) else ESRCH,
+            b"T": self._alive,
             b"g": lambda _: registers.everything(self._regs()).hex().encode(),
             b"G": self._putall,
             b"p": self._register,
@@ -105,20 +108,46 @@ class Server:
         if self.link is None:
             self.link = self._connect()
             self.machine.signals.also = self.link.fd
-        self._last = why
-        self._pid = why.pid if isinstance(why, Stop) else next(iter(self.session.attached), 0)
-        if not first:
-            if isinstance(why, Stop) and why.what is not None and why.what[0] == "exec":
-                p = self._proc(why.pid)
-                self._announce(p, self.session.name(p))
-            if isinstance(why, Stop) and why.why:
-                self.output(f"p9emu: {why.why}\n".encode())
-            self.link.send(self._reply(why))
+        self._tell(why, first)
         plan = self._serve()
+        self._alone = plan.step if plan is not None and plan.alone else 0
         if plan is None and isinstance(self.link, Relay):
             self.link.tell(RELEASED)
             self.link.receive(wait=True)  # no more comes
         return plan
+
+    def _tell(self, why: Stop | End, silently: bool = False) -> None:
+        """Tell gdb why the machine stands still; ``silently`` if it has yet to ask."""
+        assert self.link is not None
+        alone, self._alone, self._owed = self._alone, 0, None
+        if alone and isinstance(why, Stop) and why.pid != alone and self.session.process(alone):
+            self._owed, why = why, Stop(alone)  # that one is in a system call, and its pc is behind the instruction
+        self._last = why
+        self._pid = self._chosen = why.pid if isinstance(why, Stop) else next(iter(self.session.attached), 0)
+        if silently:
+            return
+        if isinstance(why, Stop) and why.what is not None and why.what[0] == "exec":
+            p = self._proc(why.pid)
+            self._announce(p, self.session.name(p))
+        if why.why:
+            self.output(f"p9emu: {why.why}\n".encode())
+        self.link.send(self._reply(why))
+
+    def _tellowed(self, plan: Plan) -> bool:
+        """gdb goes on with that plan: whether there is something that it is told first."""
+        owed, self._owed = self._owed, None
+        if owed is None or self.session.process(owed.pid) is None:
+            return False
+        p = self._proc(owed.pid)
+        assert p.regs is not None
+        kind = owed.what[0] if owed.what is not None else ""
+        if kind in ("swbreak", "hwbreak") and kind not in self.session.breaks.get((p.pid, p.regs.pc), ()):
+            return False
+        if plan.alone and plan.step != p.pid:
+            self.output(f"p9emu: {p.text} {p.pid} was at pc 0x{p.regs.pc:08x}, and goes on\n".encode())
+            return False
+        self._tell(owed)
+        return True
 
     def interrupted(self) -> bool:
         """As of Client. What else has come is for the next stop."""
@@ -186,7 +215,9 @@ class Server:
             if plan is not None:
                 if self._doomed:
                     raise Killed
-                if self.monitor.goal is not None:
+                if self._tellowed(plan):
+                    return False, None
+                if self.monitor.goal is not None and not plan.step:
                     return self._back("goto")
                 return True, plan
             answer = self._answer(data)
@@ -246,11 +277,13 @@ class Server:
 
     def _settings(self) -> Settings:
         settings = self.session.settings()
-        settings.server = (self._features, self.forks, self.execs, self._pid, self._stepping)
+        which = self._pid, self._stepping, self._chosen
+        settings.server = (self._features, self.forks, self.execs, which, self.monitor.goal)
         return settings
 
     def _take(self, settings: Settings) -> None:
-        self._features, self.forks, self.execs, self._pid, self._stepping = settings.server
+        self._features, self.forks, self.execs, which, self.monitor.goal = settings.server
+        self._pid, self._stepping, self._chosen = which
 
     def _became(self, channel: Channel, settings: Settings) -> None:
         """This is a copy."""
@@ -258,13 +291,16 @@ class Server:
         self.link = Relay(channel)
         self._queue.clear()
         self._hungup = False
-        self.monitor.goal = None
+        self._alone, self._owed = 0, None
         self._take(settings)
 
     def _back(self, what: str) -> tuple[bool, Plan | None]:
         """gdb wants to be elsewhere. Whether the machine goes on, and how."""
-        pid = self._stepping if self.session.process(self._stepping) else self._pid
-        goal, self.monitor.goal = self.monitor.goal, None
+        pids = self._stepping, self._chosen, self._pid
+        pid = next((pid for pid in pids if self.session.process(pid)), self._pid)
+        goal = None
+        if what != "bs":  # a step over a breakpoint, perhaps
+            goal, self.monitor.goal = self.monitor.goal, None
         request = Request(what, self.session.here, pid, self._settings(), goal)
         if isinstance(self.link, Relay):
             self.link.tell(request)
@@ -279,12 +315,10 @@ class Server:
         session.take(message.settings)
         session.goal = message.goal
         why = message.why
+        self._alone = message.plan.step if message.plan.alone else 0
         if why is None:
             return True, message.plan
-        self._last, self._pid = why, why.pid
-        if isinstance(why, Stop) and why.why:
-            self.output(f"p9emu: {why.why}\n".encode())
-        self.link.send(self._reply(why))
+        self._tell(why)
         return False, None
 
     # Going on
@@ -322,6 +356,13 @@ class Server:
         if p is None:
             raise LookupError(pid)
         return p
+
+    def _alive(self, args: bytes) -> bytes:
+        pid = thread(args)
+        if self.session.process(pid) is None:
+            return ESRCH
+        self._chosen = pid
+        return OK
 
     def _select(self, args: bytes) -> bytes:
         pid = thread(args[1:])

@@ -182,7 +182,8 @@ class Session:
             return
         if self.way is not None and self.way.passes(at, why):
             return
-        if isinstance(why, End) and not self.attached:
+        if isinstance(why, End) and not self.attached and self.goal is not None:
+            why = replace(why, why=f"{self.goal.text} did not come")
             self.goal = None  # there is nothing beyond
         if self.goal is None:
             self.stand(why, at)

@@ -24,15 +24,20 @@ class End:
     pid: int
     status: int = 0
     signal: int = 0
+    why: str = ""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to go on: until something happens, or until process ``step`` has left [start, end) by single steps."""
+    """How to go on: until something happens, or until process ``step`` has left [start, end) by single steps.
+
+    ``alone``: the client asked for that process alone, and is not prepared to hear of another.
+    """
 
     step: int = 0
     start: int = 0
     end: int = 0
+    alone: bool = False
     skip: int | None = None  # pc of the instruction that is stepped over, if it is not that where the machine stands
 
 

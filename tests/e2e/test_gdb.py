@@ -9,6 +9,7 @@ import pytest
 from guest.cc import compile
 from tests.e2e.harness import ROOT
 from tests.e2e.realgdb import gdb, inorder
+from tests.emu.debug.scripted import symbol
 
 pytestmark = [pytest.mark.gdb, pytest.mark.guest]
 
@@ -217,3 +218,66 @@ def test_to_a_time_and_to_an_event(made: Path) -> None:
         "eip",
         "[Inferior 1 (process 2) exited normally]",
     )
+
+
+TWO = """#include "guest.h"
+
+static volatile int n;
+
+static void NOINLINE
+work(void)
+{
+	n++;
+}
+
+char *
+main(void)
+{
+	char w[256];
+
+	if (rfork(RFPROC | RFMEM) == 0) {
+		sleep(10);
+		work();
+		exits(nil);
+	}
+	await(w, sizeof w);
+	return nil;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A parent that waits for its child."""
+    source = tmp_path_factory.mktemp("two") / "two.c"
+    source.write_text(TWO)
+    out = source.with_suffix("")
+    out.write_bytes(compile([source]).image)
+    return out
+
+
+def test_a_step_over_a_breakpoint_at_a_call_that_waits_for_who_stops_too(two: Path) -> None:
+    at = symbol(str(two), "await") + 5  # the INT
+    out = gdb(two, before=ALL, script=(f"break *{at}", "break work", "continue", "continue", "continue", "continue"))
+    assert inorder(out, 'Thread 1.1 "two" hit Breakpoint 1.1', 'Thread 2.1 "two" hit Breakpoint 2.2', "exited normally")
+    assert out.count("hit Breakpoint") == 2
+    assert "internal-error" not in out
+
+
+def test_an_event_is_gone_to_from_a_breakpoint(made: Path) -> None:
+    script = ("break main", "continue", "monitor goto fault class=cow-copy,segment=bss 2", "continue", "continue")
+    out = gdb(made / "cow", "2", before=ALL, script=script)
+    assert "internal-error" not in out
+    assert inorder(out, "p9emu: at fault class=cow-copy,segment=bss 2", "exited normally")
+
+
+def test_an_event_that_never_comes(made: Path) -> None:
+    out = gdb(made / "cow", "2", before=ALL, script=("monitor goto fault 1000", "continue"))
+    assert inorder(out, "p9emu: fault 1000 did not come", "exited normally")
+
+
+def test_a_step_back_is_of_the_process_that_stopped_or_was_chosen(two: Path) -> None:
+    back = ("reverse-stepi", "p $_inferior")
+    script = ("break work", "continue", *back, "thread 1.1", *back)
+    out = gdb(two, before=ALL, script=script)
+    assert inorder(out, 'Thread 2.1 "two" hit Breakpoint', "= 2", "Switching to thread 1.1", "= 1")

@@ -49,7 +49,7 @@ def test_what_is_not_hexadecimal() -> None:
         (b"vCont;c", Plan()),
         (b"vCont;c:p2.-1", Plan()),
         (b"vCont;C05:p2.2", Plan()),
-        (b"vCont;s:p2.2", Plan(2)),
+        (b"vCont;s:p2.2", Plan(2, alone=True)),
         (b"vCont;S05:p2.2;c", Plan(2)),
         (b"vCont;c:p3.3;s:p2.2", Plan(2)),
         (b"vCont;s", Plan(7)),
