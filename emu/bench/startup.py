@@ -71,7 +71,7 @@ def used(command: Sequence[str], env: Mapping[str, str] | None = None, cwd: str 
 
 # Name, arguments of p9emu, what Python runs beside it, limit.
 CASES: Final = (
-    ("p9emu run true", ("run", "true"), "import unicorn, click", 2.0),
+    ("p9emu run true", ("run", "true"), "import unicorn, click", 1.3),
     ("p9emu --help", ("--help",), "import click", 1.5),
 )
 # Runs with --check beside the same without, and how many times as long they may take

@@ -35,7 +35,7 @@ def test_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     rows = startup.measure(1)
     assert [(s.name, s.unit, s.beside, s.limit) for s in rows] == [
-        ("p9emu run true", "ms", 'python -c "import unicorn, click"', 2),
+        ("p9emu run true", "ms", 'python -c "import unicorn, click"', 1.3),
         ("p9emu --help", "ms", 'python -c "import click"', 1.5),
         ("p9emu run --check cow 2000", "ms", "without --check", 3),
         ("p9emu run --check -m 8M --swap 32M thrash 3000 2", "ms", "without --check", 3),
