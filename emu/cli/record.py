@@ -99,6 +99,7 @@ class Keeper:
 
     def ended(self, machine: Machine, outcome: Outcome) -> None:
         """The program came to its end."""
+        self.journal.over()
         self.journal.mark()
         self.journal.done(["exits", outcome.exits])
         self._close()

@@ -61,6 +61,7 @@ class Journal:
     def __init__(self, put: Callable[[Entry], None] | None = None) -> None:
         self.put = put or (lambda entry: None)
         self.count = 0  # entries that were written, or given back
+        self.rounds = 0  # times that the loop has come round
         self.typed = 0  # times that Ctrl-C was typed, as far as the run has seen
         self.now: Callable[[], int] = lambda: 0
         self.output: Callable[[int, bytes], None] | None = None  # takes the program's output while it is given back
@@ -147,18 +148,19 @@ class Journal:
 
     def round(self, signals: Signals) -> None:
         """The machine's loop comes round: what came by itself. Raises what ends the run."""
+        self.rounds += 1
         if self._source is not None:
             signals.check()  # who looks at it may end it
             self._round()
             return
         fatal = signals.fatal
         if fatal is not None:
-            self._write((END, self.now(), _error(fatal)))
+            self._write((END, self._where(), _error(fatal)))
             raise fatal
         signals.check()
         if signals.interrupts != self.typed:
             self.typed = signals.interrupts
-            self._write((TYPED, self.now(), self.typed))
+            self._write((TYPED, self._where(), self.typed))
         if self.onround is not None:
             self.onround()
 
@@ -169,19 +171,23 @@ class Journal:
 
     def mark(self) -> None:
         """Write how far the run is, and the state's hash; in ``onround``, or at the end."""
-        self._write((HASH, self.now(), self.hash()))
+        self._write((HASH, self._where(), self.hash()))
 
     def at(self) -> None:
         """Write how far the run is."""
-        self._write((AT, self.now(), None))
+        self._write((AT, self._where(), None))
 
     def end(self, e: BaseException) -> None:
         """The run was ended, at any place, by what comes from outside."""
-        self._write((END, self.now(), _error(e)))
+        self._write((END, self._where(), _error(e)))
+
+    def over(self) -> None:
+        """The program has come to its end: what is written now is of behind the last round."""
+        self.rounds += 1
 
     def done(self, outcome: list[str]) -> None:
         """The run is over. That is not the run's own any more: ``ends`` gives it."""
-        self._write(("done", self.now(), outcome))
+        self._write(("done", self._where(), outcome))
 
     def flush(self) -> None:
         """Write what was kept back, of the time."""
@@ -206,7 +212,7 @@ class Journal:
         self._advance()
 
     def _give(self, what: str, about: Value, check: Callable[[Value], T]) -> T:
-        while (entry := self._next) is not None and entry[0] == AT and entry[1] == self.now():
+        while (entry := self._next) is not None and entry[0] == AT and entry[1] == self._where():
             self._took()
         if entry is None:
             raise self._cut()
@@ -233,12 +239,13 @@ class Journal:
             what, about, outcome = entry
             if what not in kinds:
                 return
-            now = self.now()
-            if type(about) is not int:
-                raise Damaged(f"makes no sense at {self.when()}")
-            if about > now:
+            try:
+                rounds, now = map(number, about)
+            except (ValueError, TypeError):
+                raise Damaged(f"makes no sense at {self.when()}") from None
+            if rounds > self.rounds or (rounds == self.rounds and now > self.now()):
                 return
-            if about < now and what != END:
+            if what != END and [rounds, now] != self._where():
                 self._differs(entry, "to be past it")
             self._took()
             if what == HASH:
@@ -269,12 +276,17 @@ class Journal:
 
     def ends(self) -> Entry | None:
         """The run is over: what comes next, which is not the run's own any more."""
+        self.over()
         if self._next is not None:
             try:
                 self._round((AT, HASH))
             except Cut:
                 return None
         return self._next
+
+    def _where(self) -> list[int]:
+        """Where the run is, which tells two rounds apart between which no time passes; and its time."""
+        return [self.rounds, self.now()]
 
     def when(self) -> str:
         """How far the run is, in seconds of all processors together."""
@@ -291,7 +303,7 @@ def _plain(v: Value) -> Value:
 def _words(what: str, about: Value) -> str:
     """An entry for people."""
     if what in ROUNDS:
-        return f"{what} {about / 1e9:.9f}" if type(about) is int else what
+        return f"{what} at {about[1] / 1e9:.9f}" if isinstance(about, list) and len(about) == 2 else what
     words = [x.decode("utf-8", "backslashreplace") if isinstance(x, bytes) else str(x) for x in _flat(about)]
     text = " ".join([what, *words])
     return text if len(text) <= 200 else f"{text[:200]}..."
