@@ -75,7 +75,7 @@ CATALOG: Final[tuple[Guest, ...]] = (
     Guest("memrace", "memrace shrink|text|slot [N]", "use the memory of a process that gives it up meanwhile"),
     Guest("tprof", "tprof [CPU]", "profile a child that is wired to a processor: is its time counted?"),
     Guest("wired", "wired [N]", "processes wired to processors wake each other N times: where do they run?"),
-    Guest("unionbind", "unionbind [N]", "bind a union, N times, while another process makes and undoes it"),
+    Guest("unionbind", "unionbind [N [bind|ns|list|open]]", "look at a union that another process makes and undoes"),
     Guest("pipeflow", "pipeflow [CLIENTS [N]]", "clients send large requests through a pipe and have them answered"),
     Guest("usertests", "usertests [-l | NAME...]", "run all quick checks, or some; -l lists them"),
     Guest("thrash", "thrash [N [ROUNDS]]", "write and check N pages, more than memory, ROUNDS times: swap"),

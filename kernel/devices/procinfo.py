@@ -142,19 +142,20 @@ def mntscan(k: Kernel, mw: Mntwalk, p: Proc) -> None:
     assert pg is not None
     rlock(k, pg.ns)
     last = mw.cm.mountid if mw.mh is not None and mw.cm is not None else 0
-    best: Mount | None = None
+    bestmid = 0  # none
     for chain in pg.mnthash:
         for f in chain:
             if k.variant.fix_55c3138c6:
                 rlock(k, f.lock)
             t = f.mount
             while t is not None:
-                if t.mountid > last and (best is None or t.mountid < best.mountid):
-                    mw.mh, mw.cm, best = f, t, t
+                if t.mountid > last and (not bestmid or t.mountid < bestmid):
+                    mw.mh, mw.cm = f, t
+                    bestmid = t.mountid
                 t = t.next
             if k.variant.fix_55c3138c6:
                 runlock(k, f.lock)
-    if best is None:
+    if not bestmid:
         mw.mh = None
     runlock(k, pg.ns)
 

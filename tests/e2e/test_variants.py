@@ -64,7 +64,14 @@ def test_a_fix_mends_what_the_guest_shows(fix: str, argv: str, told: str, config
             "55c3138c6",
             "unionbind 30",
             "panic: use after free: cmount loads Mount.next, freed by mountfree",
-            {"seed": 4},
+            {"seed": 2},
+        ),
+        (
+            "3af236b5e",
+            "55c3138c6",
+            "unionbind 20 open",
+            "panic: nil pointer: _nopen looks for .next",
+            {"seed": 0, "points": ("fields",)},
         ),
         (
             "655ec332a",
@@ -94,7 +101,7 @@ def test_a_fix_mends_what_one_before_it_left(
         ),
         (
             "unionbind 30",
-            {"seed": 4, "fix": ("3af236b5e",)},
+            {"seed": 2, "fix": ("3af236b5e",)},
             "cmount",
             "panic: use after free: cmount loads Mount.next, freed by mountfree < cunmount < sysunmount < syscall",
             "panic: cclose ",

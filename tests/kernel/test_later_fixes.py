@@ -7,17 +7,18 @@ from collections.abc import Callable
 import pytest
 
 from kernel.base.chandat import MCACHE, MREPL, ORDWR, OREAD
-from kernel.base.dat import BSEG, SEG1, SG_SHARED
+from kernel.base.dat import BSEG, SEG1, SG_SHARED, SG_TEXT, TSEG
 from kernel.base.error import Error
 from kernel.base.kernel import Kernel
 from kernel.base.mem import BY2PG, HZ
 from kernel.base.procdat import Ready
 from kernel.base.variant import variant
+from kernel.devices.procmem import startprofile
 from kernel.memory.cache import cupdate, cwrite
 from kernel.memory.fault import fault
 from kernel.memory.page import cachepage, pagereclaim, putpage
 from kernel.memory.procflush import procflushseg
-from kernel.memory.segment import imagereclaim
+from kernel.memory.segment import imagereclaim, newseg
 from kernel.memory.uaccess import ustore
 from kernel.sched.sched import queueproc, ready, rebalance, runproc, sched
 from kernel.syscalls.sysseg import segflush
@@ -96,6 +97,35 @@ def test_61a062ee9_all_chains_are_reclaimed_alike(kernel: PlainKernel, fix: tupl
     assert left == ([1] * 10 if fix else [0] * 5 + [2] * 5)
 
 
+@fixes("d15aca053")
+def test_d15aca053_counters_that_two_debuggers_make_at_once_are_one(fix: tuple[str, ...]) -> None:
+    """Each has a process of its own, and both the same text. One waits for memory while the other comes."""
+    k = PlainKernel()
+    k.variant = variant(fix=fix)
+
+    def malloc() -> bool:
+        sched(k)
+        return True
+
+    k.malloc = malloc  # type: ignore[method-assign]
+    s = newseg(k, SG_TEXT, BASE, 4)
+    s.ref = 2
+    before = k.mainmem.cursize
+
+    def debugger() -> None:
+        assert k.up is not None
+        k.up.seg[TSEG] = s
+        startprofile(k, k.up)
+        k.up.seg[TSEG] = None
+
+    k.spawn(debugger)
+    k.spawn(debugger)
+    k.run()
+    assert s.profile is not None
+    size = 4 * len(s.profile)
+    assert k.mainmem.cursize - before == (size if fix else 2 * size)  # the original loses one of two
+
+
 @fixes("30ab804b5")
 def test_30ab804b5_who_shares_the_segment_forgets_what_it_decoded(fix: tuple[str, ...]) -> None:
     k = PlainKernel(nmach=2)
@@ -161,7 +191,6 @@ def test_47bb311d3_the_cache_has_what_the_server_has(fix: tuple[str, ...], write
         good = b"written" if write else b"genuine"
         assert bytes(s.root.kids["f"].data) == good
         assert rig.slurp("/n/f") == (good if fix else b"bad!" + good[4:])
-
 
 
 @fixes("28836f3ff")
