@@ -159,6 +159,7 @@ class Kernel:
         self.watch: Watch | None = None
         self.inject: Inject | None = None
         self.checking = False
+        self.amid = 0  # processes that others took the place of at a load or store: structures may be half changed
         self.checkmemo = Memo()
         self.checked = (0,) * 6
         self.changes: Changes | None = None  # what was stored to, where the run is checked

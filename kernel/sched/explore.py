@@ -43,6 +43,9 @@ INTERRUPT = "interrupt"  # let the next one of this processor come
 # What else is decided: the process that a processor takes, the processor that goes on.
 PICK, TURN = "pick", "turn"
 
+# How points at fields are called, as kernel.sched.watch does
+ACCESSES: Final = ("load ", "store ")
+
 # Who only leads to the function that has the point
 HELPERS: Final = frozenset(f"kernel.sched.{name}" for name in ("explore", "taslock", "qlock", "rwlock", "ref"))
 PASSED: Final = HELPERS | {"kernel.sched.watch", "kernel.memory.uaccess"}
@@ -138,16 +141,28 @@ class Explore:
         if self.watch is not None:
             self.watch(self.at(), f)
         do = self.strategy.point(self, up)
+        if not do:
+            return
+        amid = point.startswith(ACCESSES)
+        k.amid += amid
+        try:
+            self._leave(up, do)
+        finally:
+            k.amid -= amid
+
+    def _leave(self, up: Proc, do: str) -> None:
+        """Do at the point of the current process what the strategy has said."""
+        k = self.k
         if do == HOLD:
             self._hold(up)
-        elif do:
-            self.decisions.append(Decision(self.at(), do))
-            if do == PAUSE:
-                pause(k)
-            elif do == INTERRUPT:
-                interrupt(k)
-            else:
-                sched(k)
+            return
+        self.decisions.append(Decision(self.at(), do))
+        if do == PAUSE:
+            pause(k)
+        elif do == INTERRUPT:
+            interrupt(k)
+        else:
+            sched(k)
 
     def at(self) -> At:
         """The point that the current process is at."""

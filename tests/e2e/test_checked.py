@@ -75,3 +75,14 @@ def test_with_points_at_fields_the_whole_is_checked_each_time() -> None:
     with closing(Machine(Config(check=True, sched="random", points=("fields",)), console=Console())) as machine:
         assert machine.kernel.recheck is None and machine.kernel.changes is None
         assert machine.kernel.checking
+
+
+@pytest.mark.parametrize("seed", [18, 20])
+def test_nothing_is_told_while_somebody_stands_between_a_load_and_a_store(seed: int) -> None:
+    options: dict[str, Any] = {"sched": "random", "points": ("fields",), "cpus": 3, "seed": seed}
+    with closing(Machine(Config(check=True, **options), console=Console())) as machine:
+        amid = []
+        machine.onturn = lambda: amid.append(machine.kernel.amid)
+        assert machine.run("forkbomb", ["6"]).status == 0
+        assert max(amid) > 0
+        assert min(amid) == 0
