@@ -15,6 +15,7 @@ from typing import Any, Final
 from emu.machine.sleeper import Channel, Sleeper, fall
 
 EVERY: Final = 0.1  # s of the host's processor from one to the next
+SELDOM: Final = 40  # times as long as a copy takes to make, at least, from one to the next
 MOST: Final = 256
 ROOM: Final = 512 << 20  # bytes that all may take together, as far as that can be told
 PAGE: Final = resource.getpagesize()
@@ -67,7 +68,8 @@ class Checkpoints:
             self.all.append(Checkpoint(at, began, made))
         self._written = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         self._thin()
-        self._due = time.process_time() + self._every
+        now = time.process_time()
+        self._due = now + max(self._every, SELDOM * (now - began))
         return None
 
     def before(self, at: Any) -> Checkpoint | None:

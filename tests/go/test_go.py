@@ -121,6 +121,49 @@ def test_a_panic_has_its_goroutine_s_backtrace_in_gdb(programs: Path) -> None:
     )
 
 
+PANIC = """\
+package main
+
+var words = []string{"one", "two"}
+
+//go:noinline
+func word(n int) string { return words[n] }
+
+func main() {
+	for i := range 3 {
+		println(word(i))
+	}
+}
+"""
+
+
+@pytest.mark.gdb
+def test_gdb_goes_back_from_a_panic(tmp_path: Path) -> None:
+    """To the call that was made last, and the one before it; on again it is the same panic."""
+    (tmp_path / "panic.go").write_text(PANIC)
+    program = tmp_path / "panic"
+    done = tool.go("build", "-o", str(program), "panic.go", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    on = "break main.word", "break runtime.gopanic", *["continue"] * 4, "backtrace"
+    back = "reverse-continue", "backtrace", "reverse-continue", "reverse-stepi", "stepi"
+    out = gdb(program, script=(*on, *back, "delete 1", "continue", "backtrace", "delete", "continue"))
+    assert inorder(
+        out,
+        "Breakpoint 2, runtime.gopanic ()",
+        "in main.word ()",
+        "in main.main ()",
+        "Breakpoint 1, main.word ()",
+        "in main.main ()",
+        "Breakpoint 1, main.word ()",
+        "main.main ()",
+        "Breakpoint 1, main.word ()",
+        "Breakpoint 2, runtime.gopanic ()",
+        "in main.word ()",
+        "index out of range [2] with length 2",
+        "exited with code 02]",
+    )
+
+
 @pytest.mark.parametrize("opts", ["", "--cpus 4 --clock real"])
 def test_a_recording_is_done_again(programs: Path, tmp_path: Path, opts: str) -> None:
     shutil.copy(programs / "heap", tmp_path / "heap")
