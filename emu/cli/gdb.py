@@ -58,7 +58,7 @@ def gdb(options: Options, program: str, args: Sequence[str], address: str) -> in
             if replay is not None:
                 replay.prepare(machine)
             if console is not None:
-                console.send = server.output
+                console.send = server.written
                 if replay is not None:
                     replay.output = lambda fd, data: console.send(data)
             outcome = run(server, program, args)

@@ -175,6 +175,11 @@ class Server:
                     self.link.send(OK)
         return stop
 
+    def written(self, data: bytes) -> None:
+        """The program writes that, and gdb is to show it; in a copy it has been written."""
+        if not self.copied:
+            self.output(data)
+
     def output(self, data: bytes) -> None:
         """Show on gdb's terminal what the program writes; only while it runs."""
         if self.link is not None:
