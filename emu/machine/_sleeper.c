@@ -69,31 +69,18 @@ asleep(int fd)
 static PyObject *
 fall(PyObject *self, PyObject *args)
 {
-	PyObject *others, *seq;
+	Py_buffer others;
 	Py_ssize_t n, i;
 	sigset_t all, old;
-	int fd, *fds, got, err;
+	const int *fds;
+	int fd, got, err;
 	pid_t pid;
 
 	(void)self;
-	if(!PyArg_ParseTuple(args, "iO", &fd, &others))
+	if(!PyArg_ParseTuple(args, "iy*", &fd, &others))
 		return NULL;
-	seq = PySequence_Fast(others, "descriptors are wanted");
-	if(seq == NULL)
-		return NULL;
-	n = PySequence_Fast_GET_SIZE(seq);
-	fds = PyMem_Malloc((n + 1) * sizeof *fds);
-	if(fds == NULL){
-		Py_DECREF(seq);
-		return PyErr_NoMemory();
-	}
-	for(i = 0; i < n; i++)
-		fds[i] = (int)PyLong_AsLong(PySequence_Fast_GET_ITEM(seq, i));
-	Py_DECREF(seq);
-	if(PyErr_Occurred()){
-		PyMem_Free(fds);
-		return NULL;
-	}
+	fds = others.buf;
+	n = others.len / (Py_ssize_t)sizeof *fds;
 	sigfillset(&all);
 	PyOS_BeforeFork();
 	sigprocmask(SIG_BLOCK, &all, &old);	/* no signal is a copy's: who has made it ends it */
@@ -104,12 +91,12 @@ fall(PyObject *self, PyObject *args)
 			close(fds[i]);
 		got = asleep(fd);
 		PyOS_AfterFork_Child();
-		PyMem_Free(fds);
+		PyBuffer_Release(&others);
 		return Py_BuildValue("ii", 0, got);
 	}
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	PyOS_AfterFork_Parent();
-	PyMem_Free(fds);
+	PyBuffer_Release(&others);
 	if(pid < 0){
 		errno = err;
 		return PyErr_SetFromErrno(PyExc_OSError);

@@ -6,9 +6,11 @@ A copy costs the pages that are written between it and the next one: those are w
 
 from __future__ import annotations
 
+import gc
 import resource
 import socket
 import time
+from array import array
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,6 +40,9 @@ class Checkpoints:
     def __init__(self, every: float = EVERY, most: int = MOST, room: int = ROOM) -> None:
         self.all: list[Checkpoint] = []
         self.ours: list[socket.socket] = []  # no copy is to have these
+        # Those of all. Whoever looks at an object writes to it, and that costs each copy a page.
+        self._fds = array("i")
+        self._size = 0  # of all
         self._every, self._most, self._room = every, most, room
         self._due = 0.0
         self._written = 0  # pages that were copied, at the last one
@@ -53,19 +58,23 @@ class Checkpoints:
         written = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         if self.all:
             self.all[-1].size = (written - self._written) * PAGE
+            self._size += self.all[-1].size
+        else:
+            gc.collect()
+            gc.freeze()  # who looks for garbage writes to all that there is
         try:
-            ours = [*(c.sleeper.sock for c in self.all), *self.ours]
-            made = fall(s.fileno() for s in ours)
+            made = fall(self._fds + array("i", [s.fileno() for s in self.ours]))
         except OSError:
             self._full = True
         else:
             if isinstance(made, Channel):
-                for s in ours:
+                for s in (*(c.sleeper.sock for c in self.all), *self.ours):
                     s.detach()  # closed, and the number is another's by now
                 self.all.clear()
                 self.ours.clear()
                 return made
             self.all.append(Checkpoint(at, began, made))
+            self._fds.append(made.sock.fileno())
         self._written = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         self._thin()
         now = time.process_time()
@@ -80,13 +89,16 @@ class Checkpoints:
         """End them all."""
         for c in self.all:
             c.sleeper.end()
+        if self.all:
+            gc.unfreeze()
         self.all.clear()
+        del self._fds[:]
 
     def _thin(self) -> None:
         """End those that are missed least: each is as far from the next, more or less, as it is long ago."""
         if self._full:
             self._full, self._most = False, max(len(self.all) // 2, 2)
-        while len(self.all) > 2 and (len(self.all) > self._most or sum(c.size for c in self.all) > self._room):
+        while len(self.all) > 2 and (len(self.all) > self._most or self._size > self._room):
             now = self.all[-1].seconds + self._every
             spare = [i for i in range(1, len(self.all) - 1) if not self.all[i].used]
             if not spare:
@@ -95,9 +107,12 @@ class Checkpoints:
                 spare, key=lambda i: (self.all[i + 1].seconds - self.all[i - 1].seconds) / (now - self.all[i].seconds)
             )
             gone = self.all.pop(i)
+            del self._fds[i]
+            self._size -= gone.size + self.all[i - 1].size
             gone.sleeper.end()
             before = self.all[i - 1]  # keeps what was written behind either
             before.size = memory(before.sleeper.pid) or before.size + gone.size
+            self._size += before.size
 
 
 def memory(pid: int) -> int:

@@ -6,20 +6,25 @@ has made them is, however that ends: a sleeper ends with the other end of its so
 
 from __future__ import annotations
 
-import array
+import _socket
 import ctypes
 import os
 import pickle
 import signal
 import socket
-from collections.abc import Callable, Iterable
+from array import array
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PDEATHSIG: Final = 1  # prctl: die with the parent
+FAMILY: Final = int(socket.AF_UNIX)
+STREAM: Final = int(socket.SOCK_STREAM)
 HEAD: Final = 8  # bytes that tell a message's length
 
-Fall = Callable[[int, list[int]], tuple[int, int]]
+Fall: TypeAlias = "Callable[[int, array[int]], tuple[int, int]]"
 
 
 class Channel:
@@ -60,7 +65,7 @@ class Channel:
 class Sleeper:
     """A copy that sleeps."""
 
-    def __init__(self, pid: int, sock: socket.socket) -> None:
+    def __init__(self, pid: int, sock: _socket.socket) -> None:
         self.pid = pid
         self.sock = sock
 
@@ -68,7 +73,7 @@ class Sleeper:
         """Let another copy go on; the way to talk to it. Raises EOFError if the sleeper is gone."""
         mine, its = socket.socketpair()
         try:
-            self.sock.sendmsg([b"!"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [its.fileno()]))])
+            self.sock.sendmsg([b"!"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [its.fileno()]))])
         except OSError:
             mine.close()
             raise EOFError from None
@@ -85,14 +90,15 @@ class Sleeper:
             os.waitpid(self.pid, 0)
 
 
-def fall(others: Iterable[int]) -> Sleeper | Channel:
+def fall(others: array[int]) -> Sleeper | Channel:
     """Leave a copy here that sleeps, without the descriptors ``others``; in who is woken: the way to who has done that.
 
     No signal reaches a copy. Raises OSError if the host has no room for one.
     """
-    mine, its = socket.socketpair()
+    # not socket.socketpair(), which makes two of Python's objects of each: whatever is written costs a sleeper a page
+    mine, its = _socket.socketpair(FAMILY, STREAM, 0)
     try:
-        pid, fd = _fall()(its.fileno(), [mine.fileno(), *others])
+        pid, fd = _fall()(its.fileno(), others + array("i", [mine.fileno()]))
     except OSError:
         mine.close()
         its.close()
@@ -114,7 +120,7 @@ def _fall() -> Fall:
     return found
 
 
-def plain(fd: int, others: list[int]) -> tuple[int, int]:
+def plain(fd: int, others: array[int]) -> tuple[int, int]:
     """What the extension does, where it was not built: a sleeper takes more memory."""
     old = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:

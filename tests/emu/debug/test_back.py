@@ -71,7 +71,7 @@ def test_steps_back_are_the_steps_on(skip: int, words: list[str], tmp_path: Path
         for _ in range(skip):
             d.go(STEP)
         states = [d.state()]
-        for _ in range(30):
+        for _ in range(16):
             assert d.go(STEP).startswith(b"T05")
             states.append(d.state())
         assert len(set(states)) == len(states)

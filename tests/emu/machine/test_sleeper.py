@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from array import array
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.e2e.harness import ROOT
 
 def kept(value: list[str]) -> Sleeper:
     """A sleeper whose copies tell the value, with what they are sent added to it."""
-    made = fall([])
+    made = fall(array("i"))
     if isinstance(made, Sleeper):
         return made
     try:
@@ -72,13 +73,14 @@ def test_what_a_process_takes_is_known() -> None:
 
 SCRIPT = """
 import os, sys, time
+from array import array
 from emu.machine import sleeper
 from emu.machine.sleeper import Channel, fall
 if sys.argv[1] == "plain":
     sleeper._fall = lambda: sleeper.plain
 made = []
 for _ in range(3):
-    s = fall(s.sock.fileno() for s in made)
+    s = fall(array("i", [s.sock.fileno() for s in made]))
     if isinstance(s, Channel):
         s.send(os.getpid())
         while True:
