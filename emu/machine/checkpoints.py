@@ -6,7 +6,6 @@ A copy costs the pages that are written between it and the next one: those are w
 
 from __future__ import annotations
 
-import gc
 import resource
 import socket
 import time
@@ -59,9 +58,6 @@ class Checkpoints:
         if self.all:
             self.all[-1].size = (written - self._written) * PAGE
             self._size += self.all[-1].size
-        else:
-            gc.collect()
-            gc.freeze()  # who looks for garbage writes to all that there is
         try:
             made = fall(self._fds + array("i", [s.fileno() for s in self.ours]))
         except OSError:
@@ -89,8 +85,6 @@ class Checkpoints:
         """End them all."""
         for c in self.all:
             c.sleeper.end()
-        if self.all:
-            gc.unfreeze()
         self.all.clear()
         del self._fds[:]
 
