@@ -163,14 +163,14 @@ class Place:
         self.interrupted = False
         events = self.history.events
         if not events or events[-1].ns <= ns:
-            self._go(lambda ev: ev.ns > ns, 1)
+            self._go(lambda ev: ev.ns > ns, 1, ns)
         late = next((i for i, ev in enumerate(events) if ev.ns > ns), self.newest)
         self.seek(late)
 
-    def _go(self, wanted: Wanted | None, n: int) -> None:
-        if self.source.live and not self.source.ended:
+    def _go(self, wanted: Wanted | None, n: int, ns: int | None = None) -> None:
+        if isinstance(self.source, Live) and not self.source.ended:
             self._stopped.clear()
-            self.source.go(wanted, n)
+            self.source.go(wanted, n, ns)
         self._wait()
 
     def _wait(self) -> None:

@@ -116,6 +116,7 @@ class Live:
         self._turn = threading.Condition()
         self._wanted: Wanted | None = _executed
         self._left = 1
+        self._due: int | None = None
         self._pausing = False
         self._halting = False
         self._closing = False
@@ -134,12 +135,12 @@ class Live:
             return self.error
         return None
 
-    def go(self, wanted: Wanted | None = None, n: int = 1) -> None:
-        """Run on."""
+    def go(self, wanted: Wanted | None = None, n: int = 1, ns: int | None = None) -> None:
+        """Run on; with ``ns`` until that time is over on all processors, whether anything is told or not."""
         with self._turn:
             if self.ended or self._full:
                 return
-            self._wanted, self._left = wanted, n
+            self._wanted, self._left, self._due = wanted, n, ns
             self.still = self._pausing = self._halting = False
             self._turn.notify_all()
 
@@ -290,8 +291,12 @@ class Live:
 
     def _turned(self) -> None:
         """The machine's loop comes round."""
-        if self._halting and not self._closing and (self._past is None or not self._past.copied):
+        if (self._halting or self._over()) and not self._closing and (self._past is None or not self._past.copied):
             self._stand()
+
+    def _over(self) -> bool:
+        due, machine = self._due, self._machine
+        return due is not None and machine is not None and min(cpu.now() for cpu in machine.cpus) > due
 
     def _await(self) -> None:
         """The viewer has not taken in what there is: let it."""

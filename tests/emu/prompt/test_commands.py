@@ -54,6 +54,13 @@ def test_ways(debug: Start) -> None:
     assert said(d, "back 9") == ["there are no more of these before: this is the beginning"]
 
 
+def test_a_time_is_gone_to_at_which_a_program_computes(debug: Start) -> None:
+    d = debug("spin", "500")
+    said(d, "goto 0.1")
+    assert not d.place.source.ended
+    assert 100_000_000 < d.place.ask(lambda machine: machine.cpus[0].now()) < 200_000_000
+
+
 def test_an_empty_line_goes_once_more(debug: Start) -> None:
     d = debug("cow", "4")
     assert said(d, "") == []
