@@ -25,10 +25,16 @@ from emu.cli.types import seconds
 )
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Schedules, from --seed on.  [default: 1000]")
 @click.option("--for", "seconds", type=seconds, metavar="SECONDS", help="Stop after so much of the host's time.")
-@click.option("-j", "--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Schedules at a time.")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1, 256), metavar="N", default=1, show_default=True, help="Schedules at a time."
+)
 @click.option("--all", "every", is_flag=True, help="Go on after the first failure.")
-@click.option("--depth", type=click.IntRange(1, 20), default=3, show_default=True, help="pct: steps of a bug.")
-@click.option("--bound", type=click.IntRange(1, 20), default=1, show_default=True, help="delay: holds at most.")
+@click.option(
+    "--depth", type=click.IntRange(1, 20), metavar="D", default=3, show_default=True, help="pct: steps of a bug."
+)
+@click.option(
+    "--bound", type=click.IntRange(1, 20), metavar="K", default=1, show_default=True, help="delay: holds at most."
+)
 @click.option("--dask", metavar="ADDRESS", help="Let the workers of the Dask cluster there try the schedules.")
 @click.option(
     "--expect",

@@ -12,10 +12,10 @@ from emu.cli.settings import Options
 @click.command(cls=Headed, context_settings=GUEST_ARGS, epilog=STATUS, short_help="Run a program and record the run.")
 @machine_options()
 @tree_options
-@click.option("-o", "--output", metavar="FILE", required=True, help="The recording; one that is there is replaced.")
+@click.option("-o", "--output", metavar="FILE", help="The recording; one that is there is replaced.  [required]")
 @click.argument("program")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
-def record(program: str, args: tuple[str, ...], output: str, **common: Any) -> int:
+def record(program: str, args: tuple[str, ...], output: str | None, **common: Any) -> int:
     """Run PROGRAM as run does, and write to FILE all that the host has a part in: input, signals, files, time.
 
     replay does the run again from FILE alone; trace, report, view, debug and gdb look at it with --from.
@@ -28,6 +28,9 @@ def record(program: str, args: tuple[str, ...], output: str, **common: Any) -> i
     """
     from emu.cli.record import record as command
 
+    if output is None:
+        late = any(word.startswith(("-o", "--output")) for word in args)
+        raise click.UsageError("Missing option '-o' / '--output'" + ("; options come before PROGRAM" if late else ""))
     return command(Options(**common), program, args, output)
 
 

@@ -369,6 +369,14 @@ def test_nothing_is_said_of_how_it_is_run(cat: Path, command: str) -> None:
         assert why in r.stderr
 
 
+def test_a_file_that_is_named_behind_the_program() -> None:
+    """There -o is the program's."""
+    r = p9emu("record", "hello", "-o", "run.rec")
+    assert (r.returncode, r.stderr.count(b"\n")) == (2, 1)
+    assert b"Missing option '-o' / '--output'; options come before PROGRAM" in r.stderr
+    assert b"come before" not in p9emu("record", "hello").stderr
+
+
 def test_record_has_the_options_of_run() -> None:
     def opts(name: str) -> set[str]:
         return {o for p in cli.commands[name].params for o in p.opts}

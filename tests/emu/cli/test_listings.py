@@ -190,6 +190,12 @@ def test_every_option_that_is_shared_has_its_heading_once() -> None:
     assert sorted(listed) == sorted(o.opts[-1] for o in cli.commands["run"].params if isinstance(o, click.Option))
 
 
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_options_are_told_with_our_own_words(name: str) -> None:
+    said = p9emu(name, "--help").stdout
+    assert not [word for word in ("INTEGER", "FLOAT", "TEXT", "FILENAME") if f" {word}" in said]
+
+
 def test_a_commands_own_options_come_first() -> None:
     said = p9emu("trace", "--help").stdout
     where = [said.index(words) for words in ("\nOptions:\n", "--output", "--help", *(f"\n{h}:\n" for h in SHARED))]
