@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emu.cli.record import versions
 from emu.cli.run import conclude, execute
+from emu.cli.saved import sane, word
 from emu.cli.settings import Options, Shown
 from emu.failure import BROKEN, USAGE, Failure
 from emu.machine.journal import Cut, Damaged, Diverged, Journal
 from emu.machine.recording import NoRecording, Reader
 from emu.machine.signals import Ended
 from emu.plain import plain
+from kernel.base.error import Error
 
 if TYPE_CHECKING:
-    from emu.machine.config import MachineError, Outcome
+    from emu.machine.config import Outcome
     from emu.machine.machine import Machine
 
 DONE: Final = "done"
@@ -100,8 +102,11 @@ class Replay:
         if outcome != end:
             raise Diverged(f"diverged: the end was {outcome!r}, is {end!r}")
 
-    def failure(self, e: MachineError) -> Failure | None:
+    def failure(self, e: BaseException) -> Failure | None:
         """How what a journal raised is told; None if something else did."""
+        journal = self._journal
+        if journal is not None and e is journal.gave and isinstance(e, Error | OSError):  # nobody expects it there
+            return Failure(f"{self.path}: makes no sense at {journal.when()}", BROKEN)
         if not isinstance(e, Cut | Damaged | Diverged):
             return None
         text = str(e)
@@ -132,9 +137,9 @@ def write(fd: int, data: bytes) -> None:
 
 
 def _text(v: Any) -> str:
-    if not isinstance(v, str):
+    if not word(v):
         raise ValueError
-    return v
+    return str(v)
 
 
 def _tuples(v: Any) -> Any:
@@ -144,6 +149,8 @@ def _tuples(v: Any) -> Any:
 def _options(saved: dict[str, Any], replay: Replay, shown: dict[str, Any]) -> Options:
     known = {f.name for f in fields(Options)} - set(SHOWN)
     values = {name: _tuples(v) for name, v in saved.items() if name in known}
+    if not sane(values):
+        raise ValueError
     values["binds"] = tuple(Shown(*b) for b in values["binds"])
     looked = {"stats": False, "color": "auto", "verbose": False, **shown}
     return Options(**{"cwd": None, "swapfile": None, "timeout": None, **values, **looked, "replay": replay})

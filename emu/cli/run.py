@@ -370,7 +370,7 @@ def failureof(e: BaseException, options: Options) -> Failure | None:
     from emu.machine.signals import Ended, TimeLimit
 
     replay = options.replay
-    if replay is not None and isinstance(e, MachineError) and (lost := replay.failure(e)) is not None:
+    if replay is not None and (lost := replay.failure(e)) is not None:
         return lost
     if isinstance(e, LoadError):
         return Failure(str(e), e.status)

@@ -7,7 +7,7 @@ from emu.failure import Failure
 from kernel.base.record import constant
 
 if TYPE_CHECKING:
-    from emu.machine.config import MachineError, Outcome
+    from emu.machine.config import Outcome
     from emu.machine.counter import Kind
     from emu.machine.journal import Journal
     from emu.machine.machine import Machine
@@ -30,7 +30,7 @@ class Recorded(Protocol):
     def failed(self, why: str) -> Failure | None:
         """The run was ended by p9emu: None if it was so then."""
 
-    def failure(self, e: "MachineError") -> Failure | None:
+    def failure(self, e: BaseException) -> Failure | None:
         """How what a journal raised is told; None if something else did."""
 
 

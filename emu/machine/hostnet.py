@@ -114,7 +114,7 @@ class Hostport:
         self.asked[addr, port] = None
         if len(self.asked) > MAXASKED:
             del self.asked[next(iter(self.asked))]
-        if (s := self.net.sockets) is not None:
+        if (s := self.net.sockets) is not None and not self.net.ours(s, there, port):
             s.datagram(self.n, there, port, data)
         return True
 
@@ -189,7 +189,10 @@ class Hostnet:
         stream = self._stream(self._calls)
         stream.near = near
         if self.sockets is not None:
-            self.sockets.connect(stream.n, there, port)
+            if self.ours(self.sockets, there, port):
+                self.sockets.refuse(stream.n)
+            else:
+                self.sockets.connect(stream.n, there, port)
         return stream
 
     def datagrams(self, got: Callable[[bytes, int, bytes], None]) -> Hostport:
@@ -226,12 +229,27 @@ class Hostnet:
         """Whether that may be called, or sent to. What may not is told."""
         if self._granted(there, port):
             return True
-        at = where(there, port)
-        self._tell(f"net: {at} is not called (--net connect={at} would allow it)")
+        self._tellnot(there, port)
         return False
 
+    def ours(self, sockets: Sockets, there: Address, port: int) -> bool:
+        """Whether that is the host itself by one of its other addresses, which was not named.
+
+        The host is asked, and what it says is no part of a run: the call fails, or the datagram is lost.
+        """
+        if any(g.address == there and g.port in (None, port) for g in self.net.connect) or there.is_loopback:
+            return False
+        if not sockets.own(there):
+            return False
+        self._tellnot(there, port)
+        return True
+
+    def _tellnot(self, there: Address, port: int) -> None:
+        at = where(there, port)
+        self._tell(f"net: {at} is not called (--net connect={at} would allow it)")
+
     def _granted(self, there: Address, port: int) -> bool:
-        """Whether that may be called. The host itself must be named: a star, or a name's addresses, are others."""
+        """Whether that may be called, unless it is ours. A star, or a name's addresses, are others."""
         if _nobodys(there):
             return False
         for g in self.net.connect:

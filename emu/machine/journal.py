@@ -23,6 +23,7 @@ Entry = tuple[str, Any, Any]
 T = TypeVar("T")
 
 OK: Final = "="
+LATEST: Final = 1 << 64  # ns; no run is so long
 # entries of the loop's, that come by themselves
 AT, HASH, TYPED, END = "at", "hash", "typed", "end"
 TIMES: Final = "time"
@@ -73,6 +74,7 @@ class Journal:
         self._time = 0
         self._source: Iterator[Entry] | None = None
         self._next: Entry | None = None
+        self.gave: BaseException | None = None  # the last error that was given back
 
     @property
     def replaying(self) -> bool:
@@ -218,7 +220,7 @@ class Journal:
             raise self._cut()
         if entry[0] == END:
             raise self._ended(entry[2])
-        if entry[0] != what or (entry[1] is not about and _plain(entry[1]) != _plain(about)) or self._times:
+        if entry[0] != what or not _same(entry[1], about) or self._times:
             self._differs(entry, _words(what, about))
         try:
             kind, *outcome = entry[2]
@@ -228,6 +230,7 @@ class Journal:
             raise Damaged(f"makes no sense at {self.when()}: {_words(*entry[:2])}") from None
         self._took()
         if error is not None:
+            self.gave = error
             raise error
         return value  # type: ignore[return-value]
 
@@ -262,7 +265,8 @@ class Journal:
     def _ended(self, outcome: Value) -> BaseException:
         try:
             kind, *rest = outcome
-            return _raised(kind, rest)
+            self.gave = _raised(kind, rest)
+            return self.gave
         except (ValueError, TypeError, LookupError):
             return Damaged(f"makes no sense at {self.when()}")
 
@@ -296,23 +300,27 @@ class Journal:
         raise Diverged(f"diverged at {self.when()}: expected {_words(*entry[:2])}, came {came}")
 
 
-def _plain(v: Value) -> Value:
-    return [_plain(x) for x in v] if isinstance(v, list | tuple) else v
+def _same(v: Value, ours: Value) -> bool:
+    """Whether what is read is ours, which is never deep."""
+    if isinstance(ours, list | tuple):
+        return isinstance(v, list | tuple) and len(v) == len(ours) and all(map(_same, v, ours))
+    return bool(v == ours)
 
 
 def _words(what: str, about: Value) -> str:
     """An entry for people."""
     if what in ROUNDS:
-        return f"{what} at {about[1] / 1e9:.9f}" if isinstance(about, list) and len(about) == 2 else what
+        ns = about[1] if isinstance(about, list) and len(about) == 2 else None
+        return f"{what} at {ns / 1e9:.9f}" if type(ns) is int and abs(ns) < LATEST else what
     words = [x.decode("utf-8", "backslashreplace") if isinstance(x, bytes) else str(x) for x in _flat(about)]
     text = " ".join([what, *words])
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
-def _flat(v: Value) -> Iterator[Value]:
+def _flat(v: Value, depth: int = 8) -> Iterator[Value]:
     if isinstance(v, list | tuple):
-        for x in v:
-            yield from _flat(x)
+        for x in v if depth else ():
+            yield from _flat(x, depth - 1)
     elif v is not None:
         yield v
 
@@ -339,7 +347,10 @@ def _error(e: BaseException) -> list[Value]:
 
 def _raised(kind: Any, args: list[Any]) -> BaseException:
     if kind == "LoadError":
-        return LoadError(text(args[0]), number(args[1]))
+        status = number(args[1])
+        if not 0 < status < 256:
+            raise ValueError
+        return LoadError(text(args[0]), status)
     if kind == "Ended":
         return Ended(number(args[0]))
     if kind == "OSError":
@@ -348,7 +359,9 @@ def _raised(kind: Any, args: list[Any]) -> BaseException:
         return KeyboardInterrupt()
     if kind == "broken":
         return MachineError(f"was broken off: {text(args[0])}")
-    e: BaseException = _PLAIN[kind](text(args[0]))
+    if not text(args[0]) and kind == "TimeLimit":  # it always says which
+        raise ValueError
+    e: BaseException = _PLAIN[kind](args[0])
     return e
 
 

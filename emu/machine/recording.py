@@ -11,6 +11,7 @@ last whole block, whatever became of who wrote it.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import struct
@@ -32,7 +33,8 @@ KEPT: Final = 64 * 1024  # characters of entries that a block has at the least, 
 SMALL: Final = 128  # bytes that are written where they are
 HASHSIZE: Final = 16
 LEVEL: Final = 1  # of deflating: it is done while the program waits
-MAXBLOCK: Final = 1 << 28  # bytes that a block may have, deflated or not
+MAXBLOCK: Final = 1 << 28  # bytes that a block may have, deflated or not; and all that an entry has of those ``B``
+MAXTEXT: Final = 1 << 25  # bytes that one of JSON may have: what is made of it takes some 20 times as much
 
 
 class RecordingError(MachineError):
@@ -167,6 +169,7 @@ class Reader:
         self.trouble = ""  # what was wrong where it ended
         self._blobs: dict[str, int] = {}
         self._at = 0
+        self._room = 0  # bytes that an entry may yet have of other blocks
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self.header = self._begin()
@@ -188,11 +191,12 @@ class Reader:
                 self._blobs[blake2b(data, digest_size=HASHSIZE).hexdigest()] = at
             elif kind == ENTRIES:
                 try:
-                    entries = [self._entry(line) for line in data.decode().split("\n")]
-                except (ValueError, LookupError, TypeError, RecursionError):
+                    for line in io.StringIO(data.decode(), newline="\n"):
+                        self._room = MAXBLOCK
+                        yield self._entry(line)
+                except (ValueError, LookupError, TypeError, RecursionError, MemoryError):
                     self.trouble = f"makes no sense in the block at byte {at}"
                     return
-                yield from entries
 
     def _begin(self) -> dict[str, Any]:
         first = self._read(0, len(WORDS) + 20).partition(b"\n")[0] + b"\n"
@@ -239,7 +243,7 @@ class Reader:
             if len(payload) == size and crc == zlib.crc32(payload, zlib.crc32(head[:5])):
                 try:
                     inflate = zlib.decompressobj()
-                    data = inflate.decompress(payload, MAXBLOCK)
+                    data = inflate.decompress(payload, MAXBLOCK if kind == BLOB else MAXTEXT)
                     if inflate.eof:
                         return kind, HEAD.size + size, data
                 except zlib.error:
@@ -262,6 +266,7 @@ class Reader:
         if "b" in d:
             return str(d["b"]).encode("latin-1")
         block = self._block(self._blobs[d["h"]])
-        if block is None:
+        if block is None or len(block[2]) > self._room:
             raise ValueError
+        self._room -= len(block[2])
         return block[2]

@@ -142,6 +142,19 @@ class Sockets:
             return
         self._add(n, Link(sock, False))
 
+    def refuse(self, n: int) -> None:
+        """Tell that it is not called."""
+        self._pending.append([DOWN, n, _why(None)])
+
+    def own(self, address: Address) -> bool:
+        """Whether that is an address of this computer; True, too, if that cannot be told."""
+        try:
+            with socket.socket(_family(address), socket.SOCK_DGRAM) as s:
+                s.bind((str(address), 0))
+        except OSError as e:
+            return e.errno != errno.EADDRNOTAVAIL
+        return True
+
     def send(self, n: int, data: bytes) -> None:
         """Send data; SENT will be told when it is under way."""
         link = self._links.get(n)

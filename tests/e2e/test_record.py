@@ -11,6 +11,8 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
+from dataclasses import fields
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,10 @@ from click.testing import CliRunner
 
 import guest
 from emu.cli.commands import cli
-from emu.machine.recording import HEAD, WORDS, Reader
+from emu.cli.record import UNSAVED
+from emu.cli.saved import CHECKS
+from emu.cli.settings import Options
+from emu.machine.recording import HASHSIZE, HEAD, WORDS, Reader
 from tests.e2e.harness import p9emu
 from tests.e2e.realgdb import gdb
 from tests.e2e.terminal import Emu, Tty
@@ -279,6 +284,58 @@ def test_one_that_was_tampered_with(recorded: bytes, tmp_path: Path) -> None:
         assert "internal error" not in err
 
 
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ('["at",%s,null]' % ("[" * 700 + "]" * 700), "diverged at 0.000000000: expected at, came program"),
+        ('["program",%s,["=",null]]' % ("[" * 700 + "]" * 700), "diverged at 0.0"),
+        (f'["at",[0,1{"0" * 4000}],null]', "diverged at 0.000000000: expected at, came program"),
+        ('["at",[0,"x"],null]', "diverged at 0.000000000: expected at, came program"),
+        ('["end",[0,0],["TimeLimit",""]]', "makes no sense at 0.0"),
+        ('["end",[0,0],["Error","x"]]', "makes no sense at 0.0"),
+        ('["end",[0,0],["OSError",5,"x"]]', "makes no sense at 0.0"),
+        ('["end",[0,0],["LoadError","x",0]]', "makes no sense at 0.0"),
+        ('["program",["wc",{"b":"/n/d/f"}],["Error","x"]]', "makes no sense at 0.0"),
+    ],
+)
+def test_one_that_is_meant_to_do_harm(recorded: bytes, tmp_path: Path, entry: str, why: str) -> None:
+    status, err = _replay(_instead(recorded, entry), tmp_path)
+    assert status == 125
+    assert err.startswith(f"x: {why}")
+
+
+def test_each_option_of_a_header_is_looked_at() -> None:
+    assert set(CHECKS) == {f.name for f in fields(Options)} - set(UNSAVED)
+
+
+def _instead(recorded: bytes, entry: str) -> bytes:
+    """That entry, and others, where the program's was."""
+    parts = [(kind, data) for kind, data, _ in blocks(recorded)]
+    n = next(n for n, (kind, data) in enumerate(parts) if b'["program",' in data and kind == b"E")
+    lines = parts[n][1].decode().split("\n")
+    lines[next(m for m, line in enumerate(lines) if line.startswith('["program",'))] = entry
+    parts[n] = b"E", "\n".join(lines).encode()
+    return recorded[: recorded.index(b"\n") + 1] + b"".join(packed(kind, data) for kind, data in parts)
+
+
+def test_one_that_inflates(recorded: bytes, tmp_path: Path) -> None:
+    """What little text is made of is bounded, and how often an entry may have what is kept once."""
+    first = recorded[: recorded.index(b"\n") + 1]
+    header = next(data for kind, data, _ in blocks(recorded) if kind == b"H")
+    large = packed(b"E", b'["at",0,[' + b"[]," * (12 << 20) + b"0]]")
+    assert len(large) < 100_000
+    status, err = _replay(first + packed(b"H", header) + large, tmp_path)
+    assert (status, "makes no sense in the block" in err) == (125, True)
+    assert _replay(first + packed(b"H", b" " * (40 << 20) + header), tmp_path)[0] == 2
+    blob = bytes(40 << 20)
+    key = blake2b(blob, digest_size=HASHSIZE).hexdigest()
+    refs = ",".join([f'{{"h":"{key}"}}'] * 9)
+    status, err = _replay(
+        first + packed(b"H", header) + packed(b"B", blob) + packed(b"E", f'["at",0,[{refs}]]'.encode()), tmp_path
+    )
+    assert (status, "makes no sense in the block" in err) == (125, True)
+
+
 def test_one_of_another_version(recorded: bytes, tmp_path: Path) -> None:
     newer = recorded.replace(WORDS + b"1", WORDS + b"7", 1)
     assert _replay(newer, tmp_path) == (2, "x: is a recording of version 7; this p9emu reads 1")
@@ -296,7 +353,16 @@ def test_one_of_another_version(recorded: bytes, tmp_path: Path) -> None:
     assert status == 125
     assert "x: diverged at 0.0" in err
     assert "(it was recorded with p9emu 0.0.1, not " in err
-    for broken in ({}, {**header, "options": []}, {**header, "options": {"memory": "much"}}, {**header, "args": 5}):
+    options = header["options"]
+    values: dict[str, list[object]] = {
+        "memory": ["much", 1 << 40, 4097], "cpus": [0, 10**30, True], "swap": [1 << 50, -4096, 1.5], "seed": [[], -1],
+        "sched": [1, "none"], "inject": ["x", [["x", 1, True]]], "original": ["x", 5], "env": [["a"], 1, [["a", "\0"]]],
+        "net": ["connect=x", 1], "epoch": [-1, "now"], "timeout": [0, "x"], "binds": [[[1, 2]], [["a", "b", 1, 0]]],
+        "root": ["/"], "tree": [1], "cwd": [["/"]], "mmu": ["x"], "counter": [None], "points": [["x"]],
+        "user": ["\ud800"],
+    }  # fmt: skip
+    wrong = [{**options, name: v} for name, some in values.items() for v in some]
+    for broken in ({}, {**header, "options": []}, {**header, "args": 5}, *({**header, "options": o} for o in wrong)):
         status, err = _replay(changed(broken), tmp_path)
         assert status == 2
         assert err == "x: is a recording whose header makes no sense"

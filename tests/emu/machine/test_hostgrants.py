@@ -12,7 +12,7 @@ from emu.machine.hostnet import Hostnet
 from emu.machine.journal import Damaged, Entry, Journal
 from emu.machine.netconfig import parse
 from tests.emu.machine.hostrig import Hostrig, Make, listener, maker, port
-from tests.kernel.devices.ip.net import Netrig
+from tests.kernel.devices.ip.net import Netrig, wait
 from tests.kernel.fakes import err
 
 server = pytest.fixture(listener)
@@ -42,6 +42,51 @@ def test_grants() -> None:
             assert g.address is not None and g.port is not None
             assert net._granted(g.address, g.port) is (where in yes), (words, where)
         net.close()
+
+
+def own() -> str:
+    """An address of this computer's that is not its loopback, "" if there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("192.0.2.77", 9))  # nothing is sent
+        except OSError:
+            return ""
+        address: str = s.getsockname()[0]
+        return address
+
+
+def test_the_hosts_other_addresses(make: Make) -> None:
+    """A star is others: it is no way to what listens at all addresses, but must be named as the loopback must."""
+    address = own() or "127.0.0.1"
+    with socket.create_server(("0.0.0.0", 0)) as s:
+        s.setblocking(False)
+        rig = make("connect=*:*")
+
+        @rig.run
+        def _() -> None:
+            rig.net()
+            fd, _at = rig.clone("tcp")
+            out = rig.later(lambda: rig.pwrite(fd, f"connect {address}!{port(s)}".encode()))
+            for _ in range(3):
+                rig.outer.poll(0)
+                wait(rig, 1)
+            assert out in (["no route"], ["connection refused"])
+            net = f"{address}:{port(s)}"
+            assert rig.said == [f"net: {net} is not called (--net connect={net} would allow it)"]
+
+        with pytest.raises(BlockingIOError):
+            s.accept()
+
+        named = make(f"connect={address}:*")
+
+        @named.run
+        def _() -> None:
+            named.net()
+            assert named.dial(f"{address}!{port(s)}")[2] not in ("no route", "connection refused")
+
+        s.setblocking(True)
+        s.settimeout(20)
+        s.accept()[0].close()
 
 
 def test_what_is_refused_is_told_once(make: Make) -> None:
