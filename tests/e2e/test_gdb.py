@@ -281,3 +281,41 @@ def test_a_step_back_is_of_the_process_that_stopped_or_was_chosen(two: Path) -> 
     script = ("break work", "continue", *back, "thread 1.1", *back)
     out = gdb(two, before=ALL, script=script)
     assert inorder(out, 'Thread 2.1 "two" hit Breakpoint', "= 2", "Switching to thread 1.1", "= 1")
+
+
+def test_back_and_forth_in_a_program_of_8c() -> None:
+    """tests/e2e/eightc/tree is made by 9front's 8a, 8c and 8l of the files beside it, which were in /n/src."""
+    out = gdb(
+        ROOT / "tests" / "e2e" / "eightc" / "tree",
+        script=(
+            "watch *(int*)&level",
+            "continue",
+            "reverse-continue",
+            "print *(int*)&level",
+            "delete",
+            "break leaf if *(int*)($esp+4) == 2",
+            "continue",
+            "backtrace",
+            "finish",
+            "reverse-step",
+            "delete",
+            "continue",
+        ),
+    )
+    assert inorder(
+        out,
+        "0x00002000 of 2 was written by tree 3",
+        "Old value = 0",
+        "New value = 7",
+        "Old value = 7",
+        "New value = 0",
+        "$1 = 0",
+        "Breakpoint 2, leaf () at /n/src/tree.c:10",
+        "in grow () at /n/src/tree.c:21",
+        "in grow () at /n/src/tree.c:21",
+        "in start () at /n/src/tree.c:29",
+        "in _main () at /n/src/sys.s:3",
+        "0x00001071 in grow () at /n/src/tree.c:21",
+        "leaf () at /n/src/tree.c:13",
+        "[Inferior 1 (process 2) exited normally]",
+    )
