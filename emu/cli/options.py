@@ -219,7 +219,7 @@ def machine_options(
             metavar="SECONDS",
             help="End the run after so much of the host's time, with status 124.",
         ),
-        click.option("--check", is_flag=True, help="Check the kernel's invariants all the time (slow)."),
+        click.option("--check", is_flag=True, help="Check the kernel's invariants all the time: 2 to 3 times the run."),
         click.option(
             "--counter",
             type=click.Choice(["auto", "native", "inline", "hook", "python"]),

@@ -17,7 +17,7 @@ from typing import Final
 from rich.cells import cell_len
 
 from emu.observe.output import Output
-from emu.observe.text import CLSCOLOR, CYAN, DIM, RED, RESET, Lookup, Stack, TextWriter, other
+from emu.observe.text import CLSCOLOR, CYAN, DIM, RED, RESET, Lookup, Stack, TextWriter, other, result
 from emu.plain import plain
 from emu.program.lines import Place
 from kernel.base.event import Event, FaultEvent, SyscallEvent
@@ -168,7 +168,7 @@ class FittedWriter(TextWriter):
     def _syscall(self, row: _Row, ev: SyscallEvent) -> None:
         """A call; of one that is too long the arguments are cut, what came of it is not."""
         call = self._shown(plain(f"{ev.name}({ev.args}"))
-        end = ") = ?" if ev.ret is None else f") = {ev.ret}"
+        end = f") = {result(ev)}"
         if ev.error:
             end += f' "{self._shown(plain(ev.error))}"'
         room = row.room - cells(end)

@@ -160,7 +160,7 @@ class TextWriter:
         if ev.ret is None:
             return f"{call} = ?"
         if not ev.error:
-            return f"{call} = {ev.ret}"
+            return f"{call} = {result(ev)}"
         end = f'{ev.ret} "{plain(ev.error)}"'
         return f"{call} = {RED}{end}{RESET}" if self.color else f"{call} = {end}"
 
@@ -220,3 +220,10 @@ def other(ev: Event) -> str:
             return f"{ev.op:<6} va 0x{ev.va:08x} pdb 0x{ev.pdb:08x}"
         case _:
             return repr(ev)
+
+
+def result(ev: SyscallEvent) -> str:
+    """What a call returned, as a program sees it: addresses are no numbers."""
+    if ev.ret is not None and (ev.ret < -1 or (ev.name == "segattach" and not ev.error)):
+        return f"0x{ev.ret & 0xFFFFFFFF:08x}"
+    return "?" if ev.ret is None else str(ev.ret)

@@ -8,6 +8,7 @@ import pytest
 
 from emu.observe import filter as selection
 from emu.observe.filter import FilterError, parse
+from emu.observe.fit import FittedWriter
 from emu.observe.jsonl import JsonWriter
 from emu.observe.output import FileOutput, OutputError, StderrOutput
 from emu.observe.read import readfile
@@ -529,3 +530,19 @@ def test_standard_error_that_fails_is_told_once(monkeypatch: pytest.MonkeyPatch)
 def test_plain() -> None:
     assert plain("name·") == "name·"
     assert plain("a\nb\t\x1b\udcff") == "a\\nb\\t\\x1b\\udcff"
+
+
+@pytest.mark.parametrize(
+    ("name", "ret", "shown"),
+    [
+        ("exec", -0x20001038, "0xdfffefc8"),
+        ("segattach", 0x10000000, "0x10000000"),
+        ("segattach", -0x30000000, "0xd0000000"),
+        ("pread", 0, "0"),
+        ("rendezvous", -1, "-1"),
+    ],
+)
+def test_an_address_that_a_call_returns_is_told_as_one(name: str, ret: int, shown: str) -> None:
+    ev = SyscallEvent(1, 2, 0, 7, name, "", 0, ret, "")
+    assert TextWriter(Lines()).line(ev).endswith(f"{name}() = {shown}\n")
+    assert FittedWriter(Lines(), width=lambda: 100).line(ev).endswith(f"{name}() = {shown}\n")
