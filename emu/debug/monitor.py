@@ -187,7 +187,7 @@ def goal(args: list[str]) -> Goal:
     *words, count = args
     if not words or not (count.isascii() and count.isdigit() and len(count) <= 9 and int(count)):
         raise ValueError(f"{text}: no time in seconds, as 0.0123, and no events with their number, as fault 118")
-    expr = SPACED.sub(r"\1:", " ".join(words))
+    expr = "%all" if words == ["event"] else SPACED.sub(r"\1:", " ".join(words))  # as p9emu debug counts them
     try:
         select([expr])
     except FilterError as e:

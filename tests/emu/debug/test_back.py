@@ -166,6 +166,9 @@ def test_to_a_time_and_to_an_event(tmp_path: Path) -> None:
         d.monitor("goto fault class=cow-copy 2")
         d.go(b"bc")
         assert d.state() == there
+        d.monitor("goto event 108")  # as p9emu debug counts them: docs/debug.md
+        d.go(b"bc")
+        assert d.monitor("time") == "0.000009270 s\n"
         assert "no time in seconds" in d.monitor("goto nowhere")
         assert "syscal" in d.monitor("goto syscal 3")
         d.monitor("goto 1")
