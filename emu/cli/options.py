@@ -133,7 +133,7 @@ def machine_options(
             type=epoch,
             metavar="TIME",
             help="When time begins in the guest: now, a date as 2014-06-17T12:00 (UTC), or seconds since 1970.  "
-            "[default: 2014-06-17, or with --clock real now]",
+            f"[default: 2014-06-17{', or with --clock real now' if once else ''}]",
         ),
         click.option(
             "--swap",
@@ -165,7 +165,7 @@ def machine_options(
             metavar="NAME,...|all",
             help="More places where the exploring scheduler may switch: fields (loads and stores of shared fields of "
             "the kernel's structures), memory (before each look at user memory), interrupts (the clock and timers "
-            "come there); needs --sched random or replay.",
+            "come there)" + ("; needs --sched random or replay." if once else "."),
         ),
         click.option(
             "--lock-order",

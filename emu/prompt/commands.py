@@ -173,7 +173,7 @@ class Debugger:
             if ns is None:
                 raise Wrong(f"{words[0]!r} is not a time in seconds, as 0.0123; or write: goto EVENTS N")
             place.time(ns)
-            return self._where([])
+            return [*self._where([]), *self._between()]
         n = number(words[-1], NUMBERED, 1)
         if words[:-1] == ["event"]:
             if n > place.newest:
@@ -196,12 +196,22 @@ class Debugger:
             return
         if place.interrupted:
             yield f"stopped before the way's end, at event {place.at:,}"
+            yield from self._between()
         elif place.ended:
             state = place.source.state().replace("broken off", "was broken off")
             yield f"this is the end: the run {state}" if place.source.live else "this is the end"
         said = place.held()
         if said:
             yield said
+
+    def _between(self) -> Lines:
+        """Where the machine stands, if that is behind the newest event: a program computes, and nothing is told."""
+        place = self.place
+        if place.at < place.newest or place.ended or not place.source.live:
+            return
+        ns = place.ask(questions.time)
+        if place.event is not None and ns > place.event.ns:
+            yield f"the machine stands behind it, at {ns / 1e9:.9f}"
 
     # The moment
 

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from emu.machine.machine import Machine
 
 
+def time(machine: Machine) -> int:
+    """How far the processor is that has the kernel, in ns."""
+    return machine.kernel.m.cpu.now()
+
+
 def walk(machine: Machine, pid: int, va: int) -> views.Walk:
     """The words of the page tables for an address."""
     return views.walk(machine.kernel, pid, va)

@@ -56,7 +56,7 @@ def test_ways(debug: Start) -> None:
 
 def test_a_time_is_gone_to_at_which_a_program_computes(debug: Start) -> None:
     d = debug("spin", "500")
-    said(d, "goto 0.1")
+    assert said(d, "goto 0.1")[-1].startswith("the machine stands behind it, at 0.1")
     assert not d.place.source.ended
     assert 100_000_000 < d.place.ask(lambda machine: machine.cpus[0].now()) < 200_000_000
 
