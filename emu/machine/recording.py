@@ -63,8 +63,12 @@ class Writer:
             self._open()
         except (OSError, ValueError) as e:
             raise self._error(e) from None
-        self._write(b"%s%d\n" % (WORDS, VERSION))
-        self._block(HEADER, json.dumps(header).encode())
+        try:
+            self._write(b"%s%d\n" % (WORDS, VERSION))
+            self._block(HEADER, json.dumps(header).encode())
+        except RecordingError:
+            self.drop()
+            raise
 
     def put(self, entry: Entry) -> None:
         """Take an entry."""
@@ -140,11 +144,11 @@ class Writer:
             while view:
                 view = view[os.write(self._fd, view) :]
         except OSError as e:
-            raise self._error(e) from None
+            raise self._error(e, self.at) from None  # what there is is there
 
-    def _error(self, e: OSError | ValueError) -> RecordingError:
+    def _error(self, e: OSError | ValueError, at: str = "") -> RecordingError:
         why = e.strerror if isinstance(e, OSError) else "not a name of a file"
-        return RecordingError(f"cannot write {plain(self.path)}: {why}")
+        return RecordingError(f"cannot write {plain(at or self.path)}: {why}")
 
 
 def isrecording(path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -10,7 +11,7 @@ import signal
 import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from hashlib import blake2b
 from pathlib import Path
@@ -23,7 +24,7 @@ from emu.cli.commands import cli
 from emu.cli.record import UNSAVED
 from emu.cli.saved import CHECKS
 from emu.cli.settings import Options
-from emu.machine.recording import HASHSIZE, HEAD, WORDS, Reader
+from emu.machine.recording import HASHSIZE, HEAD, WORDS, Reader, RecordingError, Writer
 from tests.e2e.harness import p9emu
 from tests.e2e.realgdb import gdb
 from tests.e2e.terminal import Emu, Tty
@@ -215,6 +216,35 @@ def test_what_cannot_be_written(tmp_path: Path, where: str, why: str) -> None:
     r = p9emu("record", "-o", where, "./true", cwd=tmp_path)
     assert (r.returncode, r.stderr.decode()) == (125, f"p9emu: {why}\n")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["true"]
+
+
+@pytest.mark.parametrize("before", [None, b"old"])
+def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bytes | None) -> None:
+    """Nothing is left where nothing was begun; later what there is stays, and is told by the name that it has."""
+    if before is not None:
+        (tmp_path / "x").write_bytes(before)
+    room = [10]
+
+    def write(fd: int, data: memoryview, real: Callable[[int, memoryview], int] = os.write) -> int:
+        n = min(room[0], len(data))
+        if not n:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        room[0] -= n
+        return real(fd, data[:n])
+
+    monkeypatch.setattr("emu.machine.recording.os.write", write)
+    with pytest.raises(RecordingError, match="No space left"):
+        Writer(str(tmp_path / "x"), {"a": "b"})
+    names = [p.name for p in tmp_path.iterdir()]
+    assert names == ([] if before is None else ["x"])
+    room[0] = 100
+    writer = Writer(str(tmp_path / "x"), {"a": "b"})
+    writer.put(("x", [str(n) for n in range(200)], None))
+    with pytest.raises(RecordingError) as e:
+        writer.flush()
+    assert str(e.value) == f"cannot write {writer.at}: No space left on device"
+    assert Reader(writer.at).header == {"a": "b"}
+    assert before is None or (tmp_path / "x").read_bytes() == before
 
 
 def _replay(data: bytes, tmp_path: Path) -> tuple[int, str]:
