@@ -77,7 +77,7 @@ class Emu:
         for _ in range(300):
             before = self.cpu()
             time.sleep(0.1)
-            if before == self.cpu() > 5 and self.asleep():
+            if before == self.cpu() > 1 and self.asleep():
                 return
         raise AssertionError("it does not come to rest")
 

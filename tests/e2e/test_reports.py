@@ -99,7 +99,7 @@ def test_the_command_line_of_a_configuration(monkeypatch: pytest.MonkeyPatch, tm
     """What it says comes back as the same configuration."""
     there: list[Config] = []
 
-    def machine(config: Config, sink: object, console: object = None) -> Machine:
+    def machine(config: Config, sink: object, console: object = None, journal: object = None) -> Machine:
         there.append(config)
         raise MachineError("stop")
 
