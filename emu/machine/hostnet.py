@@ -249,7 +249,10 @@ class Hostnet:
         self._tell(f"net: {at} is not called (--net connect={at} would allow it)")
 
     def _granted(self, there: Address, port: int) -> bool:
-        """Whether that may be called, unless it is ours. A star, or a name's addresses, are others."""
+        """Whether that may be called, unless it is ours. A star, or a name's addresses, are others.
+
+        Nor are they of the link: what answers there, as 169.254.169.254 on a cloud's machines, trusts the host.
+        """
         if _nobodys(there):
             return False
         for g in self.net.connect:
@@ -260,7 +263,8 @@ class Hostnet:
             elif g.name == "localhost":
                 ok = there in LOOPBACK
             else:
-                ok = not there.is_loopback and (g.name is None or there in self._known.get(g.name, ()))
+                near = there.is_loopback or there.is_link_local
+                ok = not near and (g.name is None or there in self._known.get(g.name, ()))
             if ok:
                 return True
         return False
