@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from kernel.base.event import Event
     from kernel.base.procdat import Proc
 
+ENDED: Final = frozenset({Dead, Moribund, Broken})
 EXECNR: Final = 7
 FAILED: Final = 0xFFFFFFFF
 LAST: Final = 1 << 32  # behind all that is told of processes
@@ -377,7 +378,7 @@ class Session:
             self._execing[p.pid] = p
         others = m.proc is not p or m.cs != switches or k.procs.pidgen != self._pidgen  # somebody else was at work
         watching = bool(self.watches.all)
-        if others or self._execing or self._calling or watching:
+        if self._execing or self._calling or watching or (others and not self._asbefore()):
             self._check()
             for w in self.watches.changed() if watching else ():
                 self._tell(self._watched(w, p, "in the kernel", "written"), self._kernel(CHANGED, w.addr))
@@ -421,6 +422,15 @@ class Session:
                 self._tell(Stop(p.pid, why=f"system call {name} of {p.text} {p.pid}"), self._kernel(ENTRY, p.pid))
 
     # What has become of processes
+
+    def _asbefore(self) -> bool:
+        """Whether nobody was born, and nobody who is looked at has ended: at nearly every switch that is so."""
+        if self._k.procs.pidgen != self._pidgen or self._unborn:
+            return False
+        for pid, p in self.attached.items():  # noqa: SIM110  a generator takes twice as long
+            if p.pid != pid or p.state in ENDED:
+                return False
+        return True
 
     def _check(self) -> None:
         """The kernel was at work: look what it did."""
