@@ -18,8 +18,9 @@ from emu.machine.statehash import statehash
 from emu.prompt.place import Place
 from emu.session.live import Live
 from emu.session.past import Past
+from guest.catalog import CATALOG
 from kernel.base.event import Event
-from tests.e2e.test_every_guest import ARGS, BAD
+from tests.e2e.test_every_guest import ARGS
 
 M: Final = 1 << 20
 MOST: Final = 10_000  # events
@@ -83,7 +84,7 @@ def different(words: Sequence[str], most: int = MOST, looks: int = 20, **options
 def main(names: Sequence[str]) -> int:
     """All of them, or those that are named."""
     bad = 0
-    for name in names or sorted(ARGS.keys() | BAD.keys()):
+    for name in names or sorted(g.name for g in CATALOG):
         for order in ORDERS:
             wrong = different([name, *ARGS.get(name, "").split()], **order)
             if wrong:
