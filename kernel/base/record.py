@@ -22,14 +22,8 @@ OFTEN: Final = 64  # calls of a constructor before it is compiled, which takes a
 def record(cls: type[T]) -> type[T]:
     """``dataclass(slots=True)``."""
     made: Any = unique(cls)
-    values = attrgetter(*(f.name for f in fields(made)))
-
-    def equal(self: object, other: object) -> bool:
-        if other.__class__ is not self.__class__:
-            return False
-        return bool(values(self) == values(other))
-
-    made.__eq__, made.__hash__ = equal, None
+    _comparer(made)
+    made.__hash__ = None
     done: type[T] = made
     return done
 
@@ -58,18 +52,13 @@ def unique(cls: type[T]) -> type[T]:
 def constant(cls: type[T]) -> type[T]:
     """``dataclass(frozen=True)``, for classes of which there are few instances."""
     made: Any = dataclass(init=False, repr=False, eq=False)(cls)
-    values = attrgetter(*(f.name for f in fields(made)))
+    values = _comparer(made)
     bind = _binder(made)
 
     def init(self: object, *args: Any, **kwargs: Any) -> None:
         self.__dict__.update(bind(args, kwargs))
 
-    def equal(self: object, other: object) -> bool:
-        if other.__class__ is not self.__class__:
-            return False
-        return self.__dict__ == other.__dict__
-
-    made.__init__, made.__eq__, made.__hash__ = init, equal, lambda self: hash(values(self))
+    made.__init__, made.__hash__ = init, lambda self: hash(values(self))
     made.__setattr__ = made.__delattr__ = _refuse
     done: type[T] = made
     return done
@@ -79,14 +68,28 @@ def _refuse(self: object, name: str, value: object = None) -> None:
     raise FrozenInstanceError(f"cannot assign to field {name!r}")
 
 
+def _comparer(made: Any) -> Callable[[object], Any]:
+    """What gets the values of the fields that are compared. The class gets an __eq__ by them."""
+    values = attrgetter(*(f.name for f in fields(made) if f.compare))
+
+    def equal(self: object, other: object) -> bool:
+        if other.__class__ is not self.__class__:
+            return False
+        return bool(values(self) == values(other))
+
+    made.__eq__ = equal
+    return values
+
+
 def _binder(made: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
     """What makes values of all fields of a constructor's arguments. The class gets a __repr__, too."""
     every = fields(made)
     names = tuple(f.name for f in every)
     known = frozenset(names)
+    told = tuple(f.name for f in every if f.repr)
 
     def shown(self: object) -> str:
-        return f"{self.__class__.__qualname__}({', '.join(f'{n}={getattr(self, n)!r}' for n in names)})"
+        return f"{self.__class__.__qualname__}({', '.join(f'{n}={getattr(self, n)!r}' for n in told)})"
 
     if "__repr__" not in made.__dict__:
         made.__repr__ = shown

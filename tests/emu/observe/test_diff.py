@@ -58,6 +58,17 @@ def test_ignored_fields_make_no_difference() -> None:
     assert diff([PAGE, FAULT], [PAGE, replace(FAULT, cls="remap")], "class").counts  # counted all the same
 
 
+def test_how_long_it_took_makes_no_difference() -> None:
+    def timed(began: int, host: int) -> Trace:
+        writer = JsonWriter(Lines(), times=("began", "host"))
+        events = [replace(FAULT, began=began, host=host), replace(CALL, began=began, host=host)]
+        return Trace(io.BytesIO(b"".join(writer.line(ev).encode() for ev in events)), "t")
+
+    d = compare(timed(900, 1), timed(800, 2))
+    assert not d.found
+    assert d.same == 2
+
+
 def test_one_that_ends_sooner() -> None:
     d = diff([PAGE, FAULT, CALL], [PAGE])
     assert (d.same, d.events, d.after) == (1, (FAULT, None), ([CALL], []))

@@ -14,12 +14,13 @@ def classes(make: Callable[[Any], Any]) -> tuple[Any, Any]:
     """A class with all kinds of fields, and one that inherits it."""
 
     class Base:
-        """Three kinds of fields."""
+        """Fields of all kinds."""
 
         kind: ClassVar[str] = "base"
         a: int
         b: str = "b"
         c: list[int] = field(default_factory=list)
+        aside: int = field(default=0, compare=False, repr=False)
 
     base: Any = make(Base)
 
@@ -57,6 +58,7 @@ def test_as_the_library_has_it(kind: str, compiled: bool) -> None:
             assert repr(mine) == repr(other)
             assert (mine == ours(*args, **kwargs)) == (other == theirs(*args, **kwargs))
             assert mine != ours(9)
+            assert (mine == replace(mine, aside=8)) == (other == replace(other, aside=8))
             assert mine != other
             assert asdict(replace(mine, a=7)) == asdict(replace(other, a=7))
         assert ours(1).c is not ours(1).c
