@@ -2,7 +2,8 @@
 
 An :class:`End` belongs to one connection of one conversation and is what its far side calls; a conversation that has
 gone on to something else does not hear it any more. How much may be sent without an answer is credit: the sender's
-falls by what it sends, and rises by what the other side's program has read.
+falls by what it sends, and rises by what the other side's program has read. The original has nothing like it: there the
+other end is a sequence of segments, and credit the window that they tell.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Streams whose other end is far: behind a wire that takes its time, or on the host's network. Source: ip/tcp.c.
 
-The states are those of :mod:`kernel.devices.ip.tcp`; what was a call there is a message here.
+The states are those of :mod:`kernel.devices.ip.tcp`; what was a call there is a message here. The original has segments
+instead, with numbers, which are acknowledged and sent again: what names no source of its own here is not in it.
 """
 
 from __future__ import annotations
