@@ -69,12 +69,11 @@ class Slots:
 
     def look(self, busy: bool) -> None:
         """Raises Suspicion."""
-        sa = self.k.swapalloc
-        changed = self.k.changes.slots if self.k.changes is not None else set()
-        if changed:
-            for slot in changed:
-                self.todo.update((slot,) if isinstance(slot, int) else range(len(sa.swmap)))
-            changed.clear()
+        ch, sa = self.k.changes, self.k.swapalloc
+        assert ch is not None
+        for slot in ch.slots:
+            self.todo.update((slot,) if isinstance(slot, int) else range(len(sa.swmap)))
+        ch.slots.clear()
         if self.todo:
             self._slots(busy)
         if sa.free != sa.top:
