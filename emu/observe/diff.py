@@ -149,7 +149,7 @@ def _differing(
     cls = type(x)
     names = fieldsof.get(cls)
     if names is None:
-        names = fieldsof[cls] = [f.name for f in fields(x) if RENAMED.get(f.name, f.name) not in ignore]
+        names = fieldsof[cls] = [f.name for f in fields(x) if f.compare and RENAMED.get(f.name, f.name) not in ignore]
     pairs = {RENAMED.get(n, n): (getattr(x, n), getattr(y, n)) for n in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 

@@ -59,14 +59,16 @@ def test_ignored_fields_make_no_difference() -> None:
 
 
 def test_how_long_it_took_makes_no_difference() -> None:
-    def timed(began: int, host: int) -> Trace:
+    def timed(began: int, host: int, frame: int = FAULT.frame) -> Trace:
         writer = JsonWriter(Lines(), times=("began", "host"))
-        events = [replace(FAULT, began=began, host=host), replace(CALL, began=began, host=host)]
+        events = [replace(FAULT, began=began, host=host, frame=frame), replace(CALL, began=began, host=host)]
         return Trace(io.BytesIO(b"".join(writer.line(ev).encode() for ev in events)), "t")
 
     d = compare(timed(900, 1), timed(800, 2))
     assert not d.found
     assert d.same == 2
+    assert not compare(timed(900, 1), timed(800, 2, 0x6000), frozenset(["frame"])).found
+    assert compare(timed(900, 1), timed(800, 2, 0x6000)).differing == {"frame": (FAULT.frame, 0x6000)}
 
 
 def test_one_that_ends_sooner() -> None:
