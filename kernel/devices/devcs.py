@@ -196,7 +196,7 @@ class Csdev(Dev):
             return [host]
         ips = self._ips(db, host)
         if not ips:
-            raise Error(f"{Eaddress}: {Ednsname}")
+            raise Error(f"can't translate address: {Ednsname}")
         return ips
 
     def _ips(self, db: Ndb, host: str) -> list[str]:
