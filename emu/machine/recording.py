@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from emu.machine.config import MachineError
 from emu.machine.journal import Entry
@@ -48,7 +48,7 @@ class NoRecording(Exception):
 class Writer:
     """Writes a recording. Where there is a file of that name, it takes its place when it is complete; not before.
 
-    Raises RecordingError.
+    Raises RecordingError, for what the reader would not take too.
     """
 
     def __init__(self, path: str, header: dict[str, Any]) -> None:
@@ -56,6 +56,7 @@ class Writer:
         self.at = path  # where it is now
         self._lines: list[str] = []
         self._size = 0
+        self._room = 0  # as of Reader
         self._known: set[bytes] = set()
         self._encode = json.JSONEncoder(default=self._bytes, separators=(",", ":")).encode
         self._fd = -1
@@ -72,7 +73,10 @@ class Writer:
 
     def put(self, entry: Entry) -> None:
         """Take an entry."""
+        self._room = MAXBLOCK
         line = self._encode(entry)
+        if len(line) > KEPT:  # it may be refused; what came before it is not
+            self.flush()
         self._lines.append(line)
         self._size += len(line)
         if self._size > KEPT:
@@ -126,6 +130,9 @@ class Writer:
         data = bytes(x)
         if len(data) <= SMALL:
             return {"b": data.decode("latin-1")}
+        if len(data) > self._room:
+            self._toomuch()
+        self._room -= len(data)
         key = blake2b(data, digest_size=HASHSIZE).digest()
         if key not in self._known:
             self._known.add(key)
@@ -134,6 +141,8 @@ class Writer:
 
     def _block(self, kind: bytes, data: bytes) -> None:
         payload = zlib.compress(data, LEVEL)
+        if len(data) >= (MAXBLOCK if kind == BLOB else MAXTEXT) or len(payload) > MAXBLOCK:
+            self._toomuch()
         head = kind + struct.pack("<I", len(payload))
         crc = zlib.crc32(payload, zlib.crc32(head))
         self._write(HEAD.pack(kind, len(payload), crc) + payload)
@@ -145,6 +154,10 @@ class Writer:
                 view = view[os.write(self._fd, view) :]
         except OSError as e:
             raise self._error(e, self.at) from None  # what there is is there
+
+    def _toomuch(self) -> NoReturn:
+        self.flush()
+        raise RecordingError(f"cannot write {plain(self.at)}: the host tells more at once than a recording holds")
 
     def _error(self, e: OSError | ValueError, at: str = "") -> RecordingError:
         why = e.strerror if isinstance(e, OSError) else "not a name of a file"

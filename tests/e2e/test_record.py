@@ -247,6 +247,34 @@ def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, be
     assert before is None or (tmp_path / "x").read_bytes() == before
 
 
+@pytest.mark.parametrize("many", [b"short", b"long" * 40, "\u00e9".encode() * 60])
+def test_what_is_more_than_the_reader_takes_is_refused(
+    many: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By who writes, in one line; what was written before it can be read."""
+    monkeypatch.setattr("emu.machine.recording.KEPT", 1 << 10)
+    monkeypatch.setattr("emu.machine.recording.MAXTEXT", 1 << 16)
+    monkeypatch.setattr("emu.machine.recording.MAXBLOCK", 1 << 16)
+    path = str(tmp_path / "x")
+    taken: list[object] = []
+    writer = Writer(path, {})
+
+    def grow() -> None:
+        for bits in range(4, 14):
+            names = [b"%d%s" % (i, many) for i in range(1 << bits)]
+            writer.put(("list", [], ["=", names]))
+            taken.append(["list", [], ["=", names]])
+
+    with pytest.raises(RecordingError) as e:
+        grow()
+    assert str(e.value) == f"cannot write {path}: the host tells more at once than a recording holds"
+    assert len(taken) > 2
+    reader = Reader(path)
+    assert [list(entry) for entry in reader] == taken
+    assert reader.trouble == ""
+    reader.close()
+
+
 def _replay(data: bytes, tmp_path: Path) -> tuple[int, str]:
     """In this process; standard error's one line."""
     (tmp_path / "x").write_bytes(data)
