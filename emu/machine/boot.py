@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from emu.failure import NOTFOUND, UNLOADABLE
 from emu.machine import namespace, tree
 from emu.machine.config import LoadError
-from emu.machine.journal import blobs, number, orelse, text, truth
+from emu.machine.values import blobs, number, orelse, text, truth
 from emu.program.aout import AoutError, load, script
 from emu.program.aout import text as istext
 from emu.program.find import resolve
@@ -55,8 +55,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emu.machine.config import Config
-    from emu.machine.journal import Journal, Value
+    from emu.machine.journal import Journal
     from emu.machine.netconfig import Net
+    from emu.machine.values import Value
     from kernel.base.hw import Disk
     from kernel.base.kernel import Kernel
 

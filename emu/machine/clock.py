@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from emu.machine.counter import NS_PER_BLOCK
 from emu.machine.cpu import Cpu
-from emu.machine.journal import number
+from emu.machine.values import number
 
 if TYPE_CHECKING:
     from emu.machine.journal import Journal

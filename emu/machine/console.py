@@ -10,10 +10,11 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from emu.machine import journal as written
 from emu.machine.config import LimitError
 from emu.machine.signals import Ended
 from emu.machine.terminal import Terminal
+from emu.machine.values import data as isdata
+from emu.machine.values import truth, truths
 from emu.plain import plain
 from kernel.base import hw
 from kernel.base.dat import QLock, Rendez
@@ -65,7 +66,7 @@ class HostConsole:
         self.journal = journal
         self.fd = fd
         self.terminal = Terminal(-1 if journal is not None and journal.replaying else fd)
-        tty, self.file = self._look() if journal is None else journal.ask("console", [], self._look, written.truths)
+        tty, self.file = self._look() if journal is None else journal.ask("console", [], self._look, truths)
         self.live = live or tty
         self.rlock = QLock()
         self.rr = Rendez()
@@ -100,7 +101,7 @@ class HostConsole:
                 self._await()
             try:
                 if self.journal is not None:
-                    return self.journal.ask("input", [n], lambda: self._take(n), written.data)
+                    return self.journal.ask("input", [n], lambda: self._take(n), isdata)
                 return self._take(n)
             except BlockingIOError:  # another process of the host's was faster
                 continue
@@ -141,7 +142,7 @@ class HostConsole:
         pause = 0 if self.live or self.asked else PAUSENS
         self.asked = True
         if self.journal is not None:
-            return self.journal.ask("poll", [pause], lambda: self.signals.wait(self, pause), written.truth)
+            return self.journal.ask("poll", [pause], lambda: self.signals.wait(self, pause), truth)
         return self.signals.wait(self, pause)
 
     def wake(self) -> None:

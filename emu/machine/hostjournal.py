@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from emu.machine.journal import Journal, Value, blobs, data, nothing, number, orelse, truth
+from emu.machine.journal import Journal
+from emu.machine.values import Value, blobs, data, nothing, number, orelse, truth
 from kernel.base.error import Enonexist, Error
 from kernel.devices.hostfile import Hostfile, Opened, Place, Stat, Tree
 

@@ -10,9 +10,9 @@ import ipaddress
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from emu.machine.journal import blobs, data, number, text
 from emu.machine.netconfig import Net, hostname, where
 from emu.machine.sockets import CALL, DATA, DATAGRAM, DOWN, FIN, FINSENT, NAMES, RESET, SENT, UP, Event, Sockets
+from emu.machine.values import blobs, data, number, text
 from kernel.base.dat import Rendez
 from kernel.sched.sleep import sleep, wakeup
 

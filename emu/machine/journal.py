@@ -16,9 +16,9 @@ from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from emu.machine.config import LoadError, MachineError
 from emu.machine.signals import Ended, TimeLimit
+from emu.machine.values import Value, nothing, number, numbers, text
 from kernel.base.error import Error
 
-Value = Any
 Entry = tuple[str, Any, Any]
 T = TypeVar("T")
 
@@ -363,65 +363,3 @@ def _raised(kind: Any, args: list[Any]) -> BaseException:
         raise ValueError
     e: BaseException = _PLAIN[kind](args[0])
     return e
-
-
-# What results are made of
-
-
-def nothing(v: Value) -> None:
-    """Nothing is told but that it was done."""
-    if v is not None:
-        raise ValueError
-
-
-def number(v: Value) -> int:
-    """A number."""
-    if type(v) is not int:
-        raise ValueError
-    return v
-
-
-def truth(v: Value) -> bool:
-    """Yes or no."""
-    if type(v) is not bool:
-        raise ValueError
-    return v
-
-
-def text(v: Value) -> str:
-    """A string."""
-    if not isinstance(v, str):
-        raise ValueError
-    return v
-
-
-def data(v: Value) -> bytes:
-    """Bytes."""
-    if not isinstance(v, bytes):
-        raise ValueError
-    return v
-
-
-def numbers(v: Value) -> list[int]:
-    """A list of numbers, none empty."""
-    if not v:
-        raise ValueError
-    return [number(x) for x in v]
-
-
-def truths(v: Value) -> list[bool]:
-    """Two answers."""
-    a, b = v
-    return [truth(a), truth(b)]
-
-
-def blobs(v: Value) -> list[bytes]:
-    """A list of bytes."""
-    if not isinstance(v, list | tuple):
-        raise ValueError
-    return [data(x) for x in v]
-
-
-def orelse(check: Callable[[Value], T]) -> Callable[[Value], T | None]:
-    """The same, or None."""
-    return lambda v: None if v is None else check(v)

@@ -64,8 +64,8 @@ def _schedule(config: Config, journal: Journal | None) -> Schedule | None:
     """That of --sched replay:FILE."""
     if config.sched in ("fifo", "random"):
         return None
-    from emu.machine.journal import data
     from emu.machine.schedule import PREFIX, ScheduleError, parse, read
+    from emu.machine.values import data
 
     if not config.sched.startswith(PREFIX):
         return None
@@ -471,7 +471,7 @@ class Machine:
 
         if journal is None:
             return call()
-        from emu.machine.journal import truths
+        from emu.machine.values import truths
 
         if source is not None or ns is None or ns > NSPERSEC // 10:
             journal.waiting()

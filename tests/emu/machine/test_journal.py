@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -17,10 +19,11 @@ import pytest
 
 from emu.machine.config import Bind, Config, LoadError, Outcome, Root
 from emu.machine.hostjournal import MOVED
-from emu.machine.journal import Cut, Damaged, Diverged, Entry, Journal, nothing, number
+from emu.machine.journal import Cut, Damaged, Diverged, Entry, Journal
 from emu.machine.machine import Machine
 from emu.machine.signals import Ended, TimeLimit
 from emu.machine.statehash import statehash
+from emu.machine.values import nothing, number
 from kernel.base.error import Error
 
 pytestmark = pytest.mark.guest
@@ -288,3 +291,19 @@ def test_from_writing_to_giving_back() -> None:
     assert copy.time(lambda: 0) == 30
     with pytest.raises(Cut):
         copy.time(lambda: 0)
+
+
+def test_a_run_without_one_pays_nothing_for_it() -> None:
+    """Nor for the host's network, or for going back."""
+    code = (
+        "import atexit, sys; from emu.cli import main; sys.argv[1:] = ['run', 'hello']\n"
+        "atexit.register(lambda: print(*sys.modules))\n"
+        "main()"
+    )
+    r = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    words, modules = r.stdout.splitlines()
+    assert (words, r.stderr) == ("hello, world", "")
+    loaded = {m.removeprefix("emu.machine.") for m in modules.split() if m.startswith("emu.machine.")}
+    assert "machine" in loaded
+    idle = {"journal", "hostjournal", "recording", "hostnet", "sockets", "netconfig", "checkpoints", "sleeper"}
+    assert not loaded & idle
