@@ -59,8 +59,8 @@ static struct {
 	uint64_t searches;	/* what this one did not have either */
 } counts;
 
-/* 0: no flush has come by here yet, so nothing is kept */
-static uint64_t generation;
+/* 0: no flush has come by here yet, so nothing is kept. Engines run in several threads at once: it must never go back. */
+static _Atomic uint64_t generation;
 static bool keeping;
 
 static pthread_key_t key;
