@@ -135,7 +135,7 @@ class Question:
 
 
 class Hostnet:
-    """Implements kernel.base.hw.Network. ``tell`` takes what is refused, if anybody wants to know."""
+    """Implements kernel.base.hw.Network. ``warn`` takes what is refused, if ``verbose``."""
 
     def __init__(
         self, k: Kernel, net: Net, warn: Callable[[str], None], verbose: bool, journal: Journal | None = None
