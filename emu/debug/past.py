@@ -85,7 +85,7 @@ class Past:
     def leave(self, session: Session) -> None:
         """As of Keeper."""
         self.journal.flush()
-        channel = self.points.take((session.here, len(self._log), session.time()))
+        channel = self.points.take((session.here, len(self._log), session.time()), session.machine.outside())
         if channel is None:
             return
         try:

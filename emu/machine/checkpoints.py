@@ -11,9 +11,12 @@ import socket
 import time
 from array import array
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from emu.machine.sleeper import Channel, Sleeper, fall
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EVERY: Final = 0.1  # s of the host's processor from one to the next
 SELDOM: Final = 40  # times as long as a copy takes to make, at least, from one to the next
@@ -51,15 +54,18 @@ class Checkpoints:
         """Whether there should be one; to be asked often."""
         return time.process_time() >= self._due
 
-    def take(self, at: Any) -> Channel | None:
-        """Leave a copy here. In who is woken from it: the way to who has done that."""
+    def take(self, at: Any, others: Sequence[int] = ()) -> Channel | None:
+        """Leave a copy here, without the descriptors ``others``, of which nothing is closed or used in one any more.
+
+        In who is woken from it: the way to who has done that.
+        """
         began = time.process_time()
         written = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         if self.all:
             self.all[-1].size = (written - self._written) * PAGE
             self._size += self.all[-1].size
         try:
-            made = fall(self._fds + array("i", [s.fileno() for s in self.ours]))
+            made = fall(self._fds + array("i", [*(s.fileno() for s in self.ours), *others]))
         except OSError:
             self._full = True
         else:

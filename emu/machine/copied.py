@@ -23,6 +23,11 @@ class CopiedMachine(Machine):
     def _makedisk(self, size: int, path: str | None) -> MemoryDisk:
         return MemoryDisk(size, path)
 
+    def outside(self) -> list[int]:
+        """Descriptors that no copy is to have: while it sleeps, the other side would not hear of their end."""
+        sockets = self.hostnet.sockets if self.hostnet is not None else None
+        return sockets.fds() if sockets is not None else []
+
     def woken(self, entries: list[Entry]) -> None:
         """In a copy, before it goes on; ``entries`` are those of the journal since it was left."""
         if self.journal is not None:
@@ -35,4 +40,3 @@ class CopiedMachine(Machine):
             self.console.terminal = Terminal(-1)
         self.warn = lambda text: None
         self.signals.leave()
-

@@ -111,6 +111,10 @@ class Sockets:
         self._doors.append((sock, False))
         self.ports.append(sock.getsockname()[1])
 
+    def fds(self) -> list[int]:
+        """Of connections and ports: who else has one keeps it open."""
+        return [*self._byfd, *self._portsbyfd, *(sock.fileno() for sock, _ in self._doors)]
+
     # Commands
 
     def accepting(self, door: int, on: bool) -> None:

@@ -50,7 +50,7 @@ class Past:
             self._here()
         elif machine is not None and self._points.due():
             self.journal.flush()
-            channel = self._points.take((at, len(self._log)))
+            channel = self._points.take((at, len(self._log)), machine.outside())
             if channel is not None:
                 self.copied = True
                 mute()

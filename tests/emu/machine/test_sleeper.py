@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,13 +12,18 @@ from array import array
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from emu.debug.past import Past as DebugPast
 from emu.machine import checkpoints, sleeper
 from emu.machine.checkpoints import Checkpoints
+from emu.machine.config import Config
+from emu.machine.copied import CopiedMachine
 from emu.machine.sleeper import Channel, Sleeper, fall
+from emu.session.past import Past
 from tests.e2e.harness import ROOT
 
 
@@ -213,3 +219,29 @@ def test_a_host_without_room_is_lived_with(living: list[int], monkeypatch: pytes
     assert points.take(20) is None
     assert len(points.all) == 10
     points.close()
+
+
+def _bygdb(past: DebugPast, machine: CopiedMachine) -> None:
+    past.leave(SimpleNamespace(here=0, time=lambda: 0, machine=machine))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("who", ["gdb", "debug"])
+def test_what_the_machine_resets_no_copy_holds(who: str) -> None:
+    """The other side hears of it while copies sleep."""
+    with closing(CopiedMachine(Config(net="listen=0=80"), warn=lambda text: None)) as machine:
+        assert machine.hostnet is not None and machine.hostnet.sockets is not None
+        sockets = machine.hostnet.sockets
+        sockets.accepting(0, True)
+        with closing(socket.create_connection(("127.0.0.1", sockets.ports[0]), 10)) as caller:
+            events: list[Any] = []
+            while not events:
+                events = sockets.collect()
+            past: DebugPast | Past = DebugPast() if who == "gdb" else Past()
+            with closing(past):
+                if isinstance(past, Past):
+                    assert not past.told(machine, 0, lambda: None)
+                else:
+                    _bygdb(past, machine)
+                sockets.reset(events[0][1])
+                with pytest.raises(ConnectionResetError):
+                    caller.recv(1)
