@@ -1,11 +1,13 @@
 """Which block is at an address: a cache behind Unicorn's own, and what it must forget."""
 
+import re
 import struct
 
 import pytest
 
 from emu.machine import lib as libmodule
 from emu.machine.lib import lib
+from tests.e2e.harness import ROOT, p9emu
 from tests.emu.bare import Bare
 
 CODE = 0x1000
@@ -132,3 +134,23 @@ def test_without_the_extension(monkeypatch: pytest.MonkeyPatch) -> None:
     real = libmodule._ahead
     monkeypatch.setattr(libmodule, "_ahead", lambda name: None if name.endswith("_lookup") else real(name))
     assert libmodule.Lib().counts is None
+
+
+TOLD = ("faults", "context switches", "unicorn flushes", "unicorn page walks", "unicorn look-ups", "unicorn searches")
+ROW = re.compile(r"^\| `([a-z]+ [0-9 ]+)` \| ([0-9,| ]+) \|$", re.MULTILINE)
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize(
+    ("guest", "shown"), ROW.findall((ROOT / "docs" / "performance.md").read_text()), ids=lambda x: x.split()[0]
+)
+def test_runs_have_the_counts_that_the_document_has(guest: str, shown: str) -> None:
+    """But for a tenth, as one version of Unicorn is not as the next."""
+    stats = p9emu("run", "--stats", "-v", *guest.split()).stderr.decode()
+    told = dict(re.findall(r"^(.*[a-z]) {2,}([0-9]+)$", stats, re.MULTILINE))
+    expected = [int(n.replace(",", "")) for n in shown.split("|")]
+    assert [int(told[name]) for name in TOLD] == [pytest.approx(n, rel=0.1) for n in expected]
+
+
+def test_the_document_has_counts() -> None:
+    assert len(ROW.findall((ROOT / "docs" / "performance.md").read_text())) == 4
