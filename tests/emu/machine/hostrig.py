@@ -10,7 +10,6 @@ from contextlib import closing
 from emu.machine.hostnet import Hostnet
 from emu.machine.journal import Journal
 from emu.machine.netconfig import parse
-from kernel.base.error import Error
 from tests.kernel.devices.ip.net import Netrig, wait
 
 
@@ -37,19 +36,6 @@ class Hostrig(Netrig):
             if not self.outer.poll(0):
                 time.sleep(0.001)
             wait(self, 0)
-
-    def later(self, fn: Callable[[], object]) -> list[object]:
-        """Let another process do that; its result or its error comes into the list."""
-        out: list[object] = []
-
-        def body() -> None:
-            try:
-                out.append(fn())
-            except Error as e:
-                out.append(str(e))
-
-        self.spawn(body, self.up)
-        return out
 
     def dial(self, address: str) -> tuple[int, str, object]:
         """Call, and wait for what comes of it: ctl, directory, result."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from kernel.base.chandat import MAFTER, ORDWR, Abind
+from kernel.base.error import Error
 from kernel.devices.devcs import Csdev
 from kernel.devices.devip import Ipdev
 from kernel.devices.ip.wire import Faults
@@ -64,6 +65,19 @@ class Netrig(Rig):
         taken = self.listen(lat)
         self.close(announced)
         return (c, self.data(cat), cat), taken
+
+    def later(self, fn: Callable[[], object]) -> list[object]:
+        """Let another process do that; its result or its error comes into the list."""
+        out: list[object] = []
+
+        def body() -> None:
+            try:
+                out.append(fn())
+            except Error as e:
+                out.append(str(e))
+
+        self.spawn(body, self.up)
+        return out
 
 
 def wait(rig: Netrig, ms: int) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kernel.base.chandat import ORDWR
-from kernel.base.error import Error
 from kernel.devices import qio
 from kernel.devices.ip import fartcp, tcp
 from kernel.devices.ip.conv import Conv, Proto
@@ -25,24 +23,10 @@ if TYPE_CHECKING:
 MS = 1_000_000
 
 
-def later(rig: Netrig, fn: Callable[[], object]) -> list[object]:
-    """Let another process do that; what it returns, or its error, is put into the list."""
-    out: list[object] = []
-
-    def body() -> None:
-        try:
-            out.append(fn())
-        except Error as e:
-            out.append(str(e))
-
-    rig.spawn(body, rig.up)
-    return out
-
-
 def calling(rig: Netrig, address: str) -> tuple[int, str, list[object]]:
     """A conversation that another process lets call: ctl, directory, what came of it."""
     fd, at = rig.clone("tcp")
-    return fd, at, later(rig, lambda: rig.pwrite(fd, f"connect {address}".encode()))
+    return fd, at, rig.later(lambda: rig.pwrite(fd, f"connect {address}".encode()))
 
 
 def connected(rig: Netrig, ms: int) -> tuple[tuple[int, int, str], tuple[int, int, str]]:
@@ -72,8 +56,8 @@ def test_a_call_takes_a_round_trip() -> None:
         _, lat = rig.clone("tcp", "announce *!80")
         began = rig.k.fastticks()
         fd, _ = rig.clone("tcp")
-        took = later(rig, lambda: (rig.pwrite(fd, b"connect 127.0.0.1!80"), rig.k.fastticks() - began)[1])
-        heard = later(rig, lambda: (rig.open(f"{lat}/listen", ORDWR), rig.k.fastticks() - began)[1])
+        took = rig.later(lambda: (rig.pwrite(fd, b"connect 127.0.0.1!80"), rig.k.fastticks() - began)[1])
+        heard = rig.later(lambda: (rig.open(f"{lat}/listen", ORDWR), rig.k.fastticks() - began)[1])
         while not heard:
             wait(rig, 1)
         assert 20 * MS <= took[0] < 24 * MS  # type: ignore[operator]
@@ -89,7 +73,7 @@ def test_nobody_is_there_is_told_as_late() -> None:
     @rig.run
     def _() -> None:
         rig.net()
-        call = later(rig, lambda: rig.clone("tcp", "connect 127.0.0.1!80"))
+        call = rig.later(lambda: rig.clone("tcp", "connect 127.0.0.1!80"))
         wait(rig, 1)
         wait(rig, 11)
         assert not call
@@ -220,7 +204,7 @@ def test_a_call_to_oneself_and_from_a_port_just_used() -> None:
         for _ in range(3):
             wait(rig, 2)
         assert (rig.state(nat), rig.state(cat)) == ("Time_wait", "Closed")
-        call = later(rig, lambda: rig.state(rig.clone("tcp", "connect 127.0.0.1!80 127.0.0.1!5001")[1]))
+        call = rig.later(lambda: rig.state(rig.clone("tcp", "connect 127.0.0.1!80 127.0.0.1!5001")[1]))
         for ms in (2, 2, 400):
             wait(rig, ms)
         assert (call, rig.state(nat)) == ([], "Closed")
@@ -250,7 +234,7 @@ def test_streams_are_cut_by_chance() -> None:
     def _() -> None:
         rig.net()
         rig.clone("tcp", "announce *!80")
-        call = later(rig, lambda: rig.clone("tcp", "connect 127.0.0.1!80"))
+        call = rig.later(lambda: rig.clone("tcp", "connect 127.0.0.1!80"))
         wait(rig, 1)
         assert call == ["connection refused"]
 
