@@ -63,7 +63,7 @@ def test_what_was_typed_is_typed_again(tmp_path: Path, opts: list[str]) -> None:
     emu = Emu("record", *opts, "-o", str(rec), "cat", stdin=tty.slave, tty=True)
     for line in (b"one\n", b"two\n", b"\xff\x01three\n"):
         tty.type(line)
-        assert emu.line() == line.replace(b"\x01", b"\x01")
+        assert emu.line() == line
     tty.type(b"\x03")
     status, out, err = emu.end()
     assert (status, out) == (1, b"")
@@ -520,9 +520,8 @@ def test_the_reader_tells_nothing_of_a_block_twice(recorded: bytes, tmp_path: Pa
 
 
 def test_signals_of_who_replays(tmp_path: Path) -> None:
-    p9emu("record", "--timeout", "1", "-o", str(tmp_path / "x"), "spin", "100000")
+    p9emu("record", "--timeout", "2", "-o", str(tmp_path / "x"), "tinyrc", "-c", "echo up; spin 100000")
     emu = Emu("replay", str(tmp_path / "x"))
-    time.sleep(0.5)
+    assert emu.line() == b"up\n"
     os.kill(emu.p.pid, signal.SIGINT)
-    status, _, err = emu.end()
-    assert (status, err) in ((130, b"p9emu: interrupted\n"), (124, b"p9emu: time limit of 1 s reached\n"))
+    assert emu.end() == (130, b"", b"p9emu: interrupted\n")

@@ -163,8 +163,9 @@ def test_names_are_asked_for(make: Make, asked: list[str]) -> None:
         asked.clear()
         assert names(rig, "tcp!localhost!80") == "/net/tcp/clone 127.0.0.1!80"
         assert names(rig, "tcp!far.net!80").startswith("/net/tcp/clone 10.1.2.3!80")  # the database goes first
-        for name in ("a b", "a/b", "-a", "a..b", "a_\x01", "ä.example", "1.2.3", "0x7f", "a" * 64):
-            assert "name does not exist" in names(rig, f"tcp!{name}!80") or name in ("1.2.3", "0x7f")
+        for name in ("a b", "a/b", "-a", "a..b", "a_\x01", "ä.example", "0x7f", "a" * 64):
+            assert "name does not exist" in names(rig, f"tcp!{name}!80")
+        assert names(rig, "tcp!1.2.3!80") == "/net/tcp/clone 1.2.3!80"  # an address, as Plan 9 reads them
         assert names(rig, "tcp!localhost\0.example!80") == "can't translate service"
         assert not asked
         assert err(rig.pwrite, rig.clone("tcp")[0], b"connect 10.1.2.3!80") == "no route"  # a name is no call
