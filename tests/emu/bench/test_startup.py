@@ -33,16 +33,18 @@ def test_pairs_are_compared() -> None:
 
 def test_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+    assert [" ".join(argv) for argv in (*startup.CHECKED, *startup.RECORDED)] == [
+        "cow 2000", "-m 8M --swap 32M thrash 3000 2", "usertests", "syscalls 100000", "sieve 4000000 3", "usertests",
+    ]  # fmt: skip
+    monkeypatch.setattr(startup, "CHECKED", (("cow", "20"), ("-m", "8M", "true")))
+    monkeypatch.setattr(startup, "RECORDED", (("syscalls", "200"),))
     rows = startup.measure(1)
     assert [(s.name, s.unit, s.beside, s.limit) for s in rows] == [
         ("p9emu run true", "ms", 'python -c "import unicorn, click"', 1.3),
         ("p9emu --help", "ms", 'python -c "import click"', 1.5),
-        ("p9emu run --check cow 2000", "ms", "without --check", 3),
-        ("p9emu run --check -m 8M --swap 32M thrash 3000 2", "ms", "without --check", 3),
-        ("p9emu run --check usertests", "ms", "without --check", 3),
-        ("p9emu record syscalls 100000", "ms", "run", 1.25),
-        ("p9emu record sieve 4000000 3", "ms", "run", 1.25),
-        ("p9emu record usertests", "ms", "run", 1.25),
+        ("p9emu run --check cow 20", "ms", "without --check", 3),
+        ("p9emu run --check -m 8M true", "ms", "without --check", 3),
+        ("p9emu record syscalls 200", "ms", "run", 1.25),
         ("p9emu explore pingpong 50, a schedule", "ms", "100 schedules/s", 2),
         ("p9emu run -m 3G hello", "MB", "150 MB", 1),
     ]
