@@ -337,7 +337,7 @@ def once(seed: int, top: Path, net: bool = False) -> tuple[str, str]:
     before = snapshot(outside)
     import guest
 
-    guests = os.fspath(guest.path("true").resolve().parent)
+    guests = os.path.realpath(guest.directory())
     changes = top / "changes"
     changes.mkdir()
     cow = copied(seed)

@@ -46,7 +46,7 @@ def machine(words: Sequence[str], config: Config | None = None) -> float:
 
 def bareprogram(words: Sequence[str]) -> float:
     """A guest on a bare Unicorn."""
-    return _bare("program", str(guests.path(words[0])), *words[1:])
+    return _bare("program", guests.path(words[0]), *words[1:])
 
 
 def bareloop(kind: str) -> Run:

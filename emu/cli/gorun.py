@@ -6,10 +6,8 @@ written into the module is forgotten, but for the files that the go command has 
 """
 
 import os
-import shutil
-import tempfile
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from emu.cli.settings import Options, Shown
@@ -34,12 +32,12 @@ def gorun(options: Options, program: str, args: tuple[str, ...], show: frozenset
     cwd = os.getcwd()
     env = dict(goenv(os.environ.items())) if "env" in show else {}
     env.update(options.env)
-    options = replace(options, env=tuple(env.items()), cwd=options.cwd or cwd)
+    options = options.but(env=tuple(env.items()), cwd=options.cwd or cwd)
     directories = _directories(cwd, show)
     shown = through(directories, outputs(args, cwd, env.get("GOCOVERDIR")))
     modules = [d.host for d in directories if d.cow]
     if "tmp" not in show:
-        return _run(replace(options, binds=(*shown, *options.binds)), program, args, modules, show)
+        return _run(options.but(binds=(*shown, *options.binds)), program, args, modules, show)
     with _temporary() as directory:
         tmp, home = (os.path.join(directory, name) for name in ("tmp", "home"))
         for d in (tmp, home):
@@ -49,7 +47,7 @@ def gorun(options: Options, program: str, args: tuple[str, ...], show: frozenset
             if b.guest.startswith("/tmp/"):
                 os.makedirs(os.path.join(tmp, b.guest[len("/tmp/") :]), exist_ok=True)
         own = Shown(tmp, "/tmp", writable=True), Shown(home, HOME, writable=True)
-        return _run(replace(options, binds=(*own, *shown, *options.binds)), program, args, modules, show)
+        return _run(options.but(binds=(*own, *shown, *options.binds)), program, args, modules, show)
 
 
 def _run(options: Options, program: str, args: tuple[str, ...], modules: list[str], show: frozenset[str]) -> int:
@@ -84,11 +82,20 @@ def _forgotten(machine: "Machine", modules: list[str], show: frozenset[str]) -> 
             yield f"{what} {d} will be forgotten; --show {names} in P9EMU_OPTS keeps such"
 
 
-def _temporary() -> tempfile.TemporaryDirectory[str]:
+@contextmanager
+def _temporary() -> Iterator[str]:
+    """A temporary directory, removed at the end with whatever is in it."""
+    from emu.machine import temporary
+    from emu.machine.changes import remove
+
     try:
-        return tempfile.TemporaryDirectory(prefix="p9emu-")
+        path = temporary.make("p9emu-", temporary.place())
     except OSError as e:
         raise Failure(f"temporary directory: {e.strerror}", BROKEN) from None
+    try:
+        yield path
+    finally:
+        remove(path)
 
 
 def goenv(env: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
@@ -178,11 +185,14 @@ def moduleroot(cwd: str) -> str:
 def goroot() -> str | None:
     """The Go root: GOROOT, which go test sets, else what the go command says."""
     root = os.environ.get("GOROOT")
-    if not root and shutil.which("go"):
+    if not root:
+        import shutil
         import subprocess  # takes longer than all else here; go test sets GOROOT
 
         try:
-            root = subprocess.run(["go", "env", "GOROOT"], capture_output=True, text=True, timeout=10).stdout.strip()
+            if shutil.which("go"):
+                go = subprocess.run(["go", "env", "GOROOT"], capture_output=True, text=True, timeout=10)
+                root = go.stdout.strip()
         except (OSError, subprocess.TimeoutExpired):
             root = None
     return root if root and os.path.isdir(root) else None

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from emu.cli.ends import needstderr
@@ -456,6 +455,8 @@ def stats_text(stats: object, color: bool) -> str:
 
 
 def _rows(stats: object) -> "list[tuple[str, str]]":
+    from dataclasses import fields, is_dataclass
+
     if not is_dataclass(stats):
         return []
     rows: list[tuple[str, str]] = []

@@ -4,15 +4,14 @@ import errno
 import fcntl
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from emu.failure import BROKEN, USAGE
+from emu.machine import temporary
 from emu.machine.config import LoadError
-from emu.machine.origin import ORIGIN, Otherwise, sametree
 from kernel.base.error import Error
 from kernel.devices.upper import Changes
 
@@ -38,7 +37,7 @@ def forgotten() -> Changes:
     for path in leftovers(where):
         remove(path)
     while True:
-        path = tempfile.mkdtemp(prefix=PREFIX, dir=where)
+        path = temporary.make(PREFIX, where)
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,7 +71,7 @@ def place() -> str:
             return MEMORY
     except OSError:
         pass
-    return tempfile.gettempdir()
+    return temporary.place()
 
 
 def leftovers(where: str) -> Iterator[str]:
@@ -162,6 +161,8 @@ def lost(k: "Kernel") -> Iterator[tuple[str, str]]:
 
 def kept(path: str, lower: str) -> Changes:
     """Changes of the tree ``lower`` that stay in the directory ``path``, which is made if need be. Raises LoadError."""
+    from emu.machine.origin import ORIGIN, Otherwise, sametree
+
     here, there = os.path.realpath(path), os.path.realpath(lower)
     common = os.path.commonpath((here, there))
     if common in (here, there):
@@ -212,6 +213,8 @@ def _label(path: str) -> bool:
         if check(path):  # by now
             return False
         raise _refused(path, "is not empty, and nothing that --changes has made")
+    import tempfile
+
     fd, temp = tempfile.mkstemp(prefix=f"{LABEL}.", dir=path)
     try:
         with open(fd, "wb") as f:

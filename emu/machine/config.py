@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING
 
-from kernel.base.record import constant, record
+from kernel.base.record import constant, field, record
 
 if TYPE_CHECKING:
     from emu.machine.counter import Kind

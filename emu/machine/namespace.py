@@ -238,7 +238,7 @@ def bundled(path: str) -> bool:
     """Whether a host file is one of the programs that come with p9emu."""
     import guest
 
-    return os.path.dirname(os.path.abspath(path)) == str(guest.path("true").parent)
+    return os.path.dirname(os.path.abspath(path)) == guest.directory()
 
 
 def namespace(k: Kernel, config: Config, path: str, name: str, bundled: bool, journal: Journal | None = None) -> None:
@@ -265,7 +265,7 @@ def namespace(k: Kernel, config: Config, path: str, name: str, bundled: bool, jo
     devices(k, f"--root {config.root.host}" if config.root is not None else None)
     if config.root is not None or not bundled:
         addhost(k, f"/bin/{name}", path, journal)
-    bind(k, _show(k, journal, str(guest.path("true").parent), False), "/bin", MAFTER)
+    bind(k, _show(k, journal, guest.directory(), False), "/bin", MAFTER)
     net(k, config)
     binds(k, config.binds, journal)
     finish(k, dir, bool(config.swap))

@@ -13,5 +13,5 @@ def resolve(program: str) -> str:
     import guest
 
     if any(g.name == program for g in guest.guests()):
-        return str(guest.path(program))
+        return guest.path(program)
     return program

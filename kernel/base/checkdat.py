@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import field
 from typing import TYPE_CHECKING, TypeAlias
 
 from kernel.base.dat import Entry, Page
 from kernel.base.procdat import Proc
-from kernel.base.record import record
+from kernel.base.record import field, record
 
 if TYPE_CHECKING:
     from kernel.base.dat import Pte

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
 from typing import TYPE_CHECKING, ClassVar
 
 from kernel.base.chandat import QTDIR, Chan
 from kernel.base.error import Eperm, Error
-from kernel.base.record import constant, record
+from kernel.base.record import constant, field, record
 
 if TYPE_CHECKING:
     from kernel.base.chandat import Buffer, Data

@@ -9,10 +9,9 @@ Addresses and sizes are ints in bytes; a frame is its physical address.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field
 from typing import ClassVar, Final, Literal, TypeAlias, get_args, get_type_hints
 
-from kernel.base.record import record
+from kernel.base.record import field, record
 
 # The words that events tell by. What a trace prints of them, `p9emu trace --legend` explains.
 

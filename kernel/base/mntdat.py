@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field
 from typing import TYPE_CHECKING
 
 from kernel.base.dat import Lock, Qid, Rendez
-from kernel.base.record import record
+from kernel.base.record import field, record
 
 if TYPE_CHECKING:
     from kernel.base.chandat import Chan

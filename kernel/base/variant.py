@@ -8,10 +8,9 @@ where a function is chosen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import field, fields
 from typing import Any
 
-from kernel.base.record import constant, record
+from kernel.base.record import constant, field, record
 
 KINDS = {
     "R": "race or order",
@@ -186,6 +185,8 @@ class Variant:
 
 
 def _rows(prefix: str) -> dict[str, Row]:
+    from dataclasses import fields  # a run without such options needs none of it
+
     named = [f for f in fields(Variant) if f.name.startswith(prefix)]
     rows = [Row(f.name.removeprefix(prefix), *f.metadata["row"]) for f in named]
     return {row.name: row for row in sorted(rows, key=lambda row: row.when)}

@@ -8,12 +8,11 @@ size does not count itself; a string is a 2-byte length and its bytes; all is li
 from __future__ import annotations
 
 import struct
-from dataclasses import field
 from typing import Final
 
 from kernel.base.chandat import UNKNOWN
 from kernel.base.dat import Qid
-from kernel.base.record import record
+from kernel.base.record import field, record
 from kernel.base.text import kbytes, kstr
 
 BIT16SZ: Final = 2

@@ -28,7 +28,7 @@ def plan9(tmp_path: Path) -> Path:
         (root / d).mkdir(parents=True)
     (root / "lib" / "words").write_text("words\n")
     (root / "dev" / "pid").write_text("not the device\n")
-    (root / "386" / "bin" / "same").write_bytes(guest.path("echo").read_bytes())
+    (root / "386" / "bin" / "same").write_bytes(Path(guest.path("echo")).read_bytes())
     (root / "rc" / "bin" / "script").write_text("#!/bin/same of rc\n")
     for f in (root / "386" / "bin" / "same", root / "rc" / "bin" / "script"):
         f.chmod(0o755)

@@ -163,7 +163,7 @@ def test_files_of_the_host(tree: Path, tmp_path: Path) -> None:
             assert shell(tree, path, "a", "b", cwd=tmp_path) == f"{name} a b\n"
     assert shell(tree, "empty", cwd=tmp_path) == ""
     assert shell(tree, "wc", "/lib/words", cwd=tmp_path).startswith("      3")
-    assert shell(tree, str(guest.path("hello"))) == "hello, world\n"
+    assert shell(tree, guest.path("hello")) == "hello, world\n"
 
 
 def test_a_name_from_the_root_is_the_trees_first(tree: Path) -> None:

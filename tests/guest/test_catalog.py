@@ -1,13 +1,14 @@
 """The catalogue, the sources and the binaries say the same."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 import guest
 from guest.aout import Aout
 from guest.build import BIN, SRC, sources
-from guest.catalog import CATALOG
+from guest.catalog import CATALOG, Guest
 
 NAMES = [g.name for g in CATALOG]
 
@@ -22,7 +23,7 @@ def test_every_source_belongs_to_a_program() -> None:
 
 
 @pytest.mark.parametrize("row", CATALOG, ids=NAMES)
-def test_row(row: guest.Guest) -> None:
+def test_row(row: Guest) -> None:
     assert row.synopsis.split()[0] == row.name
     assert row.description
     assert "\n" not in row.description
@@ -34,7 +35,7 @@ def test_row(row: guest.Guest) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_binary(name: str) -> None:
-    path = guest.path(name)
+    path = Path(guest.path(name))
     assert path.name == name
     assert path.stat().st_mode & 0o111
     program = Aout.unpack(path.read_bytes())

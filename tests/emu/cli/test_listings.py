@@ -72,7 +72,7 @@ def guests(monkeypatch: pytest.MonkeyPatch, prog: str) -> None:
     """Two bundled programs in place of the real ones."""
     module: Any = types.ModuleType("guest")
     module.guests = lambda: [Guest("hello", "hello", "say so"), Guest("touch", "touch N", "write N\n\npages")]
-    module.path = lambda name: Path(prog)
+    module.path = lambda name: prog
     monkeypatch.setitem(sys.modules, "guest", module)
 
 

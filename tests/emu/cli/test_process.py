@@ -49,26 +49,31 @@ print(*heavy, file=sys.stderr, end="")
         assert p.communicate()[1] == ""
 
 
-def test_a_plain_run_imports_only_what_it_needs() -> None:
-    code = """
+@pytest.mark.parametrize(
+    ("main", "words"),
+    [("emu.cli", ["p9emu", "run", "true"]), ("emu.cli.go", ["go_plan9_386_exec", "guest/bin/true"])],
+)
+def test_a_plain_run_imports_only_what_it_needs(main: str, words: list[str]) -> None:
+    code = f"""
 import sys
-from emu import cli
+from {main} import main
 def leave(status):
     sys.stdout.write(" ".join(sys.modules))
     sys.stdout.flush()
     quit(status)
 import os
 quit, os._exit = os._exit, leave
-sys.argv = ["p9emu", "run", "true"]
-cli.main()
+sys.argv = {words}
+main()
 """
-    with spawn(code, stdout=subprocess.PIPE) as p:
+    env = {**os.environ, "GOROOT": str(ROOT)}
+    with spawn(code, stdout=subprocess.PIPE, env=env) as p:
         modules = set(p.communicate()[0].split())
     assert p.returncode == 0
     assert "emu.machine.machine" in modules
     forsome = """click unicorn capstone rich json emu.cli.commands emu.machine.clock emu.machine.disk emu.machine.repeat
         emu.machine.schedule kernel.base.inject kernel.memory.parent.link kernel.sched.explore kernel.sched.strategy
-        kernel.sched.watch"""
+        kernel.sched.watch dataclasses inspect pathlib urllib.parse tempfile shutil subprocess"""
     assert not modules & set(forsome.split())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     d = tmp_path / "tmp"
     d.mkdir()
     monkeypatch.setattr(changes, "MEMORY", "/nonexistent")
-    monkeypatch.setattr(tempfile, "tempdir", str(d))
+    monkeypatch.setenv("TMPDIR", str(d))
     return d
 
 
@@ -60,7 +59,7 @@ def test_what_a_killed_machine_left_is_removed_by_the_next(where: Path, monkeypa
     assert list(leftovers(str(where))) == []  # another user's
     monkeypatch.undo()
     monkeypatch.setattr(changes, "MEMORY", "/nonexistent")
-    monkeypatch.setattr(tempfile, "tempdir", str(where))
+    monkeypatch.setenv("TMPDIR", str(where))
     forgotten().close()
     assert sorted(os.listdir(where)) == ["p9emu-cow-alive", "p9emu-cow-file", "p9emu-cow-link", "p9emu-other"]
     os.close(fd)

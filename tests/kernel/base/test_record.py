@@ -1,16 +1,19 @@
 """Dataclasses that are made in no time do what the library's do."""
 
+import dataclasses
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import FrozenInstanceError, asdict, dataclass, fields, is_dataclass, replace
 from typing import Any, ClassVar
 
 import pytest
 
-from kernel.base.record import OFTEN, constant, record, unique
+from kernel.base.record import OFTEN, constant, field, record, unique
 
 
-def classes(make: Callable[[Any], Any]) -> tuple[Any, Any]:
+def classes(make: Callable[[Any], Any], field: Callable[..., Any]) -> tuple[Any, Any]:
     """A class with all kinds of fields, and one that inherits it."""
 
     class Base:
@@ -20,7 +23,7 @@ def classes(make: Callable[[Any], Any]) -> tuple[Any, Any]:
         a: int
         b: str = "b"
         c: list[int] = field(default_factory=list)
-        aside: int = field(default=0, compare=False, repr=False)
+        aside: int = field(default=0, compare=False, repr=False, metadata={"of": 1})
 
     base: Any = make(Base)
 
@@ -33,6 +36,11 @@ def classes(make: Callable[[Any], Any]) -> tuple[Any, Any]:
     return base, make(Derived)
 
 
+def told(f: dataclasses.Field[Any]) -> tuple[Any, ...]:
+    """What the library knows of a field."""
+    return f.name, f.type, f.default, f.default_factory, f.compare, f.repr, f.metadata
+
+
 KINDS = {
     "record": (record, dataclass(slots=True)),
     "unique": (unique, dataclass(slots=True, eq=False)),
@@ -43,13 +51,15 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("compiled", [False, True])
 def test_as_the_library_has_it(kind: str, compiled: bool) -> None:
-    for ours, theirs in zip(*map(classes, KINDS[kind]), strict=True):
+    make, model = KINDS[kind]
+    for ours, theirs in zip(classes(make, field), classes(model, dataclasses.field), strict=True):
         if compiled:
             for _ in range(OFTEN):
                 ours(0)
         shape: Any = ours
         assert is_dataclass(shape)
-        assert [f.name for f in fields(shape)] == [f.name for f in fields(theirs)]
+        assert list(map(told, fields(shape))) == list(map(told, fields(theirs)))
+        assert ours.__match_args__ == theirs.__match_args__
         calls: list[tuple[tuple[Any, ...], dict[str, Any]]]
         calls = [((1,), {}), ((1, "x"), {}), ((), {"a": 2, "c": [3]}), ((1, "x", [5]), {})]
         for args, kwargs in calls:
@@ -82,6 +92,34 @@ def test_a_constant_stays_as_it_is_and_can_be_a_key() -> None:
         Pair(1, 2).a = 4  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
         del Pair(1, 2).a
+
+
+def test_the_library_is_not_imported_before_it_is_asked() -> None:
+    code = """
+import sys
+from kernel.base.record import constant, field, record, unique
+for make in (constant, record, unique):
+    @make
+    class A:
+        a: int = 1
+        b: list[int] = field(default_factory=list)
+    for _ in range(100):
+        A(2)
+assert "dataclasses" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_class_of_the_librarys_may_inherit_one_of_ours() -> None:
+    @constant
+    class Ours:
+        a: int = 1
+
+    @dataclass(frozen=True)
+    class Theirs(Ours):
+        b: int = 2
+
+    assert asdict(Theirs(b=3)) == {"a": 1, "b": 3}
 
 
 def test_what_a_class_has_of_its_own_stays() -> None:
