@@ -50,10 +50,8 @@ def gdb(options: Options, program: str, args: Sequence[str], address: str) -> in
     replay = options.replay
     try:
         journal = replay.journal() if replay is not None else None
-        past = Past(journal) if config.clock == "virtual" else None
-        if past is not None:
-            journal = past.journal
-        with closing(DebugMachine(config, console if replay is None else None, journal=journal)) as machine:
+        past = Past(journal)
+        with closing(DebugMachine(config, console if replay is None else None, journal=past.journal)) as machine:
             server = Server(machine, connect, past)
             if replay is not None:
                 replay.prepare(machine)

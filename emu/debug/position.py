@@ -1,7 +1,7 @@
 """Where a run is, exact to the instruction, and what is looked for on the way to there.
 
 Positions are ordered as they come. ``n`` counts the times that the kernel was entered, by a trap or by the machine's
-loop. Behind it a process is in user mode on one processor, where the block is told by that processor's clock, which
+loop. Behind it a process is in user mode on one processor, where the block is told by that processor's place, which
 each block moves on, and the instruction by its address: within a block they ascend.
 """
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from kernel.base.event import Event
 
 KERNEL, USER, OVER = 0, 1, 2
-BLOCK: Final = 10  # ns that a block takes
+BLOCK: Final = 10  # that a block moves a place on: where time is virtual, ns
 # What is told where the kernel is, in the order in which that comes
 ENTRY, BIRTH, EXEC, RETURN, BROKEN, GONE, CHANGED = range(7)
 
 
 class Position(NamedTuple):
-    """In the kernel: faults so far, rank and pid of what is told. In user mode: time and pc. OVER: behind both."""
+    """In the kernel: faults so far, rank and pid of what is told. In user mode: place and pc. OVER: behind both."""
 
     n: int
     phase: int = KERNEL

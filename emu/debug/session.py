@@ -253,12 +253,12 @@ class Session:
         p = self.machine.kernel.machs[cpu.machno].proc
         if p is None:
             return False
-        at = Position(self.n, USER, cpu.now(), pc)
+        at = Position(self.n, USER, cpu.place(), pc)
         way, goal = self.way, self.goal
         if way is not None and way.decides(cpu, p, at, again):
             self._why = way.why
         elif goal is not None:
-            self._why = self._there(p.pid) if goal.ns is not None and at.a >= goal.ns else None
+            self._why = self._there(p.pid) if goal.ns is not None and cpu.now() >= goal.ns else None
         else:
             self._why = self.wants(cpu, p, pc, again)
         return self._why is not None
@@ -272,7 +272,7 @@ class Session:
         why, self._why = self._why, None
         if why is not None:
             self.goal, self._near = None, False
-            self.stand(why, Position(self.n, USER, cpu.now(), pc))
+            self.stand(why, Position(self.n, USER, cpu.place(), pc))
 
     def entering(self, cpu: Probed) -> None:
         """As of Observer."""
@@ -309,10 +309,10 @@ class Session:
 
     def _user(self, cpu: Probed) -> None:
         """A process goes to user mode: see to it that it is stopped in time."""
-        ns = self.way.until(cpu) if self.way is not None else None
+        places = [self.way.until(cpu) if self.way is not None else None]
         if self.goal is not None and self.goal.ns is not None:
-            ns = self.goal.ns - BLOCK if ns is None else min(ns, self.goal.ns - BLOCK)
-        cpu.mark(ns)
+            places.append(cpu.placeof(self.goal.ns - BLOCK))
+        cpu.mark(min((place for place in places if place is not None), default=None))
 
     def _there(self, pid: int) -> Stop:
         """The stop at the goal; it is of a process that is looked at."""
@@ -368,11 +368,11 @@ class Session:
             self._enter()
         m = k.machs[machno]
         p, switches = m.proc, m.cs
+        if self._catching and trapno == x86.SYSCALL and p is not None:
+            self._called(p)
         if self.way is not None:
             self.way.passes(self._kernel(ENTRY, p.pid if p is not None else 0), None)
             self.listen()
-        if self._catching and trapno == x86.SYSCALL and p is not None:
-            self._called(p)
         regs = service(trapno, ecode)
         if trapno == x86.SYSCALL and p is not None and p.scallnr == EXECNR:
             self._execing[p.pid] = p

@@ -105,14 +105,14 @@ class Way:
     def leaves(self) -> None:
         """The kernel is entered: whoever was in user mode is not any more."""
         was, self._stretch = self._stretch, None
-        if was is not None and was.pid == self._aim.step and was.cpu.now() > was.since:
-            self._found.last = Position(was.n, USER, was.cpu.now())
+        if was is not None and was.pid == self._aim.step and was.cpu.place() > was.since:
+            self._found.last = Position(was.n, USER, was.cpu.place())
 
     def until(self, cpu: Probed) -> int | None:
-        """A process goes to user mode; the time that it is to be stopped at, as of Probed.mark()."""
+        """A process goes to user mode; the place that it is to be stopped at, as of Probed.mark()."""
         session, aim = self._session, self._aim
         p = session.machine.kernel.machs[cpu.machno].proc
-        self._stretch = Stretch(session.n, p.pid if p is not None else 0, cpu, cpu.now())
+        self._stretch = Stretch(session.n, p.pid if p is not None else 0, cpu, cpu.place())
         steps = aim.begin is not None and Position(session.n) > aim.begin
         if self.near != steps:
             self.near = steps
@@ -121,7 +121,7 @@ class Way:
         return min(times) - BLOCK if times else None
 
     def comes(self) -> None:
-        """That time has come."""
+        """It is there."""
         self.near = True
 
     # In user mode
@@ -133,7 +133,7 @@ class Way:
         searching = aim.do == SEARCH and not aim.step
         touch = session.watches.touched(cpu.touched, p.pid) if searching and cpu.touched else None
         if touch is not None:  # by the instruction before this one
-            before = Position(at.n, USER, touch[1].ns, touch[1].pc)
+            before = Position(at.n, USER, touch[1].place, touch[1].pc)
             why = session.wants(cpu, p, at.b, again)
             if why is not None and before < aim.at:
                 self._note(before, why)

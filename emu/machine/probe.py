@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from emu.machine import svm, x86
 from emu.machine.clock import Realcpu
+from emu.machine.counter import NS_PER_BLOCK
 from emu.machine.cpu import NOWHERE, Cpu
 from emu.machine.lib import CTL_TB_FLUSH, HOOK_MEM_READ, REG_CR3
 from emu.machine.plaincpu import PlainCpu
@@ -58,13 +59,13 @@ class Area(NamedTuple):
 
 
 class Touch(NamedTuple):
-    """An access to an area, by the instruction at ``pc`` of a block that began before ``ns``."""
+    """An access to an area, by the instruction at ``pc`` of a block that began before ``place``."""
 
     write: bool
     pa: int
     size: int
     pc: int
-    ns: int
+    place: int
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Observer(Protocol):
         """The processor is about to run user code, after the kernel was at work."""
 
     def reached(self, cpu: Probed) -> None:
-        """The time that the observer has set by mark() has come: it is before a block. It is set no more."""
+        """The place that the observer has set by mark() is there: it is before a block. It is set no more."""
 
 
 class Probed(Cpu):
@@ -191,14 +192,30 @@ class Probed(Cpu):
         place[0], place[1] = bounds
         return True
 
-    def mark(self, ns: int | None) -> None:
-        """Have the observer told before the first block at which it is that time, or later; None: not any more.
+    def place(self) -> int:
+        """How far it is, exact to the block: each takes it on by NS_PER_BLOCK."""
+        return self.now()
+
+    def placeof(self, ns: int) -> int | None:
+        """The place at which it is that time; None if it is not known."""
+        return ns
+
+    def mark(self, place: int | None) -> None:
+        """Have the observer told before the first block at which it is there, or farther; None: not any more.
 
         To be called in the kernel. It takes nothing of the turn that the processor has.
         """
-        if ns is not None or self._mark is not None:
-            self._mark = ns
-            super().setuntil(self._capped())
+        if place is not None or self._mark is not None:
+            self._mark = place
+            self._recap()
+
+    def _recap(self) -> None:
+        """Let the turn be over at the mark for once."""
+        super().setuntil(self._capped())
+
+    def _over(self) -> bool:
+        """Whether the turn itself is over."""
+        return self.now() >= self._whole
 
     def _capped(self) -> int:
         return self._whole if self._mark is None else min(self._whole, self._mark)
@@ -272,7 +289,7 @@ class Probed(Cpu):
             write = kind == MEM_WRITE
             for a in self._wanted.areas:
                 if pa < a.end and pa + size > a.start and (a.write if write else a.read):
-                    self.touched.append(Touch(write, pa, size, self._noted[0], self.now()))
+                    self.touched.append(Touch(write, pa, size, self._noted[0], self.place()))
                     self._noted[1] = 1
                     break
         return True
@@ -287,12 +304,12 @@ class Probed(Cpu):
             observer.entering(self)
         self._begun = None
         over = super().run(regs, self._capped())
-        while over and self._mark is not None and self._mark <= self.now() and observer is not None:
+        while over and self._mark is not None and self._mark <= self.place() and observer is not None:
             self._mark = None
             observer.reached(self)
-            if self.now() >= until:
+            if self._over():
                 break
-            super().setuntil(self._capped())
+            self._recap()
             over = self._run()
         if over and self.touched and observer is not None:
             pc = self.hook.current.pc
@@ -334,4 +351,36 @@ class ProbedPlain(Probed, PlainCpu):
 
 
 class ProbedReal(Probed, Realcpu):
-    """The same with the host's time."""
+    """The same with the host's time. That may stand still while blocks are executed: its place is their number."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._base = 0  # place when the counter will be at 0
+        self._end = 0  # place where the turn is over
+        super().__init__(*args, **kwargs)
+
+    def place(self) -> int:
+        """As of Probed."""
+        return self._base - self._blocks[0] * NS_PER_BLOCK
+
+    def placeof(self, ns: int) -> int | None:
+        """As of Probed."""
+        return self.place() if self.now() >= ns else None
+
+    def setuntil(self, ns: int) -> None:
+        """As of Realcpu: a turn begins."""
+        place = self.place()
+        super().setuntil(ns)
+        self._base = self._end = place + self._blocks[0] * NS_PER_BLOCK
+        if self._mark is not None:
+            self._recap()
+
+    def _recap(self) -> None:
+        place = self.place()
+        self._base = self._end if self._mark is None else min(self._end, max(self._mark, place))
+        self._blocks[0] = (self._base - place) // NS_PER_BLOCK
+
+    def _over(self) -> bool:
+        return self.place() >= self._end
+
+    def _capped(self) -> int:
+        return self._whole

@@ -13,10 +13,12 @@ from tests.e2e.harness import ROOT
 SETUP = "set pagination off", "set confirm off", "set width 0", "set debuginfod enabled off"
 
 
-def gdb(program: str | Path, *args: str, script: tuple[str, ...], before: tuple[str, ...] = ()) -> str:
-    """What gdb prints that is given these commands, after it was connected to a program."""
-    server = shlex.join([sys.executable, "-m", "emu", "gdb", "-l", "-", str(program), *args])
-    commands = [*SETUP, *before, f"target remote | {server}", *script]
+def gdb(
+    program: str | Path, *args: str, script: tuple[str, ...], before: tuple[str, ...] = (), server: tuple[str, ...] = ()
+) -> str:
+    """What gdb prints that is given these commands, after it was connected to a program; ``server`` has options."""
+    words = shlex.join([sys.executable, "-m", "emu", "gdb", "-l", "-", *server, str(program), *args])
+    commands = [*SETUP, *before, f"target remote | {words}", *script]
     done = subprocess.run(
         ["gdb", "-nx", "-batch", *(word for c in commands for word in ("-ex", c))],
         cwd=ROOT,

@@ -204,6 +204,41 @@ def test_back_by_lines_and_functions(made: Path) -> None:
     )
 
 
+def test_back_with_the_hosts_time(made: Path) -> None:
+    watch = "watch *(int*)&area"
+    out = gdb(
+        made / "shm",
+        "2",
+        server=("--clock", "real"),
+        before=ALL,
+        script=(
+            "break share",
+            "continue",
+            watch,
+            "continue",  # the child's write, seen by its parent
+            "delete 1",
+            "reverse-continue",
+            "p *(int*)&area",
+            "reverse-stepi",
+            "stepi",
+            "monitor goto fault 5",
+            "reverse-continue",
+            "delete",
+            "continue",
+            "continue",
+        ),
+    )
+    assert inorder(
+        out,
+        "p9emu: 0x00003000 of 2 was written by shm 3, at pc 0x",
+        "New value = 1509949440",
+        "New value = 0",
+        "$1 = 0",
+        "p9emu: at fault 5",
+        "[Inferior 2 (process 3) exited normally]",
+    )
+
+
 def test_to_a_time_and_to_an_event(made: Path) -> None:
     event = "monitor goto fault class=cow-copy 2", "continue", "monitor time"
     time = "monitor goto 0.000004", "reverse-continue", "monitor time", "info registers eip"

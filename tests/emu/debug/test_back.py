@@ -64,6 +64,8 @@ def debugged(tmp_path: Path, *words: str) -> Iterator[Debugger]:
         (70, ["cow", "2"]),
         (100, ["--cpus", "2", "--sched", "random", "--seed", "5", "cow", "2"]),
         (90, ["--cpus", "4", "--sched", "random", "--seed", "7", "pingpong", "3"]),
+        (70, ["--clock", "real", "cow", "2"]),
+        (90, ["--clock", "real", "--cpus", "2", "pingpong", "3"]),
     ],
 )
 def test_steps_back_are_the_steps_on(skip: int, words: list[str], tmp_path: Path) -> None:
@@ -142,8 +144,11 @@ def test_catches_work_backwards(tmp_path: Path) -> None:
         first = d.go(b"vCont;c")
         here = d.state()
         d.go(b"vCont;c")
+        edge = d.state()
         assert d.go(b"bc") == first
         assert d.state() == here
+        d.go(b"vCont;c")  # on to where the machine stands
+        assert d.state() == edge
 
 
 def test_to_a_time_and_to_an_event(tmp_path: Path) -> None:
@@ -173,6 +178,53 @@ def test_to_a_time_and_to_an_event(tmp_path: Path) -> None:
         assert "syscal" in d.monitor("goto syscal 3")
         d.monitor("goto 1")
         assert d.go(b"vCont;c").startswith(b"W00")
+
+
+def test_to_a_time_of_the_hosts(tmp_path: Path) -> None:
+    with debugged(tmp_path, "--clock", "real", "spin", "60") as d:
+        began = float(d.monitor("time").split()[0])
+        assert "exits" in d.monitor("catch syscall exits")
+        d.go(b"vCont;c")
+        edge = d.state()
+        early, late = f"{began + 0.02:.9f}", f"{began + 0.04:.9f}"
+        states = []
+        for where, packet in ((early, b"vCont;c"), (late, b"vCont;c"), (early, b"bc"), (late, b"vCont;c")):
+            d.monitor(f"goto {where}")
+            assert d.go(packet).startswith(b"T05")
+            assert d.said == [f"p9emu: at {where}\n".encode()]
+            assert float(d.monitor("time").split()[0]) >= float(where)
+            states.append(d.state())
+        assert states[:2] == states[2:]
+        d.go(b"vCont;c")
+        assert d.state() == edge
+        states.clear()
+        for _ in range(3):
+            d.go(b"bs")
+            states.append(d.state())
+        for was in states[-2::-1]:
+            d.go(STEP)
+            assert d.state() == was
+        d.go(b"vCont;c")
+        assert d.state() == edge
+        assert d.go(b"vCont;c").startswith(b"W00")
+
+
+def test_sleeps_and_alarms_of_the_hosts_time_are_gone_back_over(tmp_path: Path) -> None:
+    with debugged(tmp_path, "--clock", "real", "alarm") as d:
+        d.monitor("catch syscall sleep,alarm")
+        stops = []
+        while (reply := d.go(b"vCont;c")).startswith(b"T05"):
+            stops.append((list(d.said), d.state()))
+            if len(stops) == 5:
+                break
+        assert len(stops) == 5, reply
+        for was in stops[-2::-1]:
+            d.go(b"bc")
+            assert (list(d.said), d.state()) == was
+        d.monitor("catch none")
+        while (reply := d.go(b"vCont;c")).startswith(b"T05"):
+            pass
+        assert reply.startswith(b"W")  # it looks at the time, which has gone on
 
 
 def test_the_past_cannot_be_changed(tmp_path: Path) -> None:

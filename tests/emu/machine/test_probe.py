@@ -123,7 +123,7 @@ def test_memory_is_watched_by_its_physical_address(native: bool, monkeypatch: py
         monkeypatch.setattr(probe, "_native", lambda: 0)
     recorder, bare = run(Wanted(areas=(Area(0x200002, 0x200003, False, True),)))
     told = [t[:4] for t in recorder.touched if t.write]
-    assert [t.ns for t in recorder.touched] == sorted({t.ns for t in recorder.touched})
+    assert [t.place for t in recorder.touched] == sorted({t.place for t in recorder.touched})
     assert told == [(True, 0x200000, 4, MOV)] * 5
     assert [pc for pc, _ in recorder.stopped if native] == [CMP] * 5 * native
     assert bare.cpu.now() == plaintime()
