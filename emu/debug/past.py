@@ -7,9 +7,11 @@ stands in the past answers gdb in its place, packet by packet, until it is wante
 from __future__ import annotations
 
 import os
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from emu.debug.changes import Change
 from emu.debug.position import BLOCK, EDGE, OVER, SEARCH, STAND, USER, Aim, Found, Goal, Position, Settings
 from emu.debug.stops import End, Plan, Stop
 from emu.debug.way import Way
@@ -56,6 +58,7 @@ class Task:
     settings: Settings
     goal: Goal | None
     entries: list[Entry]
+    changes: list[Change]
 
 
 class Lost(Exception):
@@ -72,6 +75,7 @@ class Past:
     def __init__(self, journal: Journal | None = None) -> None:
         self._log: list[Entry] = []
         self.journal = journal or Journal(self._log.append)  # for the machine
+        self.changes: list[Change] = []  # that the debugger has made
         self.points = Checkpoints()
         self.became: Callable[[Channel, Settings], None] = lambda channel, settings: None
         self.settings: Callable[[], Settings] = Settings  # those that a copy has in the end
@@ -85,7 +89,8 @@ class Past:
     def leave(self, session: Session) -> None:
         """As of Keeper."""
         self.journal.flush()
-        channel = self.points.take((session.here, len(self._log), session.time()), session.machine.outside())
+        at = session.here, len(self._log), session.time(), len(self.changes)
+        channel = self.points.take(at, session.machine.outside())
         if channel is None:
             return
         try:
@@ -106,7 +111,7 @@ class Past:
         def arrived(why: Stop | End | None) -> NoReturn:
             tell(Arrived(self.settings(), session.plan, why, session.goal))
 
-        session.way = Way(session, task.aim, task.edge, tell, arrived)
+        session.way = Way(session, task.aim, task.edge, deque(task.changes), tell, arrived)
         session.goal = task.goal
         session.take(task.settings)
         session.way.passes(session.here, None)
@@ -124,7 +129,7 @@ class Past:
         self.journal.flush()
         try:
             channel = point.sleeper.wake()
-            channel.send(Task(aim, edge, settings, goal, self._log[point.at[1] :]))
+            channel.send(Task(aim, edge, settings, goal, self._log[point.at[1] :], self.changes[point.at[3] :]))
         except EOFError:
             raise Lost from None
         return channel
@@ -185,8 +190,6 @@ class Past:
     def goto(self, goal: Goal, edge: Position, settings: Settings, early: int) -> Channel:
         """A copy that goes on to a goal; of its events ``early`` were before the program began. Raises Lost."""
         points = self.points.all
-        if not points:
-            raise Lost
         point = points[0]
         if goal.ns is not None:
             point = next((c for c in reversed(points) if c.at[2] < goal.ns), point)
@@ -200,8 +203,6 @@ class Past:
 
     @property
     def first(self) -> Position:
-        """As far back as one can go. Raises Lost."""
-        if not self.points.all:
-            raise Lost
+        """As far back as one can go."""
         at: Position = self.points.all[0].at[0]
         return at

@@ -6,8 +6,9 @@ import os
 import select
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from emu.debug.link import Link
 from emu.debug.rsp import Bad, Interrupt, Item, Packet
@@ -58,6 +59,12 @@ class Relay:
         except EOFError:
             os._exit(0)
 
+    def leave(self, message: Any) -> NoReturn:
+        """Tell the other process, and that is all."""
+        self.tell(message)
+        while True:
+            self.receive(wait=True)
+
     def quiet(self) -> None:
         """As of Link: the line itself was told long ago."""
 
@@ -97,30 +104,48 @@ def _relay(
     link: Link, channel: Channel, queue: deque[Item], own: Callable[[bytes], bytes | None], asked: list[bytes]
 ) -> Any:
     fd = channel.sock.fileno()
-    while True:
-        while queue:
-            item = queue.popleft()
-            if isinstance(item, Interrupt):
-                channel.send(None)
-            elif isinstance(item, Bad):
-                link.send(b"E16")
-            elif isinstance(item, Packet):
-                answer = own(item.data)
-                if answer is not None:
-                    link.send(answer)
-                    continue
-                if item.data != b"vCtrlC":
-                    asked[:] = [item.data]
-                channel.send(item.data)
-        if fd in _poll((fd, link.fd), None):
-            message = channel.receive()
-            if not isinstance(message, Sent):
-                return message
-            if message.data[:1] != b"O" or message.data == OK:
-                asked.clear()
-            link.send(message.data)
-        else:
-            queue.extend(link.receive(wait=False))
+    kept: deque[Item] = deque()  # one after the other: it may not be there for the next one
+    interrupts: deque[Item] = deque()  # that it has not stopped for yet
+    try:
+        while True:
+            while queue:
+                item = queue.popleft()
+                if isinstance(item, Interrupt) or (isinstance(item, Packet) and item.data == b"vCtrlC"):
+                    if asked:
+                        interrupts.append(item)
+                    _send(channel, None if isinstance(item, Interrupt) else item.data)
+                elif asked:
+                    kept.append(item)
+                elif isinstance(item, Bad):
+                    link.send(b"E16")
+                elif isinstance(item, Packet):
+                    answer = own(item.data)
+                    if answer is None:
+                        asked[:] = [item.data]
+                        _send(channel, item.data)
+                    else:
+                        link.send(answer)
+            if fd in _poll((fd, link.fd), None):
+                message = channel.receive()
+                if not isinstance(message, Sent):
+                    return message
+                if message.data[:1] != b"O" or message.data == OK:
+                    asked.clear()
+                    interrupts.clear()
+                    queue.extendleft(reversed(kept))
+                    kept.clear()
+                link.send(message.data)
+            else:
+                queue.extend(link.receive(wait=False))
+    finally:
+        queue.extendleft(reversed(kept))
+        queue.extendleft(interrupts)
+
+
+def _send(channel: Channel, message: Any) -> None:
+    """Where it is gone, it may have said something before."""
+    with suppress(EOFError):
+        channel.send(message)
 
 
 def answer(link: Link, channel: Channel, queue: deque[Item]) -> Any:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from emu.debug import files, memory, registers
+from emu.debug.changes import ALL, KILL, MEMORY, REGISTER, Change, make
 from emu.debug.link import Gone, Link
 from emu.debug.monitor import Monitor
 from emu.debug.packets import Wrong, dotted, number, resumption, thread, unhex
@@ -25,7 +26,6 @@ from emu.debug.travel import RELEASED, Announced, Killed, Travel
 from emu.debug.watches import ACCESS, READ, WRITE
 from emu.machine.boot import hostpath
 from kernel.base.mem import USTKTOP
-from kernel.devices.procctl import killproc
 
 if TYPE_CHECKING:
     from emu.debug.machine import DebugMachine
@@ -112,8 +112,7 @@ class Server:
         plan = self._serve()
         self._alone = plan.step if plan is not None and plan.alone else 0
         if plan is None and isinstance(self.link, Relay):
-            self.link.tell(RELEASED)
-            self.link.receive(wait=True)  # no more comes
+            self.link.leave(RELEASED)
         return plan
 
     def _tell(self, why: Stop | End, silently: bool = False) -> None:
@@ -261,10 +260,10 @@ class Server:
             kind = f"X{why.signal:02x}" if why.signal else f"W{why.status:02x}"
             return f"{kind};process:{why.pid:x}".encode() if self._several else kind.encode()
         out = f"T{why.signal:02x}"
-        regs = self._proc(why.pid).regs
-        assert regs is not None
-        for n in (registers.BP, registers.SP, registers.PC):
-            out += f"{n:02x}:{registers.get(regs, n).hex()};"
+        p = self.session.process(why.pid)
+        if p is not None and p.regs is not None:  # in the past it may not be there yet
+            for n in (registers.BP, registers.SP, registers.PC):
+                out += f"{n:02x}:{registers.get(p.regs, n).hex()};"
         if why.what is not None and why.what[0] == "replaylog":
             out += "replaylog:begin;"
         elif why.what is not None and (why.what[0] not in ("swbreak", "hwbreak") or why.what[0] in self._features):
@@ -308,8 +307,7 @@ class Server:
             goal, self.monitor.goal = self.monitor.goal, None
         request = Request(what, self.session.here, pid, self._settings(), goal)
         if isinstance(self.link, Relay):
-            self.link.tell(request)
-            self.link.receive(wait=True)  # no more comes
+            self.link.leave(request)
         return self._travel.travel(request, self._queue)
 
     def arrived(self, message: Arrived) -> tuple[bool, Plan | None]:
@@ -344,8 +342,16 @@ class Server:
         if first is not None and first.noteid == pid:
             self._doomed = True
         else:
-            killproc(self.machine.kernel, p)
+            self._change(p.pid, KILL)
         return OK
+
+    def _change(self, pid: int, what: str, where: int = 0, data: bytes = b"") -> None:
+        """Raises as make()."""
+        change = Change(self.session.here, pid, what, where, data)
+        make(self.machine, change)
+        self.session.changed = True
+        if self.past is not None:
+            self.past.changes.append(change)
 
     def _detach(self, args: bytes) -> bytes:
         pids = [thread(b"p" + args[1:])] if args[:1] == b";" else list(self.session.attached)
@@ -390,12 +396,9 @@ class Server:
         data = unhex(args)
         if self.copied:
             return PAST
-        regs, at = self._regs(), 0
         if len(data) != sum(map(registers.size, range(registers.COUNT))):
             raise Wrong
-        for n in range(registers.COUNT):
-            registers.put(regs, n, data[at : at + registers.size(n)])
-            at += registers.size(n)
+        self._change(self._proc(self._pid).pid, REGISTER, ALL, data)
         return OK
 
     def _register(self, args: bytes) -> bytes:
@@ -409,7 +412,7 @@ class Server:
         if self.copied:
             return PAST
         try:
-            registers.put(self._regs(), number(n), unhex(value))
+            self._change(self._proc(self._pid).pid, REGISTER, number(n), unhex(value))
         except (IndexError, ValueError):
             return EINVAL
         return OK
@@ -438,7 +441,7 @@ class Server:
         if self.copied:
             return PAST
         try:
-            memory.write(self.machine, self._proc(self._pid), addr, data)
+            self._change(self._proc(self._pid).pid, MEMORY, addr, data)
         except memory.Absent:
             return EFAULT
         return OK

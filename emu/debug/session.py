@@ -114,6 +114,7 @@ class Session:
         self.early: list[Event] = []  # those before the program began
         self.left: set[int] = set()
         self.known: set[int] = set()
+        self.changed = False  # by the client, since the machine stands still
 
     # For the client, while the machine stands still
 
@@ -203,6 +204,9 @@ class Session:
                     plan = client.stopped(why)
         finally:
             self._telling = False
+        if self.changed and at.phase == USER:
+            self.n += 1  # what comes is behind it, though the process may be at an address before
+        self.changed = False
         if plan is None:
             self.release()
             return
@@ -261,6 +265,8 @@ class Session:
             self._why = self._there(p.pid) if goal.ns is not None and cpu.now() >= goal.ns else None
         else:
             self._why = self.wants(cpu, p, pc, again)
+        if way is not None and self._why is None and any(c.at <= at for c in way.due()):
+            return True
         return self._why is not None
 
     def wants(self, cpu: Probed, p: Proc, pc: int, again: bool) -> Stop | None:
@@ -270,9 +276,16 @@ class Session:
     def still(self, cpu: Probed, pc: int) -> None:
         """As of Observer."""
         why, self._why = self._why, None
+        at = Position(self.n, USER, cpu.place(), pc)
         if why is not None:
             self.goal, self._near = None, False
-            self.stand(why, Position(self.n, USER, cpu.place(), pc))
+            self.stand(why, at)
+        way = self.way
+        if way is not None:
+            if way.changed(at):
+                way.leaves()
+                self.n += 1
+            self._user(cpu, inblock=True)
 
     def entering(self, cpu: Probed) -> None:
         """As of Observer."""
@@ -307,12 +320,16 @@ class Session:
             self.here = Position(self.n)
             self.keeper.leave(self)
 
-    def _user(self, cpu: Probed) -> None:
-        """A process goes to user mode: see to it that it is stopped in time."""
+    def _user(self, cpu: Probed, inblock: bool = False) -> None:
+        """A process goes to user mode, or goes on within a block: see to it that it is stopped in time."""
         places = [self.way.until(cpu) if self.way is not None else None]
         if self.goal is not None and self.goal.ns is not None:
             places.append(cpu.placeof(self.goal.ns - BLOCK))
-        cpu.mark(min((place for place in places if place is not None), default=None))
+        place = min((place for place in places if place is not None), default=None)
+        cpu.mark(place)
+        if inblock and place is not None and place <= cpu.place():
+            cpu.mark(None)
+            self.reached(cpu)
 
     def _there(self, pid: int) -> Stop:
         """The stop at the goal; it is of a process that is looked at."""

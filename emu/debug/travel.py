@@ -69,8 +69,8 @@ class Travel:
             stopped = Arrived(request.settings, Plan(), Stop(self._first, SIGINT), None)
             try:
                 channel = self._woken(request, edge, queue)
-                if channel is None:  # it is not behind
-                    message = Arrived(request.settings, Plan(), None, request.goal)
+                if isinstance(channel, Arrived):
+                    message = channel
                 else:
                     with closing(channel):
                         message = self._relay(channel, queue)
@@ -88,30 +88,34 @@ class Travel:
     def _first(self) -> int:
         return next(iter(self._host.session.attached), 0)
 
-    def _woken(self, request: Request, edge: Position, queue: deque[Item]) -> Channel | None:
-        """A copy that goes where it is wanted; None if that is beyond the edge. Raises Lost, Aborted."""
+    def _woken(self, request: Request, edge: Position, queue: deque[Item]) -> Channel | Arrived:
+        """A copy that goes where it is wanted; Arrived if that is beyond the edge, or there. Raises Lost, Aborted."""
         host, goal, settings = self._host, request.goal, request.settings
         past, link = host.past, host.link
         assert past is not None and link is not None
+        first = host.machine.first
+        pid = first.noteid if first is not None else 0
+        begin = Stop(pid if pid not in settings.left else request.pid, what=NOBEGIN)
         found: tuple[Position, Stop] | None = None
         if goal is not None:
             early = goal.counted(host.session.early) if goal.ns is None else 0
             if goal.ns is not None and goal.ns >= host.session.time():
-                return None
+                return Arrived(settings, Plan(), None, goal)
             if goal.left > early and not past.points.all:  # this is the beginning
                 goal.left -= early
-                return None
-            if goal.ns is not None or goal.left > early:
+                return Arrived(settings, Plan(), None, goal)
+            if past.points.all and (goal.ns is not None or goal.left > early):
                 return past.goto(goal, edge, settings, early)
-        else:
+        elif past.points.all:
             try:
                 found = past.find(request, edge, lambda channel: answer(link, channel, queue))
             except Aborted:
                 if request.at >= edge:
                     raise
                 found = request.at, Stop(request.pid, SIGINT)
-        first = host.machine.first
-        at, why = found or (past.first, Stop(first.noteid if first is not None else 0, what=NOBEGIN))
+        if not past.points.all:
+            return Arrived(settings, Plan(), begin, None)
+        at, why = found or (past.first, begin)
         return past.stand(at, why, edge, settings)
 
     def _relay(self, channel: Channel, queue: deque[Item]) -> Any:

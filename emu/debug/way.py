@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
+from emu.debug.changes import Change, make
 from emu.debug.position import BLOCK, EDGE, KERNEL, SEARCH, STAND, USER, Aim, Found, Position
 from emu.debug.stops import End, Stop
 
@@ -55,6 +58,7 @@ class Way:
         session: Walker,
         aim: Aim,
         edge: Position,
+        changes: deque[Change],
         found: Callable[[Found], NoReturn],
         arrived: Callable[[Stop | End | None], NoReturn],
     ) -> None:
@@ -63,6 +67,7 @@ class Way:
         self._session = session
         self._aim = aim
         self._edge = edge
+        self._changes = changes
         self._found = Found()
         self._tellfound, self._tellarrived = found, arrived
         self._stretch: Stretch | None = None
@@ -91,7 +96,9 @@ class Way:
                 self._session.stand(aim.why, at)
             else:
                 self._over(why if at == aim.at else None)
+            self.changed(at)
             return True
+        self.changed(at)
         if aim.do == SEARCH and not aim.step and isinstance(why, Stop):
             # what the kernel itself has changed, was not changed yet when it was entered
             changed = why.what is not None and why.what[0] in ("watch", "awatch", "rwatch")
@@ -100,7 +107,19 @@ class Way:
 
     def ends(self, n: int) -> bool:
         """Whether that is in the kernel, where it was entered for the n-th time."""
-        return self._aim.at.n == n and self._aim.at.phase == KERNEL
+        ats = [self._aim.at, *(c.at for c in self.due())]
+        return any(at.n == n and at.phase == KERNEL for at in ats)
+
+    def due(self) -> Iterable[Change]:
+        """What the debugger has changed next."""
+        return itertools.islice(self._changes, 1)
+
+    def changed(self, at: Position) -> bool:
+        """Whether something was changed there, by the debugger: then it is changed again."""
+        was = len(self._changes)
+        while self._changes and self._changes[0].at <= at:
+            make(self._session.machine, self._changes.popleft())
+        return len(self._changes) != was
 
     def leaves(self) -> None:
         """The kernel is entered: whoever was in user mode is not any more."""
@@ -117,7 +136,8 @@ class Way:
         if self.near != steps:
             self.near = steps
             session.look()
-        times = [to.a for to in (aim.begin, aim.at) if to is not None and to.phase == USER and to.n == session.n]
+        ats = aim.begin, aim.at, *(c.at for c in self.due())
+        times = [to.a for to in ats if to is not None and to.phase == USER and to.n == session.n]
         return min(times) - BLOCK if times else None
 
     def comes(self) -> None:
@@ -162,7 +182,9 @@ class Way:
 
     def _stand(self) -> None:
         """From here on it is a machine as any other, up to the edge."""
-        self._session.way = Way(self._session, Aim(EDGE, self._edge), self._edge, self._tellfound, self._tellarrived)
+        self._session.way = Way(
+            self._session, Aim(EDGE, self._edge), self._edge, self._changes, self._tellfound, self._tellarrived
+        )
 
     def _over(self, why: Stop | End | None) -> NoReturn:
         if self._aim.do == SEARCH:

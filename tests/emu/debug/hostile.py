@@ -1,36 +1,38 @@
 """``python -m tests.emu.debug.hostile [--seconds N] [--seed S] [--count N]``: what no gdb would send to p9emu gdb.
 
-Each seed is one machine, and one client: packets of every kind, well formed and not, with wrong sums, cut off, within
+Each seed is one machine and one client: packets of every kind, well formed and not, with wrong sums, cut off, within
 each other, of a megabyte, Ctrl-C and acknowledgements between them, in pieces of any size; then the client goes away,
 in the middle of a packet or not. Some come by a port, where a second client tries to get in as well.
 
 What must hold: the server ends by itself, by the program's end or because the client is gone; all that it sends is
-well formed; nobody else gets in; as long as the connection lives, ``?`` and ``qC`` are answered.
+well formed; nobody else gets in; as long as the connection lives, ``?`` and ``qC`` are answered; no copy of the
+machine ends before it is asked to.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import pickle
 import random
 import select
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from types import FrameType
 from typing import Final
 
 from emu.debug.link import Gone, Link, Listener, Stream
 from emu.debug.machine import DebugMachine
+from emu.debug.past import Past
 from emu.debug.rsp import MAXPACKET, Bad, Packet, Parser, frame
 from emu.debug.server import Server, run
-from emu.debug.stops import Plan
 from emu.debug.travel import Killed
-from emu.machine.config import Config, MachineError
+from emu.machine.config import Config, MachineError, Outcome
 from tests.emu.debug.scripted import FEATURES, Console
 
 GUESTS: Final = (
@@ -40,23 +42,26 @@ GUESTS: Final = (
 HANG: Final = 120  # s of the host's, for one seed
 PORT: Final = 5  # each so many seeds the client comes by a port
 MB: Final = 1 << 20
+GONE: Final = b"p9emu: a copy of the machine is gone".hex().encode()
 Rng = random.Random
 
 FIXED: Final = (
     b"?", b"g", b"s", b"vCont?", b"vCont;s", b"vCont;s:p2.2;c", b"vCont;c:p-1.-1",
     b"qC", b"qfThreadInfo", b"qsThreadInfo", b"qAttached", b"qAttached:2", b"qSupported", FEATURES, b"qSymbol::",
     b"qOffsets", b"QStartNoAckMode", b"QNonStop:0", b"QNonStop:1", b"!", b"R00", b"vMustReplyEmpty", b"vCtrlC",
-    b"Hg0", b"Hc-1", b"Hgp2.2", b"Hgp-1.-1", b"T2", b"Tp2.2", b"bs",
+    b"Hg0", b"Hc-1", b"Hgp2.2", b"Hgp-1.-1", b"T2", b"Tp2.2", b"bs", b"bs", b"bc", b"bc", b"vCont;c:p-1.-1",
+    b"Z2,3000,4", b"z2,3000,4",
     b"QCatchSyscalls:1", b"QCatchSyscalls:0", b"QCatchSyscalls:1;8;33", b"QPassSignals:e;14", b"qTStatus", b"",
     b"vFile:setfs:0", b"vFile:open:2f62696e2f636f77,0,0", b"vFile:fstat:0", b"vFile:close:0", b"vFile:readlink:2f",
     b"vRun;", b"vAttach;2", b"X1000,0:", b"qXfer:features:read:target.xml:0,ffb", b"qXfer:memory-map:read::0,1000",
     b"qXfer:threads:read::0,1000", b"qXfer:exec-file:read:2:0,1000", b"qXfer:auxv:read::0,1000", b"tthread",
 )  # fmt: skip
-LAST: Final = b"c", b"vCont;c", b"D", b"k", b"vKill;2", b"D;2", b"D;ffffffff", b"bc"  # much may not come after it
+LAST: Final = b"c", b"vCont;c", b"D", b"k", b"vKill;2", b"D;2", b"D;ffffffff"  # much may not come after it
 MONITOR: Final = (
     "help", "procs", "segs", "pages", "pte 0x2000", "pte", "frames", "frame 0x3fff000", "images", "memory", "time",
-    "catch fault", "catch syscall", "catch fault cow-copy", "catch off", "goto 0", "goto fault 3", "segs 2", "pte 2 99",
-    "x" * 300, "\xff\0", "help help",
+    "catch fault", "catch syscall", "catch fault cow-copy", "catch off", "goto 0", "goto fault 3",
+    "goto fault 9999", "goto event 40", "goto 0.000005", "goto 0.001", "goto 9", "goto none", "goto",
+    "goto syscall:name=pwrite 1", "catch none", "segs 2", "pte 2 99", "x" * 300, "\xff\0", "help help",
 )  # fmt: skip
 
 
@@ -149,11 +154,10 @@ def wire(rng: Rng) -> bytes:
     return whole + whole
 
 
-class Client(threading.Thread):
+class Client:
     """Sends, takes what is sent, and goes away. ``wrong`` is what was not well formed."""
 
     def __init__(self, sock: socket.socket, seed: int, packets: int) -> None:
-        super().__init__(daemon=True)
         self.sock = sock
         self.rng = Rng(seed)
         self.wrong = ""
@@ -172,8 +176,10 @@ class Client(threading.Thread):
     def run(self) -> None:
         """Until all is said, or the server has ended."""
         with suppress(OSError), self.sock:
-            for piece in self._pieces():
+            for n, piece in enumerate(self._pieces()):
                 self._send(piece)
+                if n == 0 and not self._take(HANG):
+                    return
             how = self.rng.randrange(3)
             if how == 0:
                 self._send(b"$vCont;c")  # it goes in the middle of a packet
@@ -200,52 +206,93 @@ class Client(threading.Thread):
         for item in self._parser.feed(data):
             if isinstance(item, Bad):
                 self.wrong = self.wrong or item.why
-            self.answers += isinstance(item, Packet)
+            if isinstance(item, Packet):
+                self.answers += 1
+                if item.data.startswith(b"O" + GONE):
+                    self.wrong = self.wrong or "that a copy is gone"
         return True
 
 
-def pair(seed: int) -> tuple[Callable[[], Link], Callable[[], socket.socket], Callable[[], str]]:
-    """Both ends of a connection: what the server makes of it, what the client does, and what is wrong afterwards."""
+def pair(seed: int, packets: int) -> tuple[Callable[[], Link], int, int, Callable[[], str]]:
+    """Both ends of a connection: what the server makes of it; the client, a process that was forked and writes at its
+    end what became of it; and what is wrong afterwards.
+    """
+    told, its = os.pipe()
     if seed % PORT:
         here, there = socket.socketpair()
-        return lambda: Stream(here.fileno(), here.fileno(), here), lambda: there, lambda: ""
+        pid = forked(lambda: there, (here,), (told,), its, seed, packets)
+        there.close()
+        return lambda: Stream(here.fileno(), here.fileno(), here), pid, told, lambda: ""
     listener = Listener("127.0.0.1:0")
     host, _, port = listener.where.rpartition(":")
-
-    def connect() -> Link:
-        return listener.accept()
+    where = host, int(port)
+    pid = forked(lambda: socket.create_connection(where), (listener.socket,), (told,), its, seed, packets)
 
     def second() -> str:
         try:
-            with socket.create_connection((host, int(port)), timeout=5):
+            with socket.create_connection(where, timeout=5):
                 return "a second client was let in"
         except OSError:
             return ""
 
-    return connect, lambda: socket.create_connection((host, int(port))), second
+    return listener.accept, pid, told, second
 
 
-class Counting(Server):
-    """Counts what it has looked at."""
+def forked(
+    connect: Callable[[], socket.socket],
+    sockets: Sequence[socket.socket],
+    fds: Sequence[int],
+    told: int,
+    seed: int,
+    packets: int,
+) -> int:
+    """A client in a process of its own, without the server's descriptors: no copy of the machine has its end."""
+    pid = os.fork()
+    if pid:
+        os.close(told)
+        return pid
+    wrong, answers = "", 0
+    try:
+        signal.alarm(2 * HANG)
+        for sock in sockets:
+            sock.close()
+        for fd in fds:
+            os.close(fd)
+        client = Client(connect(), seed + 1, packets)
+        client.run()
+        wrong, answers = client.wrong, client.answers
+    except BaseException:  # noqa: BLE001 it is told
+        wrong = traceback.format_exc()
+    finally:
+        os.write(told, pickle.dumps((wrong, answers)))
+        os._exit(0)
 
-    seen = 0
 
-    def _packet(self, data: bytes) -> tuple[bool, Plan | None]:
-        self.seen += 1
-        return super()._packet(data)
+class Hostile(DebugMachine):
+    """Tells what ended a copy."""
+
+    server: Server
+
+    def run(self, program: str, args: Sequence[str]) -> Outcome:
+        """As of Machine."""
+        try:
+            return super().run(program, args)
+        except BaseException:
+            if self.server.copied:
+                traceback.print_exc()
+            raise
 
 
 def session(seed: int, packets: int = 300) -> tuple[str, int]:
-    """What went wrong with a seed, nothing if all was well; and how many whole packets the server has answered."""
+    """What went wrong with a seed, nothing if all was well; and how many packets came in answer."""
     rng = Rng(seed)
     program, *args = rng.choice(GUESTS)
-    config = Config(cpus=rng.choice((1, 1, 2)))
-    connect, other, after = pair(seed)
-    client = Client(other(), seed + 1, packets)
-    client.start()
+    config = Config(cpus=rng.choice((1, 1, 2)), clock=rng.choice(("virtual", "virtual", "real")))
+    past = Past()
+    connect, pid, told, after = pair(seed, packets)
     problem = ""
-    with closing(DebugMachine(config, Console())) as machine:
-        server = Counting(machine, connect)
+    with closing(Hostile(config, Console(), journal=past.journal)) as machine:
+        server = machine.server = Server(machine, connect, past)
         try:
             run(server, program, args)
         except (Gone, Killed):
@@ -258,17 +305,21 @@ def session(seed: int, packets: int = 300) -> tuple[str, int]:
         finally:
             problem = problem or after()
             server.close()
-    client.join(HANG)
-    if client.is_alive():
-        problem = problem or "the client cannot go"
-    if client.wrong:
-        problem = problem or f"sent: {client.wrong}"
-    if not client.answers and seed % PORT:  # by a port, what was sent is lost where the server ends first
+    wrong, answers = "the client cannot go", 0
+    with open(told, "rb") as f:
+        if select.select([f], [], [], HANG)[0]:
+            wrong, answers = pickle.loads(f.read())
+        else:
+            os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    if wrong:
+        problem = problem or f"the client: {wrong}"
+    if not answers and seed % PORT:  # by a port, what was sent is lost where the server ends first
         problem = problem or "nothing was answered"
-    return problem, server.seen
+    return problem, answers
 
 
-def _hang(number: int, frame: FrameType | None) -> None:
+def _hang(number: int, _frame: FrameType | None) -> None:
     raise RuntimeError(f"nothing has happened for {HANG} s")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from emu.debug.rsp import frame
 from tests.emu.cli.test_gdb import Client, ended, server
 from tests.emu.debug.scripted import field, pc, symbol
 from tests.emu.machine.test_sleeper import gone
@@ -83,6 +84,45 @@ def test_steps_back_are_the_steps_on(skip: int, words: list[str], tmp_path: Path
         for was in states[1:]:
             assert d.go(STEP).startswith(b"T05")
             assert d.state() == was
+
+
+def test_at_the_beginning_there_is_no_way_back(tmp_path: Path) -> None:
+    with debugged(tmp_path, "hello") as d:
+        for packet in (b"bs", b"bc"):
+            reply = d.go(packet)
+            assert b"replaylog:begin" in reply
+            assert pc(reply) == 0x1020
+            assert d.said == []
+        d.monitor("goto 0")
+        assert b"replaylog:begin" in d.go(b"bc")
+        assert d.go(b"vCont;c").startswith(b"W00")
+
+
+def test_packets_that_do_not_wait_for_a_stop_are_answered_one_after_the_other(tmp_path: Path) -> None:
+    with debugged(tmp_path, "cow", "2") as d:
+        states = []
+        for _ in range(4):
+            d.go(STEP)
+            states.append(d.ask(b"g"))
+        packets = b"bs", b"g", b"bs", b"g", b"bs", b"g", STEP, b"g", STEP, b"g", STEP, b"g", b"vCont;c"
+        d.client.send(b"".join(map(frame, packets)))
+        answers = [d.client.receive() for _ in packets]
+        assert answers[1:12:2] == [*states[-2::-1], *states[1:]]
+        assert all(a.startswith(b"T05") for a in answers[:12:2])
+        assert answers[12].startswith(b"W00")
+
+
+def test_the_beginning_of_who_is_looked_at_no_more(tmp_path: Path) -> None:
+    with debugged(tmp_path, "cow", "2") as d:
+        d.ask(SUPPORTED + b";fork-events+")
+        while b"fork:p3.3" not in d.go(b"vCont;c"):
+            pass
+        assert d.ask(b"D;2") == b"OK"
+        d.ask(b"Hcp3.3")
+        d.go(b"vCont;s:p3.3")
+        assert b"replaylog:begin" in d.go(b"bc")
+        assert d.ask(b"g").startswith(b"E")
+        assert d.go(b"vCont;c").startswith((b"T05", b"W"))
 
 
 def test_breakpoints_work_backwards(tmp_path: Path) -> None:
@@ -240,6 +280,85 @@ def test_the_past_cannot_be_changed(tmp_path: Path) -> None:
         d.go(STEP)
         assert d.ask(b"P0=01000000") == b"OK"  # where the machine stands
         assert d.ask(b"p0") == b"01000000"
+
+
+@pytest.mark.parametrize("words", [[], ["--clock", "real"], ["--cpus", "2"]])
+def test_what_was_changed_is_changed_again(words: list[str], tmp_path: Path) -> None:
+    with debugged(tmp_path, *words, "cow", "2") as d:
+        for _ in range(70):
+            d.go(STEP)
+        befores = [d.state()]
+        for register in (b"P1=44332211", b"P2=88776655"):
+            for _ in range(3):
+                d.go(STEP)
+            befores.append(d.state())
+            assert d.ask(register) == b"OK"
+        sp = int.from_bytes(bytes.fromhex(d.ask(b"p4").decode()), "little")
+        assert d.ask(b"M%x,4:01020304" % (sp - 64)) == b"OK"
+        afters = []
+        for _ in range(5):
+            d.go(STEP)
+            afters.append(d.state())
+        assert d.ask(b"m%x,4" % (sp - 64)) == b"01020304"
+        for was in afters[-2::-1]:
+            d.go(b"bs")
+            assert d.state() == was
+        d.go(b"bs")
+        assert d.ask(b"m%x,4" % (sp - 64)) != b"01020304"
+        for was in (befores[2], befores[1], befores[0]):
+            assert d.state() == was
+            for _ in range(3):
+                d.go(b"bs")
+        for _ in range(9):
+            d.go(STEP)
+        for was in afters:
+            d.go(STEP)
+            assert d.state() == was
+        assert d.go(b"vCont;c").startswith(b"T05") or d.state()  # whatever becomes of it
+
+
+def test_a_child_is_killed_again(tmp_path: Path) -> None:
+    with debugged(tmp_path, "cow", "2") as d:
+        d.ask(SUPPORTED + b";fork-events+")
+        while b"fork:p3.3" not in d.go(b"vCont;c"):
+            pass
+        assert d.ask(b"vKill;3") == b"OK"
+        d.monitor("catch syscall await,exits")
+        stops = []
+        while (reply := d.go(b"vCont;c")).startswith(b"T05"):
+            stops.append((reply, d.monitor("procs"), d.monitor("time")))
+        assert reply.startswith(b"W01")
+        assert len(stops) == 2
+    with debugged(tmp_path, "cow", "2") as d:
+        d.ask(SUPPORTED + b";fork-events+")
+        while b"fork:p3.3" not in d.go(b"vCont;c"):
+            pass
+        d.ask(b"vKill;3")
+        d.monitor("catch syscall await,exits")
+        d.go(b"vCont;c")
+        while b"replaylog" not in d.go(b"bc"):
+            pass
+        again = []
+        for _ in range(len(stops)):
+            reply = d.go(b"vCont;c")
+            again.append((reply, d.monitor("procs"), d.monitor("time")))
+        assert again == stops
+
+
+def test_a_register_of_a_system_call(tmp_path: Path) -> None:
+    with debugged(tmp_path, "forkbomb", "3") as d:
+        d.monitor("catch syscall")
+        for _ in range(8):
+            d.go(b"vCont;c")
+        d.ask(b"P3=01000000")
+        d.ask(b"P0=21000000")
+        d.go(b"vCont;c")
+        after = d.state()
+        d.go(b"bc")
+        d.go(b"bc")
+        d.go(b"vCont;c")
+        d.go(b"vCont;c")
+        assert d.state() == after
 
 
 def test_what_is_written_is_written_once(tmp_path: Path) -> None:
