@@ -1,5 +1,5 @@
 /*
- * Counts executed blocks and stops the guest at an exact one, for emu/machine/counter.py, in one of two ways:
+ * Counts executed blocks and stops the guest at an exact one, for emu/machine/counter.py, in one of three ways:
  *
  * block() is a hook that Unicorn calls before each block, followed by a call of its own that looks
  * whether a stop was asked for, helper_check_exit_request.
@@ -8,9 +8,14 @@
  * the original when there is something to see. One call instead of two. It gets there as any symbol of a
  * shared library can be replaced: this one is loaded first, and globally.
  *
+ * tcg_gen_callN, by which the translator emits a call of that function, is replaced too: before the call
+ * it emits a countdown that jumps over it. No call at all, but where the countdown is over.
+ *
  * Nothing here is linked with libunicorn; addresses of its functions come from Python.
  */
 #include "_module.h"
+#include <stdbool.h>
+#include <string.h>
 
 /* As in emu/machine/counter.py. */
 struct counter {
@@ -24,11 +29,48 @@ struct counter {
 /* Subtracted from the countdown while emulation is being left, so that block boundaries are looked at. */
 #define LEAVING ((int64_t)1 << 62)
 
+/* Numbers of operations, types and conditions in Unicorn 2 (qemu/include/tcg/tcg-opc.h, tcg.h). */
+enum {SETLABEL = 1, LD = 73, ST = 77};
+enum {I64 = 1};
+enum {GE = 3};
+
+/* The first bit of a label that has its place. */
+#define PRESENT 1u
+
 typedef int Start(void *uc, uint64_t begin, uint64_t until, uint64_t timeout, size_t count);
 typedef void Check(void *uc, uint32_t delayslot);
 
+/* A value of the translator's: where its Temp lies, from the Context. */
+typedef uintptr_t Value;
+typedef void Context;
+typedef void Temp;
+typedef uint32_t Label;
+
+typedef Value Const(Context *ctx, int64_t v);
+typedef Temp *Newtemp(Context *ctx, int type, bool local);
+typedef Label *Newlabel(Context *ctx);
+typedef void Emit1(Context *ctx, int op, uintptr_t a);
+typedef void Emit3(Context *ctx, int op, uintptr_t a, uintptr_t b, uintptr_t c);
+typedef void Addi(Context *ctx, Value r, Value a, int64_t b);
+typedef void Branch(Context *ctx, int cond, Value a, int64_t b, Label *l);
+typedef void Call(Context *ctx, void *func, Temp *ret, int nargs, Temp **args);
+typedef void Begin(Context *ctx);
+
 static Start *emustart;
 static Check *original;
+
+/* In the order of bind()'s array. */
+static struct {
+	Const *const64;
+	Call *call;
+	Begin *begin;
+	Newtemp *newtemp;
+	Newlabel *newlabel;
+	Emit1 *emit1;
+	Emit3 *emit3;
+	Addi *addi;
+	Branch *branch;
+} tcg;
 
 /* Stands for none. */
 static struct counter none;
@@ -80,10 +122,82 @@ helper_check_exit_request_x86_64(void *uc, uint32_t delayslot)
 {
 	struct counter *c = current;
 
-	if(__builtin_expect(c->uc == uc && --c->countdown >= 0, 1))
+	if(__builtin_expect(delayslot == 0 && c->uc == uc && --c->countdown >= 0, 1))
 		return;
 	over(uc);
-	original(uc, delayslot);
+	original(uc, 0);
+}
+
+/* The constant that the translator has made last in this thread. */
+static __thread struct {
+	Temp *temp;
+	uint64_t value;
+} constant __attribute__((tls_model("initial-exec")));
+
+/* Nothing has been emitted of a block yet. */
+static __thread bool beginning __attribute__((tls_model("initial-exec")));
+
+static Temp *
+temp(Context *ctx, Value v)
+{
+	return (char *)ctx + v;
+}
+
+Value tcg_const_i64_x86_64(Context *ctx, int64_t v);
+
+Value
+tcg_const_i64_x86_64(Context *ctx, int64_t v)
+{
+	Value r = tcg.const64(ctx, v);
+
+	constant.temp = temp(ctx, r);
+	constant.value = (uint64_t)v;
+	return r;
+}
+
+void tcg_func_start_x86_64(Context *ctx);
+
+void
+tcg_func_start_x86_64(Context *ctx)
+{
+	beginning = true;
+	tcg.begin(ctx);
+}
+
+void tcg_gen_callN_x86_64(Context *ctx, void *func, Temp *ret, int nargs, Temp **args);
+
+/*
+ * A branch ends what TCG calls a basic block, and with it the life of temporaries: at the start of a block there are
+ * none but the arguments of this call, which are made anew.
+ */
+void
+tcg_gen_callN_x86_64(Context *ctx, void *func, Temp *ret, int nargs, Temp **args)
+{
+	struct counter *c = current;
+	Value p, v;
+	Label *l;
+
+	if(func != (void *)helper_check_exit_request_x86_64 || !beginning || nargs != 2){
+		tcg.call(ctx, func, ret, nargs, args);
+		return;
+	}
+	beginning = false;
+	if(c->uc == NULL || args[0] != constant.temp || constant.value != (uint64_t)(uintptr_t)c->uc){
+		tcg.call(ctx, func, ret, nargs, args);
+		return;
+	}
+	p = tcg.const64(ctx, (int64_t)(intptr_t)&c->countdown);
+	v = (Value)((char *)tcg.newtemp(ctx, I64, false) - (char *)ctx);
+	l = tcg.newlabel(ctx);
+	tcg.emit3(ctx, LD, (uintptr_t)temp(ctx, v), (uintptr_t)temp(ctx, p), 0);
+	tcg.addi(ctx, v, v, -1);
+	tcg.emit3(ctx, ST, (uintptr_t)temp(ctx, v), (uintptr_t)temp(ctx, p), 0);
+	tcg.branch(ctx, GE, v, 0, l);
+	args[0] = temp(ctx, tcg.const64(ctx, (int64_t)(intptr_t)c->uc));
+	args[1] = temp(ctx, tcg.const64(ctx, 1));
+	tcg.call(ctx, func, ret, nargs, args);
+	*l |= PRESENT;
+	tcg.emit1(ctx, SETLABEL, (uintptr_t)l);
 }
 
 /* uc_emu_start with a counter. */
@@ -113,10 +227,11 @@ set(void *v)
 }
 
 static void
-bind(void *s, void *o)
+bind(void *s, void *o, void **translator)
 {
 	emustart = (Start *)s;
 	original = (Check *)o;
+	memcpy(&tcg, translator, sizeof tcg);
 }
 
 static int

@@ -1,18 +1,24 @@
 /*
- * A larger memory of which translated block is at which address, for emu/machine/lookup.py; and counts.
+ * A larger and quicker memory of which translated block is at which address, for emu/machine/lookup.py; and counts.
  *
  * At an indirect jump Unicorn looks into a cache of 4096 blocks, of which all in one page share 64 places, and if the
  * block is not there into a table of all blocks, by physical address, which takes some 250 instructions. Two blocks in
- * one place that are needed by turns go that way each time. The function below, in place of Unicorn's for the table, has
- * a cache of its own between the two. It gets there as the one in _blockcount.c does.
+ * one place that are needed by turns go that way each time. The first function below, in place of Unicorn's for the
+ * jump, has a cache of its own; the second one, in place of Unicorn's for the table, fills it. They get there as the
+ * one in _blockcount.c does.
  *
- * What it keeps is good as long as Unicorn's own cache would be: until addresses change their meaning, when Unicorn
+ * The first one must know where Unicorn has the processor's registers that say what block it is. It knows that of the
+ * release that it was written for, and does not rely on it: at first the original is called, and what that looks for
+ * compared with what would have been looked for here. It must have been the same SURE times, and never another.
+ *
+ * What is kept is good as long as Unicorn's own cache would be: until addresses change their meaning, when Unicorn
  * empties that. Functions in place of those that do so begin a new generation. A block that has been done away with has
  * a mark on it; where that lies is known if all else in front of it is where it is expected.
  *
  * Nothing here is linked with libunicorn; addresses of its functions come from Python.
  */
 #include "_module.h"
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -23,29 +29,42 @@ struct Block {
 	uint64_t pc, csbase;
 	uint32_t flags;
 	uint16_t size, count;
-	uint32_t cflags;
+	uint32_t cflags, trace;
+	void *code;
 };
 
-/* Bits of cflags that are part of what is looked for. Source: Unicorn's exec-all.h, CF_HASH_MASK and CF_INVALID. */
+/* Of cflags, what is looked for, and the mark. Source: Unicorn's exec-all.h, CF_HASH_MASK and CF_INVALID. */
 #define LOOKEDFOR 0xFF0EFFFFu
+#define INVALID 0x00040000u
 
+/* What is looked for. */
+typedef struct Key Key;
+struct Key {
+	void *cpu;
+	uint64_t pc, csbase;
+	uint32_t flags, mask;
+};
+
+/* What of it is kept, where CS begins at 0. A processor has places of its own, and in them the mask is one and the same. */
 typedef struct Place Place;
 struct Place {
-	void *cpu;
-	uint64_t pc, csbase, generation;
-	uint32_t flags, mask, cflags;
+	uint32_t pc, flags;
+	uint64_t generation;
 	Block *block;
+	void *code;
 };
 
 #define BITS 13
 
 typedef Block *Look(void *cpu, uint64_t pc, uint64_t csbase, uint32_t flags, uint32_t mask);
+typedef void *Jump(char *env);
 typedef bool Fill(void *cpu, uint64_t addr, int size, int access, int mode, bool probe, uintptr_t pc);
 typedef void Flush(void *cpu, uint16_t map);
 typedef void Flushpage(void *cpu, uint64_t addr);
 typedef void Flushblocks(void *cpu);
 
 static Look *look;
+static Jump *jump;
 static Fill *fillentry;
 static Flush *flush[3];
 static Flushpage *flushpage;
@@ -55,7 +74,7 @@ static Flushblocks *flushblocks;
 static struct {
 	uint64_t flushes;	/* of all addresses; each is a generation, as is all else that ends one */
 	uint64_t walks;		/* of page tables, for an entry of the TLB */
-	uint64_t lookups;	/* what Unicorn's own cache did not have */
+	uint64_t lookups;	/* indirect jumps, and what Unicorn's own cache did not have */
 	uint64_t searches;	/* what this one did not have either */
 } counts;
 
@@ -63,19 +82,79 @@ static struct {
 static _Atomic uint64_t generation;
 static bool keeping;
 
-static pthread_key_t key;
-static __thread Place *places __attribute__((tls_model("initial-exec")));
+/* How often keyof() was right; less than 0 once it was wrong. */
+#define SURE 16
+static _Atomic int known;
 
-static Place *
-place(uint64_t pc)
+/* Of the processors that run in a thread. */
+typedef struct Table Table;
+struct Table {
+	void *cpu;
+	Table *next;
+	Place places[1 << BITS];
+};
+
+static pthread_key_t key;
+static __thread struct {
+	void *cpu;
+	Place *places;	/* the processor's that ran last */
+	Table *all;
+	Key *asked;	/* what keyof() says, while the original is asked */
+	Block *found;	/* the original's answer */
+} own __attribute__((tls_model("initial-exec")));
+
+static void
+freeall(void *p)
 {
-	if(places == NULL){
-		places = calloc((size_t)1 << BITS, sizeof *places);
-		if(places == NULL)
-			return NULL;
-		pthread_setspecific(key, places);
+	Table *t = p, *next;
+
+	for(; t != NULL; t = next){
+		next = t->next;
+		free(t);
 	}
-	return &places[(uint32_t)pc * 2654435761u >> (32 - BITS)];
+}
+
+static __attribute__((noinline)) Place *
+placesof(void *cpu)
+{
+	Table *t;
+
+	for(t = own.all; t != NULL && t->cpu != cpu; t = t->next)
+		;
+	if(t == NULL){
+		t = calloc(1, sizeof *t);
+		if(t == NULL)
+			return NULL;
+		t->cpu = cpu;
+		t->next = own.all;
+		own.all = t;
+		pthread_setspecific(key, t);
+	}
+	own.cpu = cpu;
+	own.places = t->places;
+	return t->places;
+}
+
+static inline Place *
+placeof(void *cpu, uint32_t pc)
+{
+	Place *all = own.cpu == cpu ? own.places : placesof(cpu);
+
+	return all != NULL ? &all[pc * 2654435761u >> (32 - BITS)] : NULL;
+}
+
+/* What of a processor says which block comes, as Unicorn 2.1's helper_lookup_tb_ptr reads it. */
+static inline Key
+keyof(char *env)
+{
+	Key k;
+
+	k.cpu = env - 0x8A50;
+	k.csbase = *(uint64_t *)(env + 0xD8);
+	k.pc = *(uint64_t *)(env + 0x80) + k.csbase;
+	k.flags = (*(uint32_t *)(env + 0x88) & 0x73100) | *(uint32_t *)(env + 0xB0);
+	k.mask = *(uint32_t *)(env - 0x8BC) << 24;
+	return k;
 }
 
 Block *tb_htable_lookup_x86_64(void *cpu, uint64_t pc, uint64_t csbase, uint32_t flags, uint32_t mask);
@@ -83,20 +162,74 @@ Block *tb_htable_lookup_x86_64(void *cpu, uint64_t pc, uint64_t csbase, uint32_t
 Block *
 tb_htable_lookup_x86_64(void *cpu, uint64_t pc, uint64_t csbase, uint32_t flags, uint32_t mask)
 {
-	Place *p = place(pc);
 	Block *b;
+	Place *p;
+	Key *k = own.asked;
+	bool asked = k != NULL;
 
+	if(asked){
+		own.asked = NULL;	/* look may not come back, if the page is not there */
+		if(k->cpu != cpu || k->pc != pc || k->csbase != csbase || k->flags != flags || k->mask != mask)
+			known = INT_MIN;
+	}
 	counts.lookups++;
-	if(p != NULL && p->generation == generation && p->pc == pc && p->cpu == cpu && p->csbase == csbase
-	    && p->flags == flags && p->mask == mask && p->block->cflags == p->cflags)
-		return p->block;
-	counts.searches++;
-	b = look(cpu, pc, csbase, flags, mask);
-	if(b == NULL || p == NULL || generation == 0 || !keeping)
-		return b;
-	if(b->pc == pc && b->csbase == csbase && b->flags == flags && (b->cflags & LOOKEDFOR) == mask)
-		*p = (Place){cpu, pc, csbase, generation, flags, mask, b->cflags, b};
+	p = csbase == 0 && pc <= UINT32_MAX ? placeof(cpu, (uint32_t)pc) : NULL;
+	if(p != NULL && p->generation == generation && p->pc == pc && p->flags == flags && !(p->block->cflags & INVALID))
+		b = p->block;
+	else{
+		counts.searches++;
+		b = look(cpu, pc, csbase, flags, mask);
+		if(b != NULL && p != NULL && generation != 0 && keeping && b->pc == pc && b->csbase == csbase
+		    && b->flags == flags && (b->cflags & LOOKEDFOR) == mask)
+			*p = (Place){(uint32_t)pc, flags, generation, b, b->code};
+	}
+	if(asked)
+		own.found = b;
 	return b;
+}
+
+/* As long as it is not sure what an indirect jump looks for. */
+static __attribute__((noinline)) void *
+compare(char *env)
+{
+	Key k;
+	void *code;
+
+	if(known < 0 || !keeping)
+		return jump(env);
+	k = keyof(env);
+	own.asked = &k;
+	own.found = NULL;
+	code = jump(env);
+	own.asked = NULL;
+	if(own.found != NULL && known >= 0)
+		known = own.found->code == code ? known + 1 : INT_MIN;
+	return code;
+}
+
+/* Translated code calls this for the code of the block to jump to. */
+void *helper_lookup_tb_ptr_x86_64(char *env);
+
+void *
+helper_lookup_tb_ptr_x86_64(char *env)
+{
+	Place *p;
+	Block *b;
+	Key k;
+
+	if(__builtin_expect(known < SURE, 0))
+		return compare(env);
+	k = keyof(env);
+	if(__builtin_expect(k.csbase == 0 && own.cpu == k.cpu, 1)){
+		p = placeof(k.cpu, (uint32_t)k.pc);
+		if(__builtin_expect(p->pc == k.pc && p->flags == k.flags && p->generation == generation
+		    && !(p->block->cflags & INVALID), 1)){
+			counts.lookups++;
+			return p->code;
+		}
+	}
+	b = tb_htable_lookup_x86_64(k.cpu, k.pc, k.csbase, k.flags, k.mask);
+	return b != NULL ? b->code : jump(env);
 }
 
 bool x86_cpu_tlb_fill_x86_64(void *cpu, uint64_t addr, int size, int access, int mode, bool probe, uintptr_t pc);
@@ -147,20 +280,21 @@ bind(void **originals)
 	int i;
 
 	look = (Look *)originals[0];
-	fillentry = (Fill *)originals[1];
+	jump = (Jump *)originals[1];
+	fillentry = (Fill *)originals[2];
 	for(i = 0; i < 3; i++)
-		flush[i] = (Flush *)originals[2 + i];
-	flushpage = (Flushpage *)originals[5];
-	flushblocks = (Flushblocks *)originals[6];
+		flush[i] = (Flush *)originals[3 + i];
+	flushpage = (Flushpage *)originals[6];
+	flushblocks = (Flushblocks *)originals[7];
 	keeping = true;
-	for(i = 0; i < 7; i++)
+	for(i = 0; i < 8; i++)
 		keeping = keeping && originals[i] != NULL;
 }
 
 static int
 fill(PyObject *m)
 {
-	if(pthread_key_create(&key, free) != 0){
+	if(pthread_key_create(&key, freeall) != 0){
 		PyErr_SetString(PyExc_OSError, "no key for a thread's own data");
 		return -1;
 	}

@@ -90,6 +90,19 @@ class Block(ctypes.Structure):
 EDGEHOOK: Final = CFUNCTYPE(None, c_void_p, POINTER(Block))
 
 
+# Of the translator, in the order that _blockcount.c asks for
+EMITTERS: Final = (
+    "tcg_const_i64",
+    "tcg_gen_callN",
+    "tcg_func_start",
+    "tcg_temp_new_internal",
+    "gen_new_label",
+    "tcg_gen_op1",
+    "tcg_gen_op3",
+    "tcg_gen_addi_i64",
+    "tcg_gen_brcondi_i64",
+)
+
 # What makes Unicorn forget which block is at which address
 FLUSHES: Final = (
     "tlb_flush_by_mmuidx",
@@ -180,7 +193,9 @@ class Lib:
         self.stopaddress, self.saveaddress, self.restoreaddress = (ctypes.cast(f, c_void_p).value or 0 for f in called)
         if native is not None:
             check = self._symbol("helper_check_exit_request_x86_64")
-            CFUNCTYPE(None, c_void_p, c_void_p)(native.bind)(ctypes.cast(slow.uc_emu_start, c_void_p), check)
+            translator = (c_void_p * len(EMITTERS))(*(self._symbol(f"{name}_x86_64") for name in EMITTERS))
+            bind = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)(native.bind)
+            bind(ctypes.cast(slow.uc_emu_start, c_void_p), check, ctypes.byref(translator))
         if cmpxchg8b is not None:
             names: tuple[str, ...] = "cpu_exec_x86_64", "cpu_restore_state_x86_64", "helper_cmpxchg8b_unlocked_x86_64"
             CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)(cmpxchg8b.bind)(*map(self._symbol, names))
@@ -192,7 +207,7 @@ class Lib:
         self.counts: Any = None
         """What _lookup.c has counted, of all engines: see emu.machine.lookup; None where it was not built."""
         if lookup is not None:
-            names = "tb_htable_lookup", "x86_cpu_tlb_fill", *FLUSHES
+            names = "tb_htable_lookup", "helper_lookup_tb_ptr", "x86_cpu_tlb_fill", *FLUSHES
             originals = [self._symbol(f"{name}_x86_64") for name in names]
             CFUNCTYPE(None, c_void_p)(lookup.bind)(ctypes.byref((c_void_p * len(originals))(*originals)))
             self.counts = (c_uint64 * 4).from_address(lookup.counts)
