@@ -21,7 +21,7 @@ CHOICES: Final = {
     "clock": ("virtual", "real"),
     "pagecache": ("commit", "parent"),
     "pageout": (None, *PAGEOUT),
-    "counter": ("auto", "native", "inline", "hook", "python"),
+    "counter": ("auto", "native", "inline", "call", "hook", "python"),
 }
 PAGE: Final = 4096
 FLAG: Final = (bool, "True or False")

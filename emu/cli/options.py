@@ -222,7 +222,7 @@ def machine_options(
         click.option("--check", is_flag=True, help="Check the kernel's invariants all the time: 2 to 3 times the run."),
         click.option(
             "--counter",
-            type=click.Choice(["auto", "native", "inline", "hook", "python"]),
+            type=click.Choice(["auto", "native", "inline", "call", "hook", "python"]),
             default="auto",
             show_default=True,
             help="What counts executed blocks, and so drives virtual time.",

@@ -79,7 +79,7 @@ CHECKS: Final[dict[str, Check]] = {
     "seed": _number(0),
     "timeout": _maybe(_seconds),
     "check": _flag,
-    "counter": _oneof("auto", "native", "inline", "hook", "python"),
+    "counter": _oneof("auto", "native", "inline", "call", "hook", "python"),
     "swap": _number(0, MAXSWAP, BLOCK),
     "swapfile": _maybe(word),
     "sched": _sched,

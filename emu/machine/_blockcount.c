@@ -23,13 +23,14 @@ struct counter {
 	volatile int32_t stop;	/* to be stopped early; set at any time, by another thread too */
 	int32_t stopped;	/* the counter has asked for a stop */
 	int (*emustop)(void *uc);
-	void *uc;		/* whose blocks are counted inline */
+	void *uc;		/* whose blocks are counted without a hook */
+	int64_t jump;		/* and, but where the countdown is over, without a call */
 };
 
 /* Subtracted from the countdown while emulation is being left, so that block boundaries are looked at. */
 #define LEAVING ((int64_t)1 << 62)
 
-/* Numbers of operations, types and conditions in Unicorn 2 (qemu/include/tcg/tcg-opc.h, tcg.h). */
+/* Numbers of operations, types and conditions in Unicorn 2.0 and 2.1 (qemu/include/tcg/tcg-opc.h, tcg.h). */
 enum {SETLABEL = 1, LD = 73, ST = 77};
 enum {I64 = 1};
 enum {GE = 3};
@@ -182,7 +183,7 @@ tcg_gen_callN_x86_64(Context *ctx, void *func, Temp *ret, int nargs, Temp **args
 		return;
 	}
 	beginning = false;
-	if(c->uc == NULL || args[0] != constant.temp || constant.value != (uint64_t)(uintptr_t)c->uc){
+	if(c->uc == NULL || !c->jump || args[0] != constant.temp || constant.value != (uint64_t)(uintptr_t)c->uc){
 		tcg.call(ctx, func, ret, nargs, args);
 		return;
 	}

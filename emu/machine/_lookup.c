@@ -22,6 +22,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The head of Unicorn's TranslationBlock. */
 typedef struct Block Block;
@@ -86,7 +87,8 @@ static bool keeping;
 #define SURE 16
 static _Atomic int known;
 
-/* Of the processors that run in a thread. */
+/* Of the processors that run in a thread, the last one first; a machine has 8 at the most. */
+#define MOST 16
 typedef struct Table Table;
 struct Table {
 	void *cpu;
@@ -117,19 +119,25 @@ freeall(void *p)
 static __attribute__((noinline)) Place *
 placesof(void *cpu)
 {
-	Table *t;
+	Table *t, **link;
+	int n = 0;
 
-	for(t = own.all; t != NULL && t->cpu != cpu; t = t->next)
-		;
+	for(link = &own.all; (t = *link) != NULL && t->cpu != cpu; link = &t->next)
+		if(++n == MOST){
+			memset(t->places, 0, sizeof t->places);	/* the oldest: of a processor that is gone */
+			t->cpu = cpu;
+			break;
+		}
 	if(t == NULL){
 		t = calloc(1, sizeof *t);
 		if(t == NULL)
 			return NULL;
 		t->cpu = cpu;
-		t->next = own.all;
-		own.all = t;
-		pthread_setspecific(key, t);
-	}
+	}else
+		*link = t->next;
+	t->next = own.all;
+	own.all = t;
+	pthread_setspecific(key, t);
 	own.cpu = cpu;
 	own.places = t->places;
 	return t->places;
@@ -299,6 +307,8 @@ fill(PyObject *m)
 		return -1;
 	}
 	if(addaddress(m, "counts", (void *)&counts) < 0)
+		return -1;
+	if(addaddress(m, "known", (void *)&known) < 0)
 		return -1;
 	return addaddress(m, "bind", (void *)bind);
 }

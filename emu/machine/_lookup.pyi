@@ -1,2 +1,3 @@
 bind: int
 counts: int
+known: int

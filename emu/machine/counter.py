@@ -1,8 +1,9 @@
 """Counting executed blocks: the clock's source, and the one place where a running guest may be stopped.
 
-There are three ways, which count alike:
+There are four ways, which count alike:
 
-- ``inline``: a C function in place of the one of Unicorn's that each block calls (emu/machine/_blockcount.c).
+- ``inline``: each block counts down by itself (emu/machine/_blockcount.c).
+- ``call``: a C function in place of the one of Unicorn's that each block calls.
 - ``hook``: a C function that Unicorn's hook for blocks calls: one call more.
 - ``python``: such a hook in Python, some forty times slower, where the extension was not built.
 """
@@ -28,14 +29,15 @@ from emu.machine.lib import (
 
 NS_PER_BLOCK: Final = 10
 
-Kind = Literal["auto", "native", "inline", "hook", "python"]
+Kind = Literal["auto", "native", "inline", "call", "hook", "python"]
 
 # struct counter of _blockcount.c:
 #
-#  | countdown int64 | stop int32 | stopped int32 | uc_emu_stop's address, 64 bits | the engine's |
-SIZE: Final = 32
+#  | countdown int64 | stop int32 | stopped int32 | uc_emu_stop's address, 64 bits | the engine's | inline int64 |
+SIZE: Final = 40
 STOP, STOPPED = 2, 3  # indices as int32
-EMUSTOP, ENGINE = 2, 3  # indices as int64
+EMUSTOP, ENGINE, INLINE = 2, 3, 4  # indices as int64
+TRANSLATORS: Final = ("2.0.", "2.1.")  # releases of Unicorn whose translator _blockcount.c knows
 LEAVING: Final = 1 << 62  # subtracted from the countdown while emulation is being left
 
 START: Final = CFUNCTYPE(c_int, c_void_p, c_void_p, c_uint64)
@@ -70,7 +72,8 @@ class Counter:
         blocks[EMUSTOP] = lib.stopaddress
         blocks[ENGINE] = uc.value or 0
         native = blockcount()
-        if self.kind == "inline":
+        if self.kind in ("inline", "call"):
+            blocks[INLINE] = self.kind == "inline"
             begin = START(native.start)
 
             def start(pc: int) -> int:
@@ -104,7 +107,7 @@ class Counter:
     def request(self) -> None:
         """Stop early, now or when the processor runs next; a signal handler or another thread may call it.
 
-        Before the next block, or (``inline``) when the countdown is over at the latest.
+        Before the next block, or (``inline``, ``call``) when the countdown is over at the latest.
         """
         self._flags[STOP] = 1
 
@@ -126,21 +129,25 @@ def choose(kind: Kind) -> Kind:
         raise ImportError("the extension emu.machine._blockcount was not built")
     if kind == "hook":
         return kind
-    if works(lib()):
-        return "inline"
-    if kind == "inline":
+    ways: tuple[Kind, ...] = (kind,) if kind in ("inline", "call") else ("inline", "call")
+    for way in ways:
+        if works(lib(), way):
+            return way
+    if kind in ways:
         raise ImportError("this Unicorn does not let its check for a stop be replaced")
     return "hook"
 
 
 @functools.cache
-def works(lib: Lib) -> bool:
-    """Whether the inline way does on this Unicorn: tried out on a scratch engine."""
+def works(lib: Lib, kind: Kind) -> bool:
+    """Whether one of the ways without a hook does on this Unicorn: tried out on a scratch engine."""
+    if kind == "inline" and not lib.release.startswith(TRANSLATORS):
+        return False
     ram = ctypes.create_string_buffer(2 * 4096)
     address = ctypes.addressof(ram) + 4095 & ~4095
     ctypes.memmove(address + PROBEPC, PROBE, len(PROBE))
     counter = Counter("hook")
-    counter.kind = "inline"  # which is what is in question
+    counter.kind = kind  # which is what is in question
     uc = c_void_p()
     lib.check(lib.open(ARCH_X86, MODE_32, ctypes.byref(uc)), "uc_open")
     try:

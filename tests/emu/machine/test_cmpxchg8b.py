@@ -21,7 +21,7 @@ ABSENT = 0x40000
 READONLY = 0x41000
 OLD = 0x1122334455667788
 NEW = 0x99AABBCCDDEEFF00
-MODES = [(kind, plain) for kind in ("inline", "hook", "python") for plain in (False, True)]
+MODES = [(kind, plain) for kind in ("inline", "call", "hook", "python") for plain in (False, True)]
 
 # Each leaves the condition codes in another form; EBP is a number that other registers do not lead to.
 SETTERS = {
@@ -197,7 +197,7 @@ for kind in {kinds}:
 @pytest.mark.parametrize(
     ("how", "kinds"),
     [
-        ("sys.modules['emu.machine._cmpxchg8b'] = None", ("inline", "hook", "python")),
+        ("sys.modules['emu.machine._cmpxchg8b'] = None", ("inline", "call", "hook", "python")),
         ("sys.modules['emu.machine._cmpxchg8b'] = sys.modules['emu.machine._blockcount'] = None", ("python",)),
         ("import unicorn", ("hook", "python")),
     ],

@@ -15,13 +15,14 @@ from unicorn.x86_const import UC_X86_REG_ECX
 from emu.cli.commands import cli
 from emu.machine import counter
 from emu.machine.counter import NS_PER_BLOCK, Counter
+from emu.machine.lib import lib
 from emu.machine.regs import Regs
 from tests.emu.bare import Bare, Trap
 
 CODE = 0x1000
 DATA = 0x8000
-NATIVE: tuple[counter.Kind, ...] = ("native", "inline", "hook")
-KINDS: tuple[counter.Kind, ...] = ("inline", "hook", "python")
+NATIVE: tuple[counter.Kind, ...] = ("native", "inline", "call", "hook")
+KINDS: tuple[counter.Kind, ...] = ("inline", "call", "hook", "python")
 
 # LOOP: INCL DATA; ADDL $3, BX; JNP 1f; XCHGL BX, DATA+4; 1: LOCK XADDL AX, DATA+8; PUSHL CX; CALL 2f;
 # POPL CX; DECL CX; JNE LOOP; INT $64; 2: MOVL $3, CX; MOVL $.., SI; MOVL $.., DI; REP MOVSB; RET
@@ -56,7 +57,7 @@ def whole(kind: counter.Kind) -> tuple[tuple[object, ...], int]:
 
 
 def test_all_count_alike() -> None:
-    assert whole("inline") == whole("hook") == whole("python")
+    assert whole("inline") == whole("call") == whole("hook") == whole("python")
 
 
 def test_every_stop_is_at_the_same_instruction_whatever_counts() -> None:
@@ -196,8 +197,17 @@ def test_native_is_chosen_where_it_is_there() -> None:
 
 
 def test_the_hook_is_chosen_where_unicorn_keeps_its_own_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counter, "works", lambda _lib: False)
+    monkeypatch.setattr(counter, "works", lambda _lib, _kind: False)
     assert Counter().kind == Counter("native").kind == "hook"
+    for kind in ("inline", "call"):
+        with pytest.raises(ImportError, match="does not let its check"):
+            Counter(kind)
+
+
+def test_a_call_is_made_where_the_translator_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counter, "works", counter.works.__wrapped__)
+    monkeypatch.setattr(lib(), "release", "3.0.0.0")
+    assert Counter().kind == Counter("native").kind == "call"
     with pytest.raises(ImportError, match="does not let its check"):
         Counter("inline")
 
@@ -217,10 +227,10 @@ def test_a_library_that_does_not_find_its_way_back_is_refused(tmp_path: Path, le
         "spec.loader.exec_module(m)\n"
         "from emu.machine.counter import works\n"
         "from emu.machine.lib import blockcount, lib\n"
-        "print(works(lib()), blockcount().__file__)"
+        "print(*(works(lib(), way) for way in ('inline', 'call')), blockcount().__file__)"
     )
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert out == f"{works} {library}\n"
+    assert out == f"{works} {works} {library}\n"
 
 
 def test_an_engine_that_is_not_ours_counts_nothing_and_stops_as_ever() -> None:
@@ -253,7 +263,7 @@ def test_an_engine_that_is_not_ours_counts_nothing_and_stops_as_ever() -> None:
 
 
 def test_the_bare_unicorn_of_the_benchmarks_is_as_it_comes() -> None:
-    code = "import emu.bench.bare; from emu.machine import counter, lib; print(counter.works(lib.lib()))"
+    code = "import emu.bench.bare; from emu.machine import counter, lib; print(counter.works(lib.lib(), 'call'))"
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert out == "False\n"
 

@@ -1,10 +1,13 @@
-"""Which block is at an address: a cache behind Unicorn's own, and what it must forget."""
+"""Which block is at an address: a cache in place of Unicorn's own, and what it must forget."""
 
+import ctypes
 import re
 import struct
+from contextlib import ExitStack
 
 import pytest
 
+from emu.machine import _lookup
 from emu.machine import lib as libmodule
 from emu.machine.lib import lib
 from tests.e2e.harness import ROOT, p9emu
@@ -123,11 +126,48 @@ def test_two_processors_of_one_thread() -> None:
             assert (result(one), result(other)) == (3 * ROUNDS, 7 * ROUNDS)
 
 
+def test_more_processors_than_are_kept_apart() -> None:
+    with ExitStack() as stack:
+        bares = [stack.enter_context(Bare()) for _ in range(20)]
+        for n, bare in enumerate(bares):
+            program(bare, n, 1)
+        for _ in range(2):
+            assert [result(bare) for bare in bares] == [(n + 1) * ROUNDS for n in range(20)]
+
+
 def test_an_engine_at_the_address_of_one_that_is_gone() -> None:
     for n in range(1, 6):
         with Bare() as bare:
             program(bare, n, n)
             assert result(bare) == 2 * n * ROUNDS
+
+
+def known() -> ctypes.c_int:
+    """How often it was seen that what an indirect jump looks for is as expected; less than 0: not once."""
+    return ctypes.c_int.from_address(_lookup.known)
+
+
+def test_it_is_soon_sure_of_what_a_jump_looks_for() -> None:
+    known().value = 0
+    with Bare() as bare:
+        program(bare, 1, 2)
+        assert result(bare) == 3 * ROUNDS
+    assert known().value == 16
+
+
+def test_unicorn_does_it_where_a_jump_looked_for_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = known().value
+    try:
+        known().value = -1
+        with Bare() as bare:
+            program(bare, 1, 2)
+            start = counted()
+            assert result(bare) == 3 * ROUNDS
+            # Two blocks in one place of its cache: it asks for them each time, of the 3 that a round jumps to.
+            assert 2 * ROUNDS <= counted()[LOOKUPS] - start[LOOKUPS] < 3 * ROUNDS + 100
+        assert known().value == -1
+    finally:
+        known().value = before
 
 
 def test_without_the_extension(monkeypatch: pytest.MonkeyPatch) -> None:
