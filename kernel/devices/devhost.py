@@ -91,7 +91,7 @@ def _along(host: Hosttree, loc: Loc, names: Sequence[str]) -> Iterator[tuple[Loc
     if b".." not in elems and b"." not in elems:
         found, why = host.tree.walk(loc.names(), elems)
         if why is not None and not found:
-            raise why
+            raise Error(str(why))  # why itself would hold this frame, which holds it
         for elem, st in zip(elems, found, strict=False):
             loc = loc.kid(elem)
             yield loc, st
