@@ -41,7 +41,7 @@ class Settings:
     watches: list[tuple[str, int, int, int]] = field(default_factory=list)
     catch: Catch = field(default_factory=Catch)
     left: set[int] = field(default_factory=set)  # processes that are not to be looked at
-    known: set[int] = field(default_factory=set)  # whose birth was told
+    known: set[int] = field(default_factory=set)  # that the client has heard of
     server: Any = None
 
 
@@ -59,6 +59,11 @@ class Goal:
 
     def __post_init__(self) -> None:
         self._wanted: Callable[[Event], bool] | None = None
+
+    @property
+    def missed(self) -> str:
+        """That there is nothing beyond, in words."""
+        return f"{self.text} did not come"
 
     def met(self, ev: Event) -> bool:
         """An event happens: whether it is the one."""

@@ -10,6 +10,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from emu.debug import files, memory, registers
@@ -25,6 +26,8 @@ from emu.debug.stops import Catch, End, Plan, Stop
 from emu.debug.travel import RELEASED, Announced, Killed, Travel
 from emu.debug.watches import ACCESS, READ, WRITE
 from emu.machine.boot import hostpath
+from emu.machine.config import MachineError
+from emu.plain import plain
 from kernel.base.mem import USTKTOP
 
 if TYPE_CHECKING:
@@ -79,6 +82,7 @@ class Server:
         self._alone = 0  # gdb steps over a breakpoint of that one's: it gives up if it hears of another
         self._owed: Stop | None = None  # what it is told after that
         self._doomed = False  # the program was killed
+        self._end: End | None = None  # where the machine stands, that gdb has gone back from
         self._last: Stop | End | None = None
         self._features: frozenset[str] = frozenset()
         self.files = files.Files()
@@ -108,8 +112,13 @@ class Server:
         if self.link is None:
             self.link = self._connect()
             self.machine.signals.also = self.link.fd
-        self._tell(why, first)
-        plan = self._serve()
+        done, plan = False, None
+        if isinstance(why, End) and why.why and self.past is not None:
+            done, plan = self._last_moment(why)
+        else:
+            self._tell(why, first)
+        if not done:
+            plan = self._serve()
         self._alone = plan.step if plan is not None and plan.alone else 0
         if plan is None and isinstance(self.link, Relay):
             self.link.leave(RELEASED)
@@ -319,10 +328,27 @@ class Server:
         session.goal = message.goal
         why = message.why
         self._alone = message.plan.step if message.plan.alone else 0
-        if why is None:
+        goal = session.goal
+        if self._end is not None:  # there is nothing beyond
+            session.goal = None
+            if goal is not None:
+                return self._last_moment(replace(self._end, why=goal.missed))
+            why = self._end
+        if why is None or goal is not None:
             return True, message.plan
         self._tell(why)
         return False, None
+
+    def _last_moment(self, end: End) -> tuple[bool, Plan | None]:
+        """The last process has ended, and gdb was to be told of something else: it is where it can go back from."""
+        self._end, past = replace(end, why=""), self.past
+        assert past is not None
+        if not past.points.all:
+            self._tell(end)
+            return False, None
+        self.output(f"p9emu: {end.why}: this is the end, but for the program's last instruction\n".encode())
+        request = Request("bs", self.session.here, end.pid, self._settings())
+        return self._travel.travel(request, self._queue)
 
     # Going on
 
@@ -356,6 +382,9 @@ class Server:
     def _detach(self, args: bytes) -> bytes:
         pids = [thread(b"p" + args[1:])] if args[:1] == b";" else list(self.session.attached)
         for pid in pids:
+            if self.copied and self.session.process(pid) is None and pid in self.session.known:
+                self.session.known.discard(pid)  # it is not there yet: it will be told of once more
+                continue
             self._proc(pid)
             self.session.detach(pid)
         return OK
@@ -489,6 +518,7 @@ class Server:
         if name == b"C":
             return f"QC{self._named(self._pid)}".encode()
         if name == b"fThreadInfo":
+            self.session.known |= self.session.attached.keys()
             return b"m" + ",".join(self._named(pid) for pid in self.session.attached).encode()
         if name == b"sThreadInfo":
             return b"l"
@@ -537,6 +567,7 @@ class Server:
 
     def _threads(self) -> bytes:
         rows = []
+        self.session.known |= self.session.attached.keys()
         for pid in self.session.attached:
             p = self._proc(pid)
             name = re.sub(r"[^\w.+-]", "?", p.text)
@@ -558,7 +589,13 @@ def run(server: Server, program: str, args: Sequence[str]) -> Outcome:
     machine, session = server.machine, server.session
     machine.attach(session)
     try:
-        outcome = machine.run(program, args)
+        try:
+            outcome = machine.run(program, args)
+        except MachineError as e:
+            session.broke(plain(str(e)))
+            raise
+        if server.copied:
+            session.finish()
     finally:
         if server.copied:
             os._exit(1)  # what is behind is not a copy's affair

@@ -25,7 +25,7 @@ from emu.debug.position import (
     Position,
     Settings,
 )
-from emu.debug.stops import SIGINT, SIGKILL, SIGSEGV, Catch, End, Plan, Stop
+from emu.debug.stops import SIGABRT, SIGINT, SIGKILL, SIGSEGV, Catch, End, Plan, Stop
 from emu.debug.watches import Watch, Watches
 from emu.machine import x86
 from emu.machine.boot import hostpath
@@ -113,7 +113,7 @@ class Session:
         self.goal: Goal | None = None
         self.early: list[Event] = []  # those before the program began
         self.left: set[int] = set()
-        self.known: set[int] = set()
+        self.known: set[int] = set()  # that the client has heard of
         self.changed = False  # by the client, since the machine stands still
 
     # For the client, while the machine stands still
@@ -184,8 +184,10 @@ class Session:
             return
         if self.way is not None and self.way.passes(at, why):
             return
+        if isinstance(why, End) and why.pid not in self.known and self.attached:
+            return  # the client has never heard of it
         if isinstance(why, End) and not self.attached and self.goal is not None:
-            why = replace(why, why=f"{self.goal.text} did not come")
+            why = replace(why, why=self.goal.missed)
             self.goal = None  # there is nothing beyond
         if self.goal is None:
             self.stand(why, at)
@@ -197,6 +199,7 @@ class Session:
             return
         self.here = at
         self._telling = True
+        self._heardof(why)
         self._step = None
         try:
             if plan is None:
@@ -219,6 +222,15 @@ class Session:
         self.resume()
         if self.keeper is not None and at.phase == KERNEL and self.keeper.due():
             self.keeper.leave(self)
+
+    def _heardof(self, why: Stop | End) -> None:
+        """The client is told of a process."""
+        if isinstance(why, End):
+            self.known.discard(why.pid)
+            return
+        self.known.add(why.pid)
+        if why.what is not None and why.what[0] == "fork":
+            self.known.add(int(why.what[1].partition(".")[2], 16))
 
     def resume(self) -> None:
         """The machine goes on from here: look for what is wanted now."""
@@ -499,8 +511,6 @@ class Session:
             if pid == parent:
                 self.breaks[p.pid, addr] = set(kinds)
         if p.pid not in self.known:
-            if self.way is None or not self.way.quiet:
-                self.known.add(p.pid)
             self._tell(Stop(parent, what=("fork", f"p{p.pid:x}.{p.pid:x}")), self._kernel(BIRTH, p.pid))
 
     def _returned(self, up: Proc) -> None:
@@ -531,8 +541,24 @@ class Session:
         told += p.parent.waitq if p.parent is not None else []
         return next((hoststatus(w.exits) for w in told if w.pid == pid), 0)
 
+    def broke(self, why: str) -> None:
+        """The run cannot go on: stand still once more, to be looked at, and gone back from."""
+        self.n += 1
+        at, up = self._kernel(BROKEN), self._k.up
+        living = [pid for pid in self.attached if self.process(pid) is not None]
+        pid = up.pid if up is not None and up.pid in living else next(iter(living), 0)
+        stop = Stop(pid, SIGABRT, why=why)
+        if self.way is not None:
+            self.way.passes(at, stop)
+        elif pid and self.started and not self._telling:
+            self.goal = None
+            self._tell(stop, at)
+            for one in living:
+                self._gone(one, End(one, signal=SIGABRT))
+
     def finish(self) -> None:
         """The run is over: tell of those who were there to its end."""
+        self.n += 1
         for pid, p in list(self.attached.items()):
             if pid in self.attached:
                 first = self.machine.first

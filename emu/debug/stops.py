@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SIGINT, SIGTRAP, SIGKILL, SIGSEGV = 2, 5, 9, 11
+SIGINT, SIGTRAP, SIGABRT, SIGKILL, SIGSEGV = 2, 5, 6, 9, 11
 
 
 @dataclass(frozen=True)

@@ -225,8 +225,8 @@ class JournalTree(Tree):
 
     def where(self, names: Sequence[bytes]) -> bytes | None:
         """The path of a file on the host, if it is there as it was."""
-        if not self.kept.journal.replaying:
-            return self.inner.where(names) if self.inner is not None else None
+        if not self.kept.journal.replaying or (self.inner is not None and tuple(names) not in self.known):
+            return self.inner.where(names) if self.inner is not None else None  # known before there was a copy
         path = os.path.join(self.path, *names)
         return path if unchanged(path, self.known.get(tuple(names))) else None
 

@@ -242,7 +242,7 @@ def test_back_with_the_hosts_time(made: Path) -> None:
 def test_to_a_time_and_to_an_event(made: Path) -> None:
     event = "monitor goto fault class=cow-copy 2", "continue", "monitor time"
     time = "monitor goto 0.000004", "reverse-continue", "monitor time", "info registers eip"
-    out = gdb(made / "cow", "2", script=(*event, *time, "monitor goto 100", "continue"))
+    out = gdb(made / "cow", "2", script=(*event, *time, "monitor goto 100", *["continue"] * 2))
     assert inorder(
         out,
         "goes to fault class=cow-copy 2 and nowhere else",
@@ -307,8 +307,89 @@ def test_an_event_is_gone_to_from_a_breakpoint(made: Path) -> None:
 
 
 def test_an_event_that_never_comes(made: Path) -> None:
-    out = gdb(made / "cow", "2", before=ALL, script=("monitor goto fault 1000", "continue"))
-    assert inorder(out, "p9emu: fault 1000 did not come", "exited normally")
+    back = "reverse-stepi", "monitor goto fault class=cow-copy 1", "continue", "monitor goto 3000", "continue"
+    script = ("monitor goto fault 1000", "continue", "x/i $pc", *back, "x/i $pc", "continue")
+    out = gdb(made / "cow", "2", before=ALL, script=script)
+    assert "internal-error" not in out
+    assert inorder(
+        out,
+        "p9emu: fault 1000 did not come: this is the end, but for the program's last instruction",
+        "in exits () at guest/lib/sys.S:",
+        "int    $0x40",
+        "p9emu: at fault class=cow-copy 1",
+        "p9emu: 3000 did not come",
+        "int    $0x40",
+        "exited normally",
+    )
+
+
+STUCK = """#include "guest.h"
+
+char *
+main(void)
+{
+	char w[256];
+	ulong p = 1;
+
+	if (rfork(RFPROC) == 0) {
+		rendezvous(p, 0);
+		exits(nil);
+	}
+	await(w, sizeof w);
+	return nil;
+}
+"""
+
+
+def test_processes_that_wait_for_each_other_can_be_looked_at_and_gone_back_from(tmp_path: Path) -> None:
+    source = tmp_path / "stuck.c"
+    source.write_text(STUCK)
+    out = source.with_suffix("")
+    out.write_bytes(compile([source]).image)
+    script = (
+        "continue",
+        "monitor procs",
+        "reverse-stepi",
+        "info registers eip",
+        "monitor time",
+        "continue",
+        "continue",
+    )
+    text = gdb(out, before=ALL, script=script)
+    assert inorder(
+        text,
+        "p9emu: no progress: every process waits for another",
+        "SIGABRT",
+        "Rendez   parent 2",
+        "eip",
+        "p9emu: no progress: every process waits for another",
+        "SIGABRT",
+        "terminated with signal SIGABRT",
+    )
+
+
+def test_an_inferior_that_is_not_there_yet_is_let_go_of_and_comes_again(made: Path) -> None:
+    script = (
+        "monitor catch syscall exits",
+        "continue",
+        "reverse-continue",
+        "detach inferiors 2",
+        "inferior 1",
+        "monitor procs",
+        "monitor catch none",
+        "continue",
+    )
+    out = gdb(made / "cow", "2", before=ALL, script=script)
+    assert inorder(
+        out,
+        "[New inferior 2 (process 3)]",
+        "p9emu: system call exits of cow 3",
+        "No more reverse-execution history.",
+        "[Inferior 2 (process 3) detached]",
+        "*    2 cow          New",
+        "[New inferior 3 (process 3)]",
+        "[Inferior 3 (process 3) exited normally]",
+    )
 
 
 def test_a_step_back_is_of_the_process_that_stopped_or_was_chosen(two: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from emu.debug.rsp import frame
+from tests.e2e.harness import p9emu
 from tests.emu.cli.test_gdb import Client, ended, server
 from tests.emu.debug.scripted import field, pc, symbol
 from tests.emu.machine.test_sleeper import gone
@@ -216,8 +217,74 @@ def test_to_a_time_and_to_an_event(tmp_path: Path) -> None:
         assert d.monitor("time") == "0.000009270 s\n"
         assert "no time in seconds" in d.monitor("goto nowhere")
         assert "syscal" in d.monitor("goto syscal 3")
-        d.monitor("goto 1")
+        d.monitor("goto none")
+        while (reply := d.go(b"vCont;c")).startswith(b"T05"):
+            pass
+        assert reply.startswith(b"W00")
+
+
+@pytest.mark.parametrize("words", [[], ["--clock", "real"], ["--cpus", "2", "--sched", "random", "--seed", "3"]])
+def test_what_never_comes_stops_at_the_programs_last_instruction(words: list[str], tmp_path: Path) -> None:
+    end = "this is the end, but for the program's last instruction\n"
+    with debugged(tmp_path, *words, "cow", "2") as d:
+        d.monitor("goto fault 9999")
+        reply = d.go(b"vCont;c")
+        assert d.said == [f"p9emu: fault 9999 did not come: {end}".encode()]
+        assert pc(reply) == symbol("cow", "exits") + 5
+        last = d.state()
+        d.monitor("goto fault 5")
+        d.go(b"bc")
+        assert d.said == [b"p9emu: at fault 5\n"]
+        for goal in ("3000", "proc:op=exec 7"):
+            d.monitor(f"goto {goal}")
+            d.go(b"vCont;c")
+            assert d.said == [f"p9emu: {goal} did not come: {end}".encode()]
+            assert d.state() == last
+        states = [d.state()]
+        for _ in range(3):
+            d.go(b"bs")
+            states.append(d.state())
+        for was in states[-2::-1]:
+            d.go(STEP)
+            assert d.state() == was
         assert d.go(b"vCont;c").startswith(b"W00")
+        assert d.go(b"vCont;c") == b""
+
+
+def test_a_goal_is_not_missed_for_a_breakpoint_at_the_edge(tmp_path: Path) -> None:
+    with debugged(tmp_path, "cow", "2") as d:
+        d.ask(b"Z0,%x,1" % symbol("cow", "waitgood"))
+        d.go(b"vCont;c")
+        edge = d.state()
+        d.monitor("goto fault 2")
+        d.go(b"bc")
+        d.monitor("goto syscall:name=exits,pid=2 1")
+        d.go(b"vCont;c")
+        assert d.said == [b"p9emu: at syscall:name=exits,pid=2 1\n"]
+        d.go(b"bc")
+        assert d.state() == edge
+
+
+def test_where_a_recording_breaks_off_one_can_look_and_go_back(tmp_path: Path) -> None:
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    assert p9emu("record", "-o", str(whole), "spin", "500").returncode == 0
+    half.write_bytes(whole.read_bytes()[:-40])
+    with server("--from", str(half), path=tmp_path / "gdb") as (process, client):
+        d = Debugger(client)
+        reply = d.go(b"vCont;c")
+        assert reply.startswith(b"T06")
+        assert b"before the run did" in d.said[-1]
+        there = d.state()
+        d.go(b"bs")
+        assert d.state() != there
+        assert b"replaylog" in d.go(b"bc")
+        assert d.go(b"vCont;c").startswith(b"T06")
+        assert d.state() == there
+        assert d.go(b"vCont;c").startswith(b"X06")
+        d.client.send(frame(b"vCont;c"))
+        status, _, err = ended(process)
+        assert status == 125
+        assert err.count("\n") == 1
 
 
 def test_to_a_time_of_the_hosts(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from kernel.base.mem import KMAP
 M = 1 << 20
 
 
-
 def test_processes_segments_and_images_are_those_of_the_kernel() -> None:
     with Machine(memory=4 * M, swap=16 * M) as m:
         h = m.record()
@@ -27,9 +26,7 @@ def test_processes_segments_and_images_are_those_of_the_kernel() -> None:
                     (s.type, s.base, s.top, s.resident, s.swapped) for s in p.segments
                 ]
                 assert [len(s.others) + 1 for _, s in sorted(told.items())] == [s.ref for s in p.segments]
-            assert [(p.pid, p.cpu) for p in m.processes()] == [
-                (p.pid, p.cpu) for p in state.processes(h.model)
-            ]
+            assert [(p.pid, p.cpu) for p in m.processes()] == [(p.pid, p.cpu) for p in state.processes(h.model)]
             for i in m.images():
                 image = state.image(h.model, i.number)
                 assert (image.path, image.ref, len(image.pages)) == (i.path, i.ref, i.pgref)
