@@ -78,7 +78,7 @@ class Keeper(Protocol):
 @dataclass
 class _Step:
     plan: Plan
-    skip: int  # pc of the instruction that is to be stepped over, -1 if the process is within a system call
+    skip: int  # pc of the instruction that is to be stepped over, -1 if the process is at it, or in a system call
     done: bool = field(default=False)
 
 
@@ -192,8 +192,8 @@ class Session:
         if self.goal is None:
             self.stand(why, at)
 
-    def stand(self, why: Stop | End, at: Position, plan: Plan | None = None) -> None:
-        """Stand still, unless it is known how to go on."""
+    def stand(self, why: Stop | End, at: Position, before: int = 0) -> None:
+        """Stand still, in user mode ``before`` an instruction of that process."""
         client = self.client
         if client is None:
             return
@@ -202,9 +202,8 @@ class Session:
         self._heardof(why)
         self._step = None
         try:
-            if plan is None:
-                with self.machine.signals.away():
-                    plan = client.stopped(why)
+            with self.machine.signals.away():
+                plan = client.stopped(why)
         finally:
             self._telling = False
         if self.changed and at.phase == USER:
@@ -217,7 +216,8 @@ class Session:
             p = self.process(plan.step)
             inside = isinstance(why, Stop) and why.what is not None and why.what[0] == "syscall_entry"
             if p is not None and p.regs is not None:
-                skip = -1 if inside and isinstance(why, Stop) and why.pid == p.pid else p.regs.pc
+                began = p.pid == before or (inside and isinstance(why, Stop) and why.pid == p.pid)
+                skip = -1 if began else p.regs.pc
                 self._step = _Step(plan, skip if plan.skip is None else plan.skip)
         self.resume()
         if self.keeper is not None and at.phase == KERNEL and self.keeper.due():
@@ -291,7 +291,8 @@ class Session:
         at = Position(self.n, USER, cpu.place(), pc)
         if why is not None:
             self.goal, self._near = None, False
-            self.stand(why, at)
+            p = self._k.machs[cpu.machno].proc
+            self.stand(why, at, before=p.pid if p is not None else 0)
         way = self.way
         if way is not None:
             if way.changed(at):
