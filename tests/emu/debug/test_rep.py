@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def test_rounds_are_steps_on_and_back(words: list[str], rep: Path, tmp_path: Pat
         while states[-1][0] != done:
             assert d.go(STEP).startswith(b"T05")
             states.append(state(d, dst))
-        rounds = [cx for (at, cx, *_), (after, *_) in zip(states, states[1:], strict=False) if at == after]
+        rounds = [cx for (at, cx, *_), (after, *_) in itertools.pairwise(states) if at == after]
         assert rounds[:6] == [6, 5, 4, 3, 2, 1]
         assert len(set(states)) == len(states)
         for was in states[-2::-1]:
