@@ -11,9 +11,12 @@ pytest, ``session`` a run that is looked at, ``view`` and ``prompt`` how it is, 
 things cost.
 """
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
+TYPE_CHECKING = False  # as typing has it, which takes longer than a run that is served (emu/cli/served.py)
 if TYPE_CHECKING:
+    from typing import Any
+
     from emu.api.log import Fault
     from emu.api.machine import Machine, run
     from emu.api.result import ExitError, Result

@@ -1,6 +1,10 @@
 """How a command fails: one line on standard error and an exit status."""
 
-from typing import Final
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as in emu
+if TYPE_CHECKING:
+    from typing import Final
 
 USAGE: Final = 2
 TIMEOUT: Final = 124

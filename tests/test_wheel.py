@@ -60,6 +60,8 @@ def test_a_project_elsewhere(tmp_path: Path) -> None:
         names = z.namelist()
         (entry,) = (n for n in names if n.endswith("/entry_points.txt"))
         assert "[pytest11]\np9emu = emu.testing.plugin" in z.read(entry).decode()
+        (script,) = (n for n in names if n.endswith(".data/scripts/go_plan9_386_exec"))
+        assert z.read(script).startswith(b"#!python\n")  # which an installer replaces
     inits = [p for d in ("emu", "kernel", "guest") for p in (ROOT / d).rglob("__init__.py")]
     packages = {str(p.parent.relative_to(ROOT)) for p in inits}
     assert {os.path.dirname(n) for n in names if n.endswith("/__init__.py")} == packages

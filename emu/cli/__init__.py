@@ -1,11 +1,16 @@
 """The command line. Nothing is imported before it is needed: --help must be instant, and a run of hello nearly so."""
 
+from __future__ import annotations
+
 import gc
 import os
 import sys
-from typing import NoReturn
 
 from emu.failure import INTERRUPTED
+
+TYPE_CHECKING = False  # as in emu
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def main() -> NoReturn:

@@ -57,8 +57,13 @@ def leave(e: SystemExit) -> NoReturn:
     """
     if sys.getprofile() is not None or sys.gettrace() is not None or threading.active_count() > 1:
         raise e
+    os._exit(ended(e))
+
+
+def ended(e: SystemExit) -> int:
+    """The status to exit with, after what is to be done at exit."""
     atexit._run_exitfuncs()
-    os._exit(_settle(e.code if isinstance(e.code, int) else BROKEN))
+    return _settle(e.code if isinstance(e.code, int) else BROKEN)
 
 
 def _streams() -> None:
