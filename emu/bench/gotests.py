@@ -90,15 +90,20 @@ def tests(
     return {package: runner(package) for package in packages}
 
 
-def hello(
-    root: str, directory: str, command: Sequence[str], target: Mapping[str, str], base: Mapping[str, str]
-) -> Callable[[], float]:
-    """The same for a program that prints one line."""
+def hello(directory: str, target: Mapping[str, str]) -> str:
+    """Build a program that prints one line; where it is."""
     source, binary = (os.path.join(directory, f"{HELLO}.{end}") for end in ("go", target["GOOS"]))
     with open(source, "w") as f:
         f.write(SOURCE)
     go("build", "-o", binary, source, target=target)
-    within = environ({"GOROOT": root}, base)
+    return binary
+
+
+def greeting(
+    root: str, directory: str, command: Sequence[str], target: Mapping[str, str], base: Mapping[str, str]
+) -> Callable[[], float]:
+    """As tests(), for that program."""
+    binary, within = hello(directory, target), environ({"GOROOT": root}, base)
     return lambda: used([*command, binary], within, directory).seconds
 
 
@@ -111,8 +116,8 @@ def measure(rounds: int, packages: Sequence[str] = PACKAGES) -> list[Gotest]:
         found = shutil.which(QEMU) is not None
         ours = tests(packages, *here)
         theirs = {name: retried(run) for name, run in tests(packages, *there).items()} if found else None
-        greeting = table({HELLO: hello(*here)}, {HELLO: retried(hello(*there))} if found else None, rounds)
-        return [*greeting[:1], *table(ours, theirs, rounds)]
+        first = table({HELLO: greeting(*here)}, {HELLO: retried(greeting(*there))} if found else None, rounds)
+        return [*first[:1], *table(ours, theirs, rounds)]
 
 
 def retried(run: Callable[[], float]) -> Callable[[], float]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Final, Protocol, TypeVar
 
-from emu.bench import claims, copies, curves, files, gotests, rivals, scaling, startup
+from emu.bench import claims, copies, curves, files, goserver, gotests, rivals, scaling, startup
 from emu.bench.ratio import ratios
 from emu.bench.report import RENDERINGS, Report, Rival, Row
 from emu.bench.rivals import QEMU, Run
@@ -102,7 +102,7 @@ def main(
                 rows=[beside(tell(w.name, w), installed, rounds, full) for w in works],
                 scaling=[scaling.measure(*tell(case[0], case), rounds) for case in scaling.CASES],
                 claims=tell("what the commit says", claims.measure)(),
-                starts=[*tell("starts", startup.measure)(rounds), *copies.measure(rounds)],
+                starts=[*tell("starts", startup.measure)(rounds), *copies.measure(rounds), *goserver.measure(rounds)],
                 files=tell("files", files.measure)(rounds),
                 curves=[curves.measure(tell(case.series, case), rounds, quick) for case in cases],
                 go=tell("Go's tests", gotests.measure)(rounds) if go else [],

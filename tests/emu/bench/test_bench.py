@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from emu.bench import bare, claims, copies, curves, files, gotests, report, rivals, scaling, startup
+from emu.bench import bare, claims, copies, curves, files, goserver, gotests, report, rivals, scaling, startup
 from emu.bench import suite as bench
 from emu.bench.claims import Claim
 from emu.bench.curves import Case, Curve, Point
@@ -211,6 +211,7 @@ def test_all_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pyte
     monkeypatch.setattr(startup, "measure", told(REPORT.starts))
     monkeypatch.setattr(files, "measure", told(REPORT.files))
     monkeypatch.setattr(copies, "measure", lambda rounds: [])
+    monkeypatch.setattr(goserver, "measure", lambda rounds: [])
     monkeypatch.setattr(gotests, "measure", told(FULL.go))
     bench.main(True, "json", plot=str(tmp_path / "new" / "d"), go=True)
     obj = json.loads(capsys.readouterr().out)
