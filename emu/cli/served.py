@@ -15,7 +15,7 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from typing import Final, NoReturn
+    from typing import Any, Final, NoReturn
 else:
     import _signal as signal
 
@@ -32,8 +32,8 @@ STATUS: Final = (
     b"Cpus_allowed:", b"Mems_allowed:",
 )  # fmt: skip
 PROC: Final = ("limits", "cgroup", "oom_score_adj", "personality", "attr/current")
-SPACES: Final = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
-VARIABLES: Final = (b"PYTHON", b"LC_", b"LANG", b"LD_", b"MALLOC_", b"GLIBC_", b"TZ")
+SPACES: Final = tuple(f"ns/{name}" for name in ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"))
+VARIABLES: Final = (b"PYTHON", b"LC_", b"LANG", b"LD_", b"MALLOC_", b"GLIBC_", b"TZ=", b"HOME=")
 
 # Flags of go test that take no value in the next word
 FLAGS: Final = frozenset(
@@ -97,7 +97,8 @@ def peer(s: _socket.socket) -> int:
 
 def _place() -> Place | None:
     """Where a server would listen, if one is wanted: for a go test of several packages that nobody sits at."""
-    if os.environ.get(SWITCH) == "off" or sys.gettrace() is not None or sys.getprofile() is not None:
+    watched = sys.gettrace() is not None or sys.getprofile() is not None
+    if os.environ.get(SWITCH) == "off" or watched or not hasattr(os, "pidfd_open"):
         return None
     go = os.getppid()
     name = started(go)
@@ -145,16 +146,17 @@ def _state() -> bytes:
     """What a served run cannot be given: it has to be the same."""
     status = [line for line in _read("/proc/self/status").splitlines() if line.startswith(STATUS)]
     known = [PROTOCOL, os.fsencode(sys.executable), os.fsencode(sys.prefix), os.fsencode(__file__)]
-    known += (b"%s=%s" % v for v in sorted(os.environb.items()) if v[0].startswith(VARIABLES))
-    for name in PROC:
+    env = (b"%s=%s" % v for v in sorted(os.environb.items()))
+    known += (v for v in env if v.startswith(VARIABLES))
+    for name in (*PROC, *SPACES):
+        path = f"/proc/self/{name}"
         try:
-            known.append(_read(f"/proc/self/{name}"))
+            known.append(os.readlink(path).encode() if name in SPACES else _read(path))
         except OSError as e:  # a kernel that has no such thing
             known.append(b"%d" % (e.errno or 0))
-    spaces = [os.readlink(f"/proc/self/ns/{name}").encode() for name in SPACES]
     root = os.stat("/")
     numbers = (root.st_dev, root.st_ino, os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0))
-    return b"\n".join([*known, *status, *spaces, b"%d %d %d %d" % numbers])
+    return b"\n".join([*known, *status, b"%d %d %d %d" % numbers])
 
 
 def _asked(s: _socket.socket, state: bytes, words: list[str]) -> int:
@@ -174,13 +176,18 @@ def _asked(s: _socket.socket, state: bytes, words: list[str]) -> int:
         return -1
     child = int.from_bytes(got[0][2], sys.byteorder)
     s.settimeout(None)
-    _forward(child)
-    s.sendall(b"!")
+    old = _forward(child)
+    try:
+        s.sendall(b"!")
+    except OSError:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+        raise
     return child
 
 
-def _forward(child: int) -> None:
-    """What this process is told by signals, tell the one that does the run."""
+def _forward(child: int) -> dict[int, Any]:
+    """What this process is told by signals, tell the one that does the run. What was done before about them."""
 
     def forward(number: int, _frame: object) -> None:
         _tell(child, number)
@@ -190,11 +197,8 @@ def _forward(child: int) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
         _tell(child, signal.SIGCONT)
 
-    for number in PASSED:
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, forward)
-    if signal.getsignal(signal.SIGTSTP) != signal.SIG_IGN:
-        signal.signal(signal.SIGTSTP, stop)
+    new = {**dict.fromkeys(PASSED, forward), signal.SIGTSTP: stop}
+    return {n: signal.signal(n, to) for n, to in new.items() if signal.getsignal(n) != signal.SIG_IGN}
 
 
 def _tell(child: int, number: int) -> None:

@@ -357,11 +357,23 @@ def against(text):
     done = run("echo", "mine")
     t.join()
     return done
-tell([against(text) for text in (b"", b"?", b"e5")])
+def begins(text):
+    "It has agreed, and is gone."
+    conn, _ = s.accept()
+    head = conn.recv(32)
+    left = int(head[:16]) + int(head[16:])
+    while left:
+        left -= len(conn.recv(left))
+    conn.shutdown(socket.SHUT_RD)
+    socket.send_fds(conn, [b"?"], [os.pidfd_open(os.getpid())])
+    conn.close()
+done = [against(text) for text in (b"", b"?", b"e5")]
+answer = begins
+tell([*done, against(b"")])
 os.unlink(s.getsockname())
 os.rmdir(ours())
 """
-    assert go(code) == [[0, "mine\n", "", False]] * 3
+    assert go(code) == [[0, "mine\n", "", False]] * 4
 
 
 def test_it_ends_when_nobody_asks(go: Go) -> None:
