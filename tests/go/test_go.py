@@ -365,6 +365,52 @@ def test_files_that_flags_name_are_written_on_the_host(module: Path, flags: str,
     assert os.listdir(module.parent / "out") == []
 
 
+MANY = """package {name}
+
+import (
+	"fmt"
+	"os"
+	"testing"
+)
+
+func Test(t *testing.T) {{
+	wd, _ := os.Getwd()
+	fmt.Println(wd, os.Getenv("MINE"), os.Getpid())
+	fmt.Fprintln(os.Stderr, "on standard error")
+	if err := os.WriteFile("left", nil, 0o666); err != nil {{
+		t.Fatal(err)
+	}}
+	{what}
+}}
+"""
+ENDS = {"a": "", "b": 't.Error("wrong")', "c": "os.Exit(3)", "d": "panic(1)", "e": "Twice(1)"}
+
+
+def test_several_packages_are_as_without_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, what in ENDS.items():
+        (tmp_path / "m" / name).mkdir(parents=True)
+        (tmp_path / "m" / name / "it_test.go").write_text(MANY.format(name=name, what=what))
+        (tmp_path / "m" / name / "it.go").write_text(
+            f"package {name}\n\nfunc Twice(n int) int {{\n\treturn 2 * n\n}}\n"
+        )
+    (tmp_path / "m" / "go.mod").write_text("module example\n\ngo 1.27\n")
+    (tmp_path / "run").mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("MINE", "so")
+    told = []
+    for server in ("off", "on"):
+        monkeypatch.setenv("P9EMU_GO_SERVER", server)
+        done = tool.go("test", "-p", "1", "-count=1", f"-coverprofile={tmp_path}/{server}", "./...", cwd=tmp_path / "m")
+        text = re.sub(r"\b[0-9.]+s\b|0x[0-9a-f]+", "", done.stdout)
+        told.append((done.returncode, text, done.stderr, (tmp_path / server).read_text()))
+        limit = time.monotonic() + 30
+        while list((tmp_path / "run").iterdir()):  # the server has heard of go's end
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+    assert told[0] == told[1]
+    assert [line[:2] for line in told[0][1].splitlines() if line.startswith(("ok", "FAIL\t"))].count("ok") == 2
+
+
 def names(files: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
     """Of a snapshot what is no time: that of a directory moves where a file was asked for."""
     return [(name, mode, ino, data) for name, mode, ino, _, _, data in files]
