@@ -23,8 +23,10 @@ def incref(k: Kernel, r: Ref) -> int:
     """Count one more holder of r; the new count. Source: port/chan.c:incref."""
     while True:
         old = r.ref
-        if k.explore is not None:
-            k.explore("cmpswap")
+        if k.explore is None:  # nothing comes between
+            r.ref = old + 1
+            return old + 1
+        k.explore("cmpswap")
         if cmpswap(r, old, old + 1):
             return old + 1
 
@@ -35,7 +37,9 @@ def decref(k: Kernel, r: Ref) -> int:
         old = r.ref
         if old <= 0:
             raise Panic("decref")
-        if k.explore is not None:
-            k.explore("cmpswap")
+        if k.explore is None:
+            r.ref = old - 1
+            return old - 1
+        k.explore("cmpswap")
         if cmpswap(r, old, old - 1):
             return old - 1
