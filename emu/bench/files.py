@@ -1,4 +1,4 @@
-"""What work on files of the host costs a guest, call by call, beside Python's own os module.
+"""What work on files of the host costs a guest, call by call, beside Python's own os module and emulators of Linux.
 
 The file lies five directories deep, as headers of a real tree do.
 """
@@ -6,12 +6,13 @@ The file lies five directories deep, as headers of a real tree do.
 import os
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from statistics import median
 from typing import Final
 
-from emu.bench.ratio import ratios
-from emu.bench.rivals import MEMORY, machine
+from emu.bench.ratio import Rival, ratios
+from emu.bench.rivals import MEMORY, QEMU, Run, linux, machine
 from emu.machine.config import Bind, Config
 
 WHERE: Final = "/n/files"
@@ -31,6 +32,7 @@ class Filework:
     ratio: float
     lowest: float
     highest: float
+    rivals: dict[str, Rival] = field(default_factory=dict)
 
 
 def _open(path: str) -> None:
@@ -48,7 +50,7 @@ def _list(path: str) -> None:
         os.stat(os.path.join(path, name))
 
 
-# Name, the guest's word for it, what Python does, whether of the directory
+# Name, the guest's word for it, what Python does, whether of the directory (which Linux reads by another call)
 CASES: Final[tuple[tuple[str, str, Callable[[str], object], bool], ...]] = (
     ("open and close", "open", _open, False),
     ("open, read 8 kB, close", "read", _read, False),
@@ -66,21 +68,38 @@ def measure(rounds: int) -> list[Filework]:
             with open(os.path.join(inc, f"h{i}.h"), "wb") as f:
                 f.write(b"int x;\n" * (SIZE // 7))
         config = Config(memory=MEMORY, binds=(Bind(top, WHERE),))
-        return [_row(config, top, *case, rounds) for case in CASES]
+        with linux(["files"], top) as installed:
+            return [_row(config, top, *case, installed, rounds) for case in CASES]
 
 
 def _row(
-    config: Config, top: str, name: str, word: str, call: Callable[[str], object], directory: bool, rounds: int
+    config: Config,
+    top: str,
+    name: str,
+    word: str,
+    call: Callable[[str], object],
+    directory: bool,
+    installed: Mapping[str, Run],
+    rounds: int,
 ) -> Filework:
     rel = DEEP if directory else f"{DEEP}/h1.h"
     few, many = (2, 2 + MANY // FILES) if directory else (FEW, MANY)
-    ours, theirs = [], []
+    tops = {"qiling": "", QEMU: top}  # as the program there sees it
+    others = {} if directory else installed
+
+    def cost(run: Run, top: str) -> float:
+        spent = [run(["files", word, str(n), f"{top}/{rel}"]) for n in (few, many)]
+        return max(spent[1] - spent[0], 1e-9) * 1e6 / (many - few)
+
+    ours, python = [], []
+    rivals: dict[str, list[float]] = {other: [] for other in others}
     for _ in range(rounds):
-        spent = [machine(["files", word, str(n), f"{WHERE}/{rel}"], config) for n in (few, many)]
-        ours.append(max(spent[1] - spent[0], 1e-9) * 1e6 / (many - few))
+        ours.append(cost(lambda words: machine(words, config), WHERE))
         started = time.process_time()
         for _ in range(many):
             call(os.path.join(top, rel))
-        theirs.append(max(time.process_time() - started, 1e-9) * 1e6 / many)
-    mid = len(ours) // 2
-    return Filework(name, sorted(ours)[mid], sorted(theirs)[mid], *ratios(ours, theirs))
+        python.append(max(time.process_time() - started, 1e-9) * 1e6 / many)
+        for other, run in others.items():
+            rivals[other].append(cost(run, tops[other]))
+    beside = {other: Rival(median(costs), *ratios(ours, costs)) for other, costs in rivals.items()}
+    return Filework(name, median(ours), median(python), *ratios(ours, python), beside)

@@ -1,7 +1,18 @@
 """Measurements by turns: medians, and the ratios of the rounds with their spread."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import median
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One other's cost, and p9emu's as a multiple of it: median, lowest and highest of the rounds."""
+
+    us: float
+    ratio: float
+    lowest: float
+    highest: float
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:

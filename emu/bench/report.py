@@ -1,7 +1,7 @@
 """What p9emu bench prints: its tables as text, as Markdown, or all of it as JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final, Protocol
 
@@ -9,21 +9,12 @@ from emu.bench.claims import Claim
 from emu.bench.curves import US, Curve
 from emu.bench.files import Filework
 from emu.bench.gotests import Gotest
+from emu.bench.ratio import Rival
 from emu.bench.rivals import QEMU
 from emu.bench.scaling import Scale
 from emu.bench.startup import Start
 
-VERSION: Final = 4
-
-
-@dataclass(frozen=True)
-class Rival:
-    """One other's cost, and p9emu's as a multiple of it: median, lowest and highest of the rounds."""
-
-    us: float
-    ratio: float
-    lowest: float
-    highest: float
+VERSION: Final = 5
 
 
 @dataclass(frozen=True)
@@ -89,18 +80,23 @@ def tables(report: Report) -> list[Table]:
 
 
 def _rows(rows: Sequence[Row]) -> list[list[str]]:
-    names = [name for name in ("bare", "qiling", QEMU) if any(name in r.rivals for r in rows)]
-    head = ["", "guest", "p9emu, us"]
-    for name in names:
-        head += [f"{name}, us", "ratio"]
-    lines = [head]
-    for r in rows:
-        line = [r.name, r.guest, f"{r.us:.4f}"]
+    heads, others = _beside([r.rivals for r in rows], 4)
+    lines = [["", "guest", "p9emu, us", *heads]]
+    return lines + [[r.name, r.guest, f"{r.us:.4f}", *other] for r, other in zip(rows, others, strict=True)]
+
+
+def _beside(all: Sequence[Mapping[str, Rival]], digits: int) -> tuple[list[str], list[list[str]]]:
+    """Two columns for each other that has a row: their heads, and for each row what stands there."""
+    names = [name for name in ("bare", "qiling", QEMU) if any(name in rivals for rivals in all)]
+    heads = [head for name in names for head in (f"{name}, us", "ratio")]
+    lines = []
+    for rivals in all:
+        line = []
         for name in names:
-            o = r.rivals.get(name)
-            line += ["", ""] if o is None else [f"{o.us:.4f}", spread(o)]
+            o = rivals.get(name)
+            line += ["", ""] if o is None else [f"{o.us:.{digits}f}", spread(o)]
         lines.append(line)
-    return lines
+    return heads, lines
 
 
 def _scaling(scales: Sequence[Scale]) -> list[list[str]]:
@@ -122,8 +118,10 @@ def _starts(starts: Sequence[Start]) -> list[list[str]]:
 
 
 def _files(files: Sequence[Filework]) -> list[list[str]]:
-    lines = [["", "p9emu, us", "Python's os, us", "ratio"]]
-    return lines + [[f.name, f"{f.us:.1f}", f"{f.os_us:.1f}", spread(f)] for f in files]
+    heads, others = _beside([f.rivals for f in files], 1)
+    lines = [["", "p9emu, us", "Python's os, us", "ratio", *heads]]
+    ours = [[f.name, f"{f.us:.1f}", f"{f.os_us:.1f}", spread(f)] for f in files]
+    return lines + [line + other for line, other in zip(ours, others, strict=True)]
 
 
 def _curves(curves: Sequence[Curve]) -> list[list[str]]:

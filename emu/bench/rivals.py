@@ -65,20 +65,24 @@ def _child(*words: str) -> float:
 
 
 @contextmanager
-def linux(names: Sequence[str]) -> Iterator[dict[str, Run]]:
-    """The emulators of Linux that are installed, each ready to run the named guests; none without a compiler."""
+def linux(names: Sequence[str], directory: str | None = None) -> Iterator[dict[str, Run]]:
+    """The emulators of Linux that are installed, each ready to run the named guests; none without a compiler.
+
+    ``directory`` is what Qiling shows as ``/``, if that matters.
+    """
     found = [q for q in (QEMU,) if shutil.which(q)] + [q for q in ("qiling",) if importlib.util.find_spec(q)]
     if not found or importlib.util.find_spec("ziglang") is None:
         yield {}
         return
     from guest.build import linux as build
 
-    with tempfile.TemporaryDirectory(prefix="p9emu-bench-") as directory:
+    with tempfile.TemporaryDirectory(prefix="p9emu-bench-") as temporary:
+        root = directory or temporary
         for name, image in build(names).items():
-            path = Path(directory, name)
+            path = Path(root, name)
             path.write_bytes(image)
             path.chmod(0o755)
-        runs = {QEMU: _qemu(directory), "qiling": _qiling(directory)}
+        runs = {QEMU: _qemu(root), "qiling": _qiling(root)}
         yield {name: runs[name] for name in found}
 
 

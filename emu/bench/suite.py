@@ -19,8 +19,8 @@ from statistics import fmean, median
 from typing import Final, Protocol, TypeVar
 
 from emu.bench import claims, copies, curves, files, goserver, gotests, rivals, scaling, startup
-from emu.bench.ratio import ratios
-from emu.bench.report import RENDERINGS, Report, Rival, Row
+from emu.bench.ratio import Rival, ratios
+from emu.bench.report import RENDERINGS, Report, Row
 from emu.bench.rivals import QEMU, Run
 
 T = TypeVar("T")

@@ -50,6 +50,46 @@ pwrite:	pushl %ebx		/* write(): the offset is always -1 */
 	popl %ebx
 	ret
 
+	.section .text.open, "ax", @progbits
+	.globl open
+open:	pushl %ebx		/* open(): the modes that a benchmark uses are the same */
+	movl 8(%esp), %ebx
+	movl 12(%esp), %ecx
+	movl $5, %eax
+	int $0x80
+	popl %ebx
+	ret
+
+	.section .text.close, "ax", @progbits
+	.globl close
+close:	pushl %ebx
+	movl 8(%esp), %ebx
+	movl $6, %eax
+	int $0x80
+	popl %ebx
+	ret
+
+	.section .text.pread, "ax", @progbits
+	.globl pread
+pread:	pushl %ebx		/* read(): the offset is always -1 */
+	movl 8(%esp), %ebx
+	movl 12(%esp), %ecx
+	movl 16(%esp), %edx
+	movl $3, %eax
+	int $0x80
+	popl %ebx
+	ret
+
+	.section .text.stat, "ax", @progbits
+	.globl stat
+stat:	pushl %ebx		/* stat64() */
+	movl 8(%esp), %ebx
+	movl 12(%esp), %ecx
+	movl $195, %eax
+	int $0x80
+	popl %ebx
+	ret
+
 	.section .text.errstr, "ax", @progbits
 	.globl errstr
 errstr:	movl $-1, %eax

@@ -16,7 +16,8 @@ from emu.bench.claims import Claim
 from emu.bench.curves import Case, Curve, Point
 from emu.bench.files import Filework
 from emu.bench.gotests import Gotest
-from emu.bench.report import RENDERINGS, Report, Rival, Row
+from emu.bench.ratio import Rival
+from emu.bench.report import RENDERINGS, Report, Row
 from emu.bench.scaling import Scale
 from emu.bench.startup import Start
 from emu.bench.suite import Work
@@ -70,7 +71,7 @@ REPORT = Report(
     scaling=[Scale("look-up", 0.5, 0.55, 1.1, 1.0, 1.2)],
     claims=[Claim("longest chain", 2, "at most 1", False)],
     starts=[Start("p9emu --help", "ms", 50, "python", 40, 1.25, 1.2, 1.3, 1.5)],
-    files=[Filework("stat", 60, 3, 20, 19, 22)],
+    files=[Filework("stat", 60, 3, 20, 19, 22, {"qiling": Rival(120, 0.5, 0.4, 0.6)})],
 )
 FULL = replace(
     REPORT,
@@ -97,11 +98,11 @@ def test_table_shows_who_took_part() -> None:
         "ratio",
     ]
     assert "9.00 (8.00-10.00)" in text
-    assert "qiling" not in text
+    assert text.count("qiling") == 1, "a column for whom there is a figure for"
     assert "\nlook-up      0.500      0.550  1.10 (1.00-1.20)\n" in text
     assert "\nlongest chain         2  at most 1     no\n" in text
     assert "\np9emu --help  50.0 ms  python  40.0 ms  1.25 (1.20-1.30)          1.5\n" in text
-    assert text.endswith("\nstat       60.0              3.0  20.00 (19.00-22.00)\n")
+    assert text.endswith("\nstat       60.0              3.0  20.00 (19.00-22.00)       120.0  0.50 (0.40-0.60)\n")
 
 
 def test_tables_are_there_when_they_were_asked_for() -> None:
@@ -124,7 +125,7 @@ def test_markdown_has_a_rule_under_each_heading() -> None:
 
 def test_json_has_everything() -> None:
     obj = json.loads(RENDERINGS["json"](FULL))
-    assert obj["v"] == 4
+    assert obj["v"] == 5
     assert obj["rows"][1]["rivals"]["qemu-i386"] == {"us": 20, "ratio": 4, "lowest": 3.9, "highest": 4.1}
     assert obj["scaling"][0]["ratio"] == 1.1
     assert obj["curves"][0]["points"][1]["lowest"] == 1.1
@@ -136,7 +137,7 @@ FIELDS = {
     "scaling": ["name", "small_us", "large_us", "ratio", "lowest", "highest"],
     "claims": ["name", "measured", "said", "holds"],
     "starts": ["name", "unit", "ours", "beside", "theirs", "ratio", "lowest", "highest", "limit"],
-    "files": ["name", "us", "os_us", "ratio", "lowest", "highest"],
+    "files": ["name", "us", "os_us", "ratio", "lowest", "highest", "rivals"],
     "curves": ["picture", "series", "x", "unit", "points"],
     "go": ["package", "seconds", "qemu", "ratio", "lowest", "highest"],
 }
