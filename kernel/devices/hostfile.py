@@ -1,9 +1,9 @@
 """The host's files, safely: errors in Plan 9's words, and directories that cannot be left.
 
 A :class:`Tree` is a directory handed over by descriptor. Names are resolved one element at a time from there, each
-directory opened relative to the one before without following a link; a symbolic link is read and walked by
-hand, and one that is absolute or climbs above the root does not exist. Only regular files and directories
-are ever opened. No error names a place on the host.
+directory opened relative to the one before without following a link, or all in one call that follows none; a
+symbolic link is read and walked by hand, and one that is absolute or climbs above the root does not exist. Only
+regular files and directories are ever opened. No error names a place on the host.
 
 A :class:`Folder` is one directory of a tree, and a :class:`Place` a name in one: what is done to a file by its name is
 done there. An :class:`Opened` file is read and written. :mod:`kernel.devices.overlay` has these for two layers.
@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Self
 
 from kernel.base.error import Eexist, Eio, Eisdir, Enonexist, Enotdir, Eperm, Error, Etoolong
+from kernel.devices import openat2
 
 MAXLINKS: Final = 32  # symbolic links followed in one name
 MAXREAD: Final = 1 << 30
@@ -486,15 +487,35 @@ class Tree:
         """Where a name leads; a link in the last place is followed if ``follow``. Raises Error."""
         dirs: list[Folder] = []
         try:
-            return self._resolve(dirs, names, follow)
+            return self._straight(dirs, names, follow) or self._resolve(dirs, names, follow)
         except OSError as e:
             raise hosterror(e) from None
         finally:
             for d in dirs:
                 d.close()
 
+    def deep(self, names: list[bytes]) -> Folder | None:
+        """The directory that these names lead to, if that can be had at once, without a link on the way."""
+        fd = openat2.directory(self.fd, names)
+        return Folder(fd) if fd >= 0 else None
+
+    def _straight(self, dirs: list[Folder], names: Sequence[bytes], follow: bool) -> Place | None:
+        """The place, if there is no link on the way; None leaves it to _resolve()."""
+        if len(names) < 3 or not all(map(_plain, names)):
+            return None
+        folder = self.deep([*names[:-1]])
+        if folder is None:
+            return None
+        dirs.append(folder)
+        st = folder.look(names[-1])
+        if st is not None and st.islink and follow:
+            return None
+        return Place(dirs.pop(), names[-1], st)
+
     def _resolve(self, dirs: list[Folder], names: Sequence[bytes], follow: bool) -> Place:
         """``dirs`` are the directories on the way from the root, to be closed by the caller."""
+        while dirs:
+            dirs.pop().close()
         dirs.append(self.top())
         todo = list(reversed(names))
         links = 0
@@ -528,6 +549,10 @@ class Tree:
                 dirs.append(dirs[-1].enter(name))
         st = dirs[-1].stat()
         return Place(dirs.pop(), b".", st)
+
+
+def _plain(name: bytes) -> bool:
+    return name not in (b"", b".", b"..") and b"/" not in name and b"\0" not in name
 
 
 def lookat(dirfd: int, name: bytes) -> Stat | None:

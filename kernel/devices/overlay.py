@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from kernel.base.error import Error
-from kernel.devices.hostfile import Stat, Tree, hosterrors
+from kernel.devices.hostfile import Folder, Stat, Tree, hosterrors
 from kernel.devices.layers import Layers, top
 from kernel.devices.overfile import Key, Over
 from kernel.devices.upper import Changes
@@ -40,6 +40,10 @@ class Overlay(Tree):
         """Let go of both layers."""
         super().close()
         self.over.changes.close()
+
+    def deep(self, names: list[bytes]) -> Folder | None:
+        """Never at once: each name may be in either layer."""
+        return None
 
     def top(self) -> Layers:
         """The root, to be closed by the caller."""
