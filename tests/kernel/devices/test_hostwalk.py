@@ -103,7 +103,12 @@ def test_at_once_or_name_by_name_is_the_same(top: Path, monkeypatch: pytest.Monk
     at_once = [told(tree, names, follow) for names in NAMES]
     asked: list[list[bytes]] = []
     real = openat2.directory
-    monkeypatch.setattr(openat2, "directory", lambda _fd, names: (asked.append(names), -1)[1])
+
+    def refused(_dirfd: int, names: list[bytes]) -> int:
+        asked.append(names)
+        return -1
+
+    monkeypatch.setattr(openat2, "directory", refused)
     assert [told(tree, names, follow) for names in NAMES] == at_once
     assert [n[:-1] for n in NAMES[:4]] == asked[:4]
     assert real(tree.fd, [b"a", b"b", b"up"]) == real(tree.fd, [b"a", b"b", b"out"]) == -1
