@@ -26,15 +26,6 @@ PASSED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 LOST: Final = 125
 PATIENCE: Final = 10.0  # s for the other side to answer before anything is begun
 
-# What a process has from its parent, or from its environment as it starts. Only a server that has the same is asked.
-STATUS: Final = (
-    b"Umask:", b"Uid:", b"Gid:", b"Groups:", b"SigBlk:", b"SigIgn:", b"Cap", b"NoNewPrivs:", b"Seccomp:",
-    b"Cpus_allowed:", b"Mems_allowed:",
-)  # fmt: skip
-PROC: Final = ("limits", "cgroup", "oom_score_adj", "personality", "attr/current")
-SPACES: Final = tuple(f"ns/{name}" for name in ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"))
-VARIABLES: Final = (b"PYTHON", b"LC_", b"LANG", b"LD_", b"MALLOC_", b"GLIBC_", b"TZ=", b"HOME=")
-
 # Flags of go test that take no value in the next word
 FLAGS: Final = frozenset(
     "-a -artifacts -benchmem -cover -failfast -json -n -race -short -v -work -x".split()  # noqa: SIM905
@@ -44,11 +35,10 @@ FLAGS: Final = frozenset(
 class Place:
     """Where the server of a go command listens: a socket in a directory of this user's. ``go`` is the command's pid."""
 
-    def __init__(self, go: int, directory: str, name: str, state: bytes) -> None:
+    def __init__(self, go: int, directory: str, name: str) -> None:
         self.go = go
         self.directory = directory
         self.path = f"{directory}/{name}"
-        self.state = state
         self.began = time.time_ns()  # what this process has of files is as old
 
 
@@ -66,9 +56,9 @@ def served(words: list[str]) -> Place | None:
             s.connect(place.path)
         except FileNotFoundError:
             return place
-        if peer(s) != os.geteuid():
+        if peer(s)[1] != os.geteuid():
             return None
-        child = _asked(s, place.state, words)
+        child = _asked(s, words)
     except OSError:
         return None
     return _follow(s, child) if child >= 0 else None
@@ -89,10 +79,10 @@ def private(directory: str) -> bool:
     return st.st_mode & 0o170077 == 0o040000 and st.st_uid == os.geteuid()
 
 
-def peer(s: _socket.socket) -> int:
-    """Whose the process at the other end is."""
+def peer(s: _socket.socket) -> tuple[int, int]:
+    """The pid of the process at the other end, and whose that is."""
     creds = s.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
-    return int.from_bytes(creds[4:8], sys.byteorder)
+    return int.from_bytes(creds[:4], sys.byteorder), int.from_bytes(creds[4:8], sys.byteorder)
 
 
 def _place() -> Place | None:
@@ -102,17 +92,17 @@ def _place() -> Place | None:
         return None
     go = os.getppid()
     name = started(go)
-    if not name or not several(_read(f"/proc/{go}/cmdline").decode(errors="replace").split("\0")[1:-1]):
+    if not name or not several(contents(f"/proc/{go}/cmdline").decode(errors="replace").split("\0")[1:-1]):
         return None
     for fd in range(3):
         os.fstat(fd)
-    return None if os.isatty(0) else Place(go, ours(), name, _state())
+    return None if os.isatty(0) else Place(go, ours(), name)
 
 
 def started(pid: int) -> str:
     """A name for a process that no other has had since the host started, if it is a go command; else nothing."""
     try:
-        head, _, rest = _read(f"/proc/{pid}/stat").rpartition(b")")
+        head, _, rest = contents(f"/proc/{pid}/stat").rpartition(b")")
     except OSError:
         return ""
     return f"{pid}-{rest.split()[19].decode()}" if head.endswith(b"(go") else ""
@@ -130,7 +120,8 @@ def several(words: list[str]) -> bool:
     return len(named) > 1 or any("..." in w or w in ("std", "all", "cmd") for w in named)
 
 
-def _read(path: str) -> bytes:
+def contents(path: str) -> bytes:
+    """All of a file. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         data = part = os.read(fd, 1 << 16)
@@ -142,34 +133,21 @@ def _read(path: str) -> bytes:
         os.close(fd)
 
 
-def _state() -> bytes:
-    """What a served run cannot be given: it has to be the same."""
-    status = [line for line in _read("/proc/self/status").splitlines() if line.startswith(STATUS)]
-    known = [PROTOCOL, os.fsencode(sys.executable), os.fsencode(sys.prefix), os.fsencode(__file__)]
-    env = (b"%s=%s" % v for v in sorted(os.environb.items()))
-    known += (v for v in env if v.startswith(VARIABLES))
-    for name in (*PROC, *SPACES):
-        path = f"/proc/self/{name}"
-        try:
-            known.append(os.readlink(path).encode() if name in SPACES else _read(path))
-        except OSError as e:  # a kernel that has no such thing
-            known.append(b"%d" % (e.errno or 0))
-    root = os.stat("/")
-    numbers = (root.st_dev, root.st_ino, os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0))
-    return b"\n".join([*known, *status, b"%d %d %d %d" % numbers])
+def program() -> bytes:
+    """What is run, by which interpreter: a server of the same is asked."""
+    return b"\0".join([PROTOCOL, *map(os.fsencode, (sys.executable, sys.prefix, __file__))])
 
 
-def _asked(s: _socket.socket, state: bytes, words: list[str]) -> int:
+def _asked(s: _socket.socket, words: list[str]) -> int:
     """Ask for the run: a descriptor of the process that does it, from now on, or -1 if none will."""
     here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     args = [os.fsencode(w) for w in words]
     env = [b"%s=%s" % v for v in os.environb.items()]
-    text = b"\0".join([b"%d" % len(args), *args, *env])
-    head = b"%16d%16d" % (len(state), len(text))
+    text = b"\0".join([program(), b"%d" % len(args), *args, *env])
     files = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2, here))
     s.settimeout(PATIENCE)
-    s.sendmsg([head], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, files)])
-    s.sendall(state + text)
+    s.sendmsg([b"%16d" % len(text)], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, files)])
+    s.sendall(text)
     data, got, _, _ = s.recvmsg(1, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
     os.close(here)
     if data != b"?" or not got:

@@ -3,9 +3,9 @@
 It is forked by the first run, and ends with the go command, when it had nothing to do for a minute, or when a file of
 p9emu's has changed. The run's process ends with the one that asked for it.
 
-A request is a head with the lengths of what follows, and with the standard streams and the current directory; the
-state of the process that asks, which must be as it was here; arguments and environment. The answer is ``?`` with a
-pidfd of the run's process, which begins when it is told ``!``. Until then whoever asks can do it himself.
+A request is the length of what follows, with the standard streams and the current directory; which program is wanted;
+arguments and environment. What else whoever asks has, the host is asked, and it must be as here. The answer is ``?``
+with a pidfd of the run's process, which begins when it is told ``!``. Until then whoever asks can do it himself.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from emu.cli.served import FILES, PATIENCE, Place, peer, private, started
+from emu.cli.inherited import parent, state, variables
+from emu.cli.served import FILES, PATIENCE, Place, peer, private, program, started
 
 if TYPE_CHECKING:
     from emu.cli.settings import Options
 
 IDLE: Final = 60_000  # ms
-HEAD: Final = 32
+HEAD: Final = 16
 MOST: Final = 64 << 20  # bytes of a request
 ROOMS: Final = ("emu", "kernel", "guest")
 F_SETSIG: Final = 10  # <bits/fcntl-linux.h>
@@ -84,6 +85,7 @@ class Server:
         self.go = go
         self.run = run
         self.runs: dict[int, tuple[int, _socket.socket]] = {}  # by pidfd
+        self.state = state(os.getpid()), variables(_environment())
         self.files: dict[str, tuple[int, ...]] = {}
 
     def serve(self, options: Options) -> None:
@@ -130,7 +132,7 @@ class Server:
             return
         if dict(_files()) != self.files:
             self._close()
-        elif peer(conn) == os.geteuid():
+        elif peer(conn)[1] == os.geteuid():
             with suppress(OSError):
                 pid = os.fork()
                 if pid == 0:
@@ -168,8 +170,10 @@ class Server:
                 os.close(fd)
                 other.close()
             os.close(self.go)
-            words = _request(conn, self.place.state)
-            if words is not None and _begun(conn):
+            pid, _ = peer(conn)
+            words, env = _request(conn)
+            same = parent(pid) == self.place.go and (state(pid), variables(env)) == self.state
+            if same and _begun(conn, env):
                 status = self.run(words)
                 with suppress(OSError):
                     conn.sendall(bytes((ord("e"), status)))
@@ -220,26 +224,27 @@ def _once(options: Options) -> None:
     machine.close()
 
 
-def _request(conn: _socket.socket, state: bytes) -> list[str] | None:
-    """Become the process that asks, if its state is the one known; the arguments."""
+def _request(conn: _socket.socket) -> tuple[list[str], list[bytes]]:
+    """Read one: the arguments and the environment. The streams and the directory are this process's then."""
     conn.settimeout(PATIENCE)
     head, got, _, _ = conn.recvmsg(HEAD, _socket.CMSG_SPACE(4 * FILES), _socket.MSG_CMSG_CLOEXEC)
-    head += _exactly(conn, HEAD - len(head))
     fds = [fd for _, _, data in got for fd in struct.unpack(f"{len(data) // 4}i", data)]
-    lengths = int(head[:16]), int(head[16:])
-    if len(fds) != FILES or sum(lengths) > MOST or _exactly(conn, lengths[0]) != state:
-        return None
-    count, *rest = _exactly(conn, lengths[1]).split(b"\0")
+    length = int(head + _exactly(conn, HEAD - len(head)))
+    known = program() + b"\0"
+    if len(fds) != FILES or length > MOST or _exactly(conn, len(known)) != known:
+        raise ValueError
+    count, *rest = _exactly(conn, length - len(known)).split(b"\0")
     conn.settimeout(None)
     for i, fd in enumerate(fds[:3]):
         os.dup2(fd, i)
     os.fchdir(fds[3])
     for fd in fds:
         os.close(fd)
-    os.environb.clear()
-    os.environb.update((name, value) for name, _, value in (v.partition(b"=") for v in rest[int(count) :]))
-    sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr]
-    return [os.fsdecode(word) for word in rest[: int(count)]]
+    return [os.fsdecode(word) for word in rest[: int(count)]], rest[int(count) :]
+
+
+def _environment() -> list[bytes]:
+    return [b"%s=%s" % v for v in os.environb.items()]
 
 
 def _exactly(conn: _socket.socket, n: int) -> bytes:
@@ -252,8 +257,11 @@ def _exactly(conn: _socket.socket, n: int) -> bytes:
     return data
 
 
-def _begun(conn: _socket.socket) -> bool:
+def _begun(conn: _socket.socket, env: list[bytes]) -> bool:
     """Say that it can begin, and wait for it to be told so. From then on this process ends with whoever asked."""
+    os.environb.clear()
+    os.environb.update((name, value) for name, _, value in (v.partition(b"=") for v in env))
+    sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr]
     pidfd = os.pidfd_open(os.getpid())
     conn.sendmsg([b"?"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", pidfd))])
     os.close(pidfd)

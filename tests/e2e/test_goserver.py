@@ -184,6 +184,26 @@ tell([run("true", **how)[::3] for how in (
     assert go(code) == [[0, True], *[[0, False]] * 5, [0, True]]
 
 
+ASK = """
+import sys, _socket
+from emu.cli import served
+s = _socket.socket(_socket.AF_UNIX)
+s.connect(sys.argv[1])
+print(served._asked(s, [sys.argv[2]]) >= 0)
+"""
+
+
+def test_only_who_is_started_by_go_is_served(go: Go) -> None:
+    code = """
+warm()
+where = os.environ["XDG_RUNTIME_DIR"] + "/p9emu/"
+words = [sys.executable, "-c", os.environ["ASK"], where + os.listdir(where)[0], BIN + "/true"]
+through = ["/bin/sh", "-c", '"$@"; true', "sh"]
+tell([subprocess.run([*before, *words], stdin=NULL, stdout=PIPE, text=True).stdout for before in ([], through)])
+"""
+    assert go(code, env={"ASK": ASK}) == ["True\n", "False\n"]
+
+
 def test_who_asks_is_killed(go: Go) -> None:
     code = """
 warm()
@@ -360,8 +380,7 @@ def against(text):
 def begins(text):
     "It has agreed, and is gone."
     conn, _ = s.accept()
-    head = conn.recv(32)
-    left = int(head[:16]) + int(head[16:])
+    left = int(conn.recv(16))
     while left:
         left -= len(conn.recv(left))
     conn.shutdown(socket.SHUT_RD)
