@@ -35,8 +35,7 @@ def main() -> NoReturn:
 
         leave(e)
     except KeyboardInterrupt:
-        os.write(2, b"p9emu: interrupted\n")
-        os._exit(INTERRUPTED)
+        os._exit(_interrupted())
 
 
 def _plainly(words: list[str], place: Place | None = None) -> NoReturn:
@@ -63,6 +62,14 @@ def _served(words: list[str]) -> int:
         _plainly(words)
     except SystemExit as e:
         return ended(e)
+    except KeyboardInterrupt:
+        return _interrupted()
+
+
+def _interrupted() -> int:
+    """Before the command has begun, or when it is over."""
+    os.write(2, b"p9emu: interrupted\n")
+    return INTERRUPTED
 
 
 def _options() -> Options:

@@ -20,13 +20,15 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
+import guest
 from emu.cli.inherited import parent, state, variables
+from emu.cli.run import configure
 from emu.cli.served import FILES, PATIENCE, Place, peer, private, program, started
-
-if TYPE_CHECKING:
-    from emu.cli.settings import Options
+from emu.cli.settings import Options, Shown
+from emu.machine.console import MemoryConsole
+from emu.machine.machine import Machine
 
 IDLE: Final = 60_000  # ms
 HEAD: Final = 16
@@ -46,9 +48,9 @@ def start(place: Place, run: Run, options: Options) -> None:
             os.mkdir(place.directory, 0o700)
         if not private(place.directory):
             return
+        _sweep(place.directory)
         listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         listener.bind(place.path)
-        _sweep(place.directory)
     except OSError:
         return
     try:
@@ -85,20 +87,20 @@ class Server:
         self.go = go
         self.run = run
         self.runs: dict[int, tuple[int, _socket.socket]] = {}  # by pidfd
-        self.state = state(os.getpid()), variables(_environment())
+        self.state: tuple[list[bytes | int], list[bytes]] = [], []
         self.files: dict[str, tuple[int, ...]] = {}
 
     def serve(self, options: Options) -> None:
         """Warm up, and serve."""
         assert self.listener is not None
         try:
+            self.state = state(os.getpid()), variables(_environment())
             os.setsid()
             _alone(self.listener.fileno(), self.go)
             _once(options)
             self.files = dict(_files())
             if max(mtime for *_, mtime in self.files.values()) > self.place.began:
                 return  # they may not be what was imported
-            gc.collect()
             gc.freeze()
             self.listener.listen(64)
             while self._turn():
@@ -211,12 +213,6 @@ def _alone(*kept: int) -> None:
 
 def _once(options: Options) -> None:
     """Run something, so that all is imported, Unicorn is loaded, and what is known of it is found out."""
-    import guest
-    from emu.cli.run import configure
-    from emu.cli.settings import Shown
-    from emu.machine.console import MemoryConsole
-    from emu.machine.machine import Machine
-
     own = guest.directory()
     bind = Shown(own, "/tmp", cow=True)
     machine = Machine(configure(options.but(binds=(bind,))), console=MemoryConsole())
