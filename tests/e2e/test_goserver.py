@@ -189,7 +189,10 @@ import sys, _socket
 from emu.cli import served
 s = _socket.socket(_socket.AF_UNIX)
 s.connect(sys.argv[1])
-print(served._asked(s, [sys.argv[2]]) >= 0)
+child = served._asked(s, [sys.argv[2]])
+print(child >= 0, flush=True)
+if child >= 0:
+    served._follow(s, child)
 """
 
 
@@ -396,7 +399,7 @@ os.rmdir(ours())
 
 
 def test_it_ends_when_nobody_asks(go: Go) -> None:
-    go.script.write_text("import emu.cli.server\nemu.cli.server.IDLE = 300\n" + go.script.read_text())
+    go.script.write_text("import emu.cli.server\nemu.cli.server.IDLE = 1500\n" + go.script.read_text())
     code = """
 warm()
 within(30, lambda: server() is None)
