@@ -62,7 +62,8 @@ def go_exec(program: str, args: tuple[str, ...], show: frozenset[str], seeds: in
     """Run PROGRAM, a Plan 9 386 binary that the go command has built.
 
     The go command finds this one by its name. Options are taken from the environment variable P9EMU_OPTS; they are
-    those of `p9emu run`, --show and --seeds.
+    those of `p9emu run`, --show and --seeds. Without any, `go test` of several packages has one process fork for each
+    run after the first; P9EMU_GO_SERVER=off does without.
 
     \b
     Example:
