@@ -22,6 +22,10 @@ def main() -> NoReturn:
             from emu.cli.plainrun import run
 
             run(words[1], words[2:])
+        elif words[:1] == ["gdb"] and (split := address(words[1:])) is not None:
+            from emu.cli.plainrun import gdb
+
+            gdb(*split)
         from emu.cli.commands import cli
 
         cli.main()
@@ -32,6 +36,15 @@ def main() -> NoReturn:
     except KeyboardInterrupt:  # before the command has begun, or when it is over
         os.write(2, b"p9emu: interrupted\n")
         os._exit(INTERRUPTED)
+
+
+def address(words: list[str]) -> tuple[str, list[str], str] | tuple[str, list[str]] | None:
+    """A program, its arguments, and where gdb finds it, if words are no more than that; None if they may be."""
+    where = words[1:2] if words[:1] == ["-l"] else []
+    rest = words[2:] if where else words
+    if not plain(rest, "_P9EMU_COMPLETE"):
+        return None
+    return (rest[0], rest[1:], where[0]) if where else (rest[0], rest[1:])
 
 
 def plain(words: list[str], *variables: str) -> bool:

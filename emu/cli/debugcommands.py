@@ -6,7 +6,7 @@ import click
 
 from emu.cli.front import Headed
 from emu.cli.options import GUEST_ARGS, HELP, machine_options, tree_options
-from emu.cli.settings import Options
+from emu.cli.settings import LISTEN, Options
 from emu.cli.wanted import oneof, onlyfrom, recording, wanted
 
 
@@ -18,7 +18,7 @@ from emu.cli.wanted import oneof, onlyfrom, recording, wanted
     "--listen",
     "address",
     metavar="ADDRESS",
-    default="127.0.0.1:0",
+    default=LISTEN,
     show_default=True,
     help="Where gdb finds it: HOST:PORT (port 0 is any that is free), a path for a UNIX socket, or - for standard "
     "input and output.",

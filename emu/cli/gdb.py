@@ -1,7 +1,7 @@
 """p9emu gdb: a server of gdb's remote protocol; p9emu elf: a program for gdb to read."""
 
 import os
-import shlex
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -41,7 +41,8 @@ def gdb(options: Options, program: str, args: Sequence[str], address: str) -> in
     def connect() -> "Link":
         if listener is None:
             return Stream(0, 1)
-        _say(f"gdb: listening at {plain(listener.where)}: target remote {shlex.quote(plain(listener.where))}")
+        where = plain(listener.where)
+        _say(f"gdb: listening at {where}: target remote {_quoted(where)}")
         if listener.open:
             _say("gdb: warning: whoever can reach that address can do with the program what they like")
         return listener.accept()
@@ -75,6 +76,15 @@ def gdb(options: Options, program: str, args: Sequence[str], address: str) -> in
         if listener is not None:
             listener.close()
     return conclude(options, outcome)
+
+
+def _quoted(where: str) -> str:
+    """As gdb is to be told it."""
+    if re.fullmatch(r"[\w.:/\[\]-]+", where, re.ASCII):
+        return where
+    import shlex
+
+    return shlex.quote(where)
 
 
 def _say(text: str) -> None:

@@ -1,7 +1,7 @@
 """What a machine is told on the command line. Nothing here needs click, whose import takes as long as the kernel's."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 from emu.failure import Failure
 from kernel.base.record import constant
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from emu.machine.counter import Kind
     from emu.machine.journal import Journal
     from emu.machine.machine import Machine
+
+
+LISTEN: Final = "127.0.0.1:0"  # where gdb finds it
 
 
 class Recorded(Protocol):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from emu.debug import memory, registers
+from kernel.base.record import constant
 from kernel.devices.procctl import killproc
 from kernel.sched.newproc import procbypid
 
@@ -17,7 +17,7 @@ REGISTER, MEMORY, KILL = "register", "memory", "kill"
 ALL: Final = -1  # instead of a register's number
 
 
-@dataclass(frozen=True)
+@constant
 class Change:
     """What is done to a process where the machine stands: ``data`` goes into a register, or into memory."""
 

@@ -8,9 +8,6 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from emu.program.aout import AoutError, load
-from emu.program.elf import elf
-
 ENOENT, EBADF, EINVAL, EROFS, ENOSYS = 2, 9, 22, 30, 88
 MAXREAD: Final = 4096
 KEPT: Final = 8  # files that are kept
@@ -63,6 +60,9 @@ class Files:
         if path is None:
             return _error(ENOENT)
         if path not in self._made:
+            from emu.program.aout import AoutError, load
+            from emu.program.elf import elf
+
             try:
                 made = elf(load(path))
             except AoutError:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from emu.machine.console import Console, warn
 from emu.machine.copied import CopiedMachine
 from emu.machine.probe import Observer, Probed, ProbedPlain, ProbedReal
+from emu.machine.x86 import SYSCALL
+from kernel.base.procdat import Broken, Dead, Moribund
+from kernel.sched.dispatch import dispatch
 
 if TYPE_CHECKING:
     from emu.machine.clock import Clock
@@ -15,13 +18,30 @@ if TYPE_CHECKING:
     from emu.machine.cpu import Cpu, Service
     from emu.machine.journal import Journal
     from emu.machine.regs import Regs
+    from kernel.base.procdat import Proc
+
+ENDED: Final = frozenset({Dead, Moribund, Broken})
+EXECNR: Final = 7  # the system call
+SELDOM: Final = 127  # one in 128 traps is looked at more closely, to see whether it is time for a copy
 
 
 class Debugger(Observer, Protocol):
     """Who has the machine stand still."""
 
+    quick: bool
+    """Nothing is looked for at traps but who was born, has ended or has become another program."""
+    n: int
+    """Times that the kernel was entered."""
+    pidgen: int
+    """The last process that is known."""
+    free: int
+    """How many of the kernel's Procs were free when it was looked who has ended."""
+
     def serve(self, machno: int, service: Service, trapno: int, ecode: int) -> Regs | None:
         """Have a trap served by ``service``, and look before and after."""
+
+    def served(self, p: Proc, trapno: int) -> None:
+        """A trap of p's was served while it was quick, and something may have come of it."""
 
     def round(self) -> None:
         """The machine's loop comes round."""
@@ -66,8 +86,27 @@ class DebugMachine(CopiedMachine):
 
     def _service(self, n: int) -> Service:
         inner = super()._service(n)
+        k = self.kernel
+        machs, procs = k.machs, k.procs
 
         def service(no: int, ecode: int) -> Regs | None:
-            return self.debugger.serve(n, inner, no, ecode)
+            debugger = self.debugger
+            if debugger.quick:
+                debugger.n = entered = debugger.n + 1
+                if entered & SELDOM:
+                    m = machs[n]
+                    p, switches = m.proc, m.cs
+                    regs = dispatch(k, m, no, ecode)
+                    if (
+                        procs.pidgen != debugger.pidgen
+                        or len(procs.freeprocs) != debugger.free
+                        or p.state == Broken  # type: ignore[union-attr]
+                        or m.cs - switches > 1  # else nobody besides p can have been broken
+                        or (no == SYSCALL and p.scallnr == EXECNR)  # type: ignore[union-attr]
+                    ):
+                        debugger.served(p, no)  # type: ignore[arg-type]
+                    return regs  # type: ignore[return-value]
+                debugger.n -= 1
+            return debugger.serve(n, inner, no, ecode)
 
         return service

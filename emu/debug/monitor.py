@@ -64,7 +64,6 @@ class Monitor:
             "catch": self._catch,
             "goto": self._goto,
         }
-        self.goal: Goal | None = None  # of goto
 
     def command(self, line: str) -> str:
         """What the command tells: lines, each with its end."""
@@ -148,10 +147,10 @@ class Monitor:
         if not args:
             raise ValueError("goto SECONDS, or goto EVENTS N, as goto fault 118")
         if args == ["none"]:
-            self.goal = None
+            self._session.chosen = None
             return "the next continue goes on as ever\n"
-        self.goal = goal(args)
-        return f"the next continue, or reverse-continue, goes to {self.goal.text} and nowhere else\n"
+        self._session.chosen = chosen = goal(args)
+        return f"the next continue, or reverse-continue, goes to {chosen.text} and nowhere else\n"
 
     def _catch(self, args: list[str]) -> str:
         catch = self._session.catch

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from emu.debug.changes import Change
@@ -18,6 +17,7 @@ from emu.debug.way import Way
 from emu.machine.checkpoints import Checkpoint, Checkpoints
 from emu.machine.journal import Entry, Journal
 from emu.machine.sleeper import Channel
+from kernel.base.record import constant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ WINDOW: Final = 3 * BLOCK  # ns before a position in which the instruction befor
 NOBEGIN: Final = ("replaylog", "begin")
 
 
-@dataclass(frozen=True)
+@constant
 class Request:
     """gdb wants to be elsewhere: ``what`` is bs, bc or goto, from ``at``."""
 
@@ -39,7 +39,7 @@ class Request:
     goal: Goal | None = None
 
 
-@dataclass(frozen=True)
+@constant
 class Arrived:
     """A copy has come to the edge, and would go on by that plan, or stop there for a reason."""
 
@@ -49,7 +49,7 @@ class Arrived:
     goal: Goal | None
 
 
-@dataclass(frozen=True)
+@constant
 class Task:
     """What a copy is woken for."""
 

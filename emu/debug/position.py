@@ -7,10 +7,10 @@ each block moves on, and the instruction by its address: within a block they asc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emu.debug.stops import Catch, Stop
+from kernel.base.record import field, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,7 +33,7 @@ class Position(NamedTuple):
     c: int = 0
 
 
-@dataclass
+@record
 class Settings:
     """What a debugger has set, to be taken over by a copy of the machine or from it."""
 
@@ -45,7 +45,7 @@ class Settings:
     server: Any = None
 
 
-@dataclass
+@record
 class Goal:
     """What is gone to by ``monitor goto``: a time, or the event that is the ``left``-th from here on of some.
 
@@ -56,9 +56,7 @@ class Goal:
     ns: int | None = None
     expr: str = ""
     left: int = 0
-
-    def __post_init__(self) -> None:
-        self._wanted: Callable[[Event], bool] | None = None
+    _wanted: Any = field(default=None, compare=False, repr=False)  # whether an event is one of them
 
     @property
     def missed(self) -> str:
@@ -76,20 +74,17 @@ class Goal:
             from emu.observe.filter import select
 
             self._wanted = select([self.expr])
-        return sum(map(self._wanted, events))
+        wanted: Callable[[Event], bool] = self._wanted
+        return sum(map(wanted, events))
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"text": self.text, "ns": self.ns, "expr": self.expr, "left": self.left}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._wanted = None
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return Goal, (self.text, self.ns, self.expr, self.left)
 
 
 STAND, SEARCH, EDGE = "stand", "search", "edge"
 
 
-@dataclass
+@record
 class Aim:
     """A position that a copy goes on to, and what it does before.
 
@@ -106,7 +101,7 @@ class Aim:
     begin: Position | None = None
 
 
-@dataclass
+@record
 class Found:
     """What a search came to: the last stop before its end, and where the process that steps was last in user mode."""
 

@@ -7,18 +7,18 @@ import select
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from emu.debug.link import Link
 from emu.debug.rsp import Bad, Interrupt, Item, Packet
 from emu.machine.sleeper import Channel
+from kernel.base.record import constant
 
 OK: Final = b"OK"
 RESUMING: Final = b"vCont;", b"c", b"C", b"s", b"S", b"bs", b"bc"  # beginnings of packets that a stop answers
 
 
-@dataclass(frozen=True)
+@constant
 class Sent:
     """A packet for gdb."""
 

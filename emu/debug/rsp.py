@@ -7,8 +7,9 @@ tell whether a packet came through, and the byte 3 for Ctrl-C. Source: gdb's man
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from kernel.base.record import constant
 
 MAXPACKET: Final = 1 << 14  # bytes of data that are taken; gdb is told
 ESCAPE: Final = 0x7D
@@ -16,14 +17,14 @@ ESCAPED: Final = frozenset(b"#$}*")
 INTERRUPT: Final = 3
 
 
-@dataclass(frozen=True)
+@constant
 class Packet:
     """One that came through whole. ``data`` is as the sender meant it, escapes undone."""
 
     data: bytes
 
 
-@dataclass(frozen=True)
+@constant
 class Bad:
     """One that did not: ``why`` in words; ``large``: it was whole, but is more than is taken."""
 
@@ -31,14 +32,14 @@ class Bad:
     large: bool = False
 
 
-@dataclass(frozen=True)
+@constant
 class Ack:
     """The other side has our last packet, or wants it once more."""
 
     good: bool
 
 
-@dataclass(frozen=True)
+@constant
 class Interrupt:
     """Ctrl-C was typed at gdb."""
 

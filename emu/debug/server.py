@@ -10,13 +10,12 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from emu.debug import files, memory, registers
 from emu.debug.changes import ALL, KILL, MEMORY, REGISTER, Change, make
 from emu.debug.link import Gone, Link
-from emu.debug.monitor import Monitor
 from emu.debug.packets import Wrong, dotted, number, resumption, thread, unhex
 from emu.debug.past import Arrived, Request
 from emu.debug.relay import Relay
@@ -32,6 +31,7 @@ from kernel.base.mem import USTKTOP
 
 if TYPE_CHECKING:
     from emu.debug.machine import DebugMachine
+    from emu.debug.monitor import Monitor
     from emu.debug.past import Past
     from emu.debug.position import Settings
     from emu.machine.config import Outcome
@@ -65,7 +65,6 @@ class Server:
         self.forks = self.execs = False
         self.machine = machine
         self.session = Session(machine, self)
-        self.monitor = Monitor(machine, self.session)
         self.past = past  # None in a copy, too
         self._travel = Travel(self)
         self.copied = False
@@ -104,6 +103,13 @@ class Server:
             b"D": self._detach,
         }
 
+    @cached_property
+    def monitor(self) -> Monitor:
+        """What gdb's ``monitor`` asks, if it ever does."""
+        from emu.debug.monitor import Monitor
+
+        return Monitor(self.machine, self.session)
+
     # emu.debug.session.Client
 
     def stopped(self, why: Stop | End) -> Plan | None:
@@ -114,7 +120,7 @@ class Server:
             self.machine.signals.also = self.link.fd
         done, plan = False, None
         if isinstance(why, End) and why.why and self.past is not None:
-            done, plan = self._last_moment(why)
+            done, plan = self._last_moment(End(why.pid, why.status, why.signal), why.why)
         else:
             self._tell(why, first)
         if not done:
@@ -230,7 +236,7 @@ class Server:
                     raise Killed
                 if self._tellowed(plan):
                     return False, None
-                if self.monitor.goal is not None and not plan.step:
+                if self.session.chosen is not None and not plan.step:
                     return self._back("goto")
                 return True, plan
             answer = self._answer(data)
@@ -291,11 +297,11 @@ class Server:
     def _settings(self) -> Settings:
         settings = self.session.settings()
         which = self._pid, self._stepping, self._chosen
-        settings.server = (self._features, self.forks, self.execs, which, self.monitor.goal)
+        settings.server = (self._features, self.forks, self.execs, which, self.session.chosen)
         return settings
 
     def _take(self, settings: Settings) -> None:
-        self._features, self.forks, self.execs, which, self.monitor.goal = settings.server
+        self._features, self.forks, self.execs, which, self.session.chosen = settings.server
         self._pid, self._stepping, self._chosen = which
 
     def _became(self, channel: Channel, settings: Settings) -> None:
@@ -313,7 +319,7 @@ class Server:
         pid = next((pid for pid in pids if self.session.process(pid)), self._pid)
         goal = None
         if what != "bs":  # a step over a breakpoint, perhaps
-            goal, self.monitor.goal = self.monitor.goal, None
+            goal, self.session.chosen = self.session.chosen, None
         request = Request(what, self.session.here, pid, self._settings(), goal)
         if isinstance(self.link, Relay):
             self.link.leave(request)
@@ -332,21 +338,21 @@ class Server:
         if self._end is not None:  # there is nothing beyond
             session.goal = None
             if goal is not None:
-                return self._last_moment(replace(self._end, why=goal.missed))
+                return self._last_moment(self._end, goal.missed)
             why = self._end
         if why is None or goal is not None:
             return True, message.plan
         self._tell(why)
         return False, None
 
-    def _last_moment(self, end: End) -> tuple[bool, Plan | None]:
+    def _last_moment(self, end: End, missed: str) -> tuple[bool, Plan | None]:
         """The last process has ended, and gdb was to be told of something else: it is where it can go back from."""
-        self._end, past = replace(end, why=""), self.past
+        self._end, past = end, self.past
         assert past is not None
         if not past.points.all:
             self._tell(end)
             return False, None
-        self.output(f"p9emu: {end.why}: this is the end, but for the program's last instruction\n".encode())
+        self.output(f"p9emu: {missed}: this is the end, but for the program's last instruction\n".encode())
         request = Request("bs", self.session.here, end.pid, self._settings())
         return self._travel.travel(request, self._queue)
 

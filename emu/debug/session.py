@@ -7,9 +7,9 @@ returns. No virtual time passes, and a run that was looked at is the run that it
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from emu.debug.machine import ENDED, EXECNR, SELDOM
 from emu.debug.position import (
     BIRTH,
     BLOCK,
@@ -33,6 +33,7 @@ from emu.machine.config import hoststatus
 from emu.machine.probe import NOTHING, Wanted
 from kernel.base.event import FaultEvent
 from kernel.base.procdat import Broken, Dead, Moribund, Scheding
+from kernel.base.record import field, record
 
 if TYPE_CHECKING:
     from emu.debug.machine import DebugMachine
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from kernel.base.event import Event
     from kernel.base.procdat import Proc
 
-ENDED: Final = frozenset({Dead, Moribund, Broken})
-EXECNR: Final = 7
 FAILED: Final = 0xFFFFFFFF
 LAST: Final = 1 << 32  # behind all that is told of processes
 
@@ -75,7 +74,7 @@ class Keeper(Protocol):
         """Nobody wants them any more."""
 
 
-@dataclass
+@record
 class _Step:
     plan: Plan
     skip: int  # pc of the instruction that is to be stepped over, -1 if the process is at it, or in a system call
@@ -93,10 +92,12 @@ class Session:
         self.breaks: dict[tuple[int, int], set[str]] = {}  # (pid, address): swbreak, hwbreak
         self.watches = Watches(machine, self.process)
         self.started = False
+        self.quick = False
         self._near = False  # the time of a goal has come
         self._step: _Step | None = None
         self._why: Stop | None = None  # found by stops(), told by still()
-        self._pidgen = 0
+        self.pidgen = 0
+        self.free = 0
         self._unborn: list[Proc] = []
         self._execing: dict[int, Proc] = {}
         self._calling: dict[int, int] = {}  # pid: system call that is to be told when it returns
@@ -111,6 +112,7 @@ class Session:
         self.keeper: Keeper | None = None
         self.way: Way | None = None  # in a copy, that is not at its edge yet
         self.goal: Goal | None = None
+        self.chosen: Goal | None = None  # what the next continue goes to
         self.early: list[Event] = []  # those before the program began
         self.left: set[int] = set()
         self.known: set[int] = set()  # that the client has heard of
@@ -144,6 +146,7 @@ class Session:
             self.keeper.close()
             self.keeper = None
         self.goal = None
+        self.quick = False
         self.attached.clear()
         self.breaks.clear()
         self.watches.all.clear()
@@ -187,7 +190,7 @@ class Session:
         if isinstance(why, End) and why.pid not in self.known and self.attached:
             return  # the client has never heard of it
         if isinstance(why, End) and not self.attached and self.goal is not None:
-            why = replace(why, why=self.goal.missed)
+            why = End(why.pid, why.status, why.signal, self.goal.missed)
             self.goal = None  # there is nothing beyond
         if self.goal is None:
             self.stand(why, at)
@@ -239,11 +242,21 @@ class Session:
         self._catching = self.catch.calls is not None or self.catch.named is not None
         self.watches.moved()
         self.look()
+        self.quick = self._quickly()
+
+    def _quickly(self) -> bool:
+        """As of Debugger."""
+        wanted = self.way or self.goal or self._catching or self.watches.all or self._execing or self._calling
+        sink = self._k.sink is not None and not self._heard
+        return self.client is not None and self.started and not (wanted or self._unborn or sink)
 
     @property
     def plan(self) -> Plan:
         """How the machine goes on."""
-        return replace(self._step.plan, skip=self._step.skip) if self._step is not None else Plan()
+        if self._step is None:
+            return Plan()
+        plan = self._step.plan
+        return Plan(plan.step, plan.start, plan.end, plan.alone, self._step.skip)
 
     def look(self) -> None:
         """Set hooks for what is wanted."""
@@ -302,12 +315,14 @@ class Session:
 
     def entering(self, cpu: Probed) -> None:
         """As of Observer."""
-        if self.way is None and self.goal is None and self.n & 31:
+        if self.way is None and self.goal is None and self.n & SELDOM:
             self.n += 1
             self._check()
+            self.quick = self._quickly()
             return
         self._enter()
         self._check()
+        self.quick = self._quickly()
         if self.way is not None:
             self.way.passes(self._kernel(CHANGED, LAST), None)
         self._user(cpu)
@@ -392,7 +407,7 @@ class Session:
             self.listen()
         if self.client is None:
             return service(trapno, ecode)
-        if self.way is None and self.goal is None and self.n & 31:
+        if self.way is None and self.goal is None and self.n & SELDOM:
             self.n += 1
         else:
             self._enter()
@@ -406,12 +421,13 @@ class Session:
         regs = service(trapno, ecode)
         if trapno == x86.SYSCALL and p is not None and p.scallnr == EXECNR:
             self._execing[p.pid] = p
-        others = m.proc is not p or m.cs != switches or k.procs.pidgen != self._pidgen  # somebody else was at work
+        others = m.proc is not p or m.cs != switches or k.procs.pidgen != self.pidgen  # somebody else was at work
         watching = bool(self.watches.all)
         if self._execing or self._calling or watching or (others and not self._asbefore()):
             self._check()
             for w in self.watches.changed() if watching else ():
                 self._tell(self._watched(w, p, "in the kernel", "written"), self._kernel(CHANGED, w.addr))
+        self.quick = self._quickly()
         if self.way is None and self.goal is None:
             return regs
         if self.way is not None:
@@ -419,6 +435,15 @@ class Session:
         if regs is not None:
             self._user(self.machine.probes[machno])
         return regs
+
+    def served(self, p: Proc, trapno: int) -> None:
+        """As of Debugger."""
+        if trapno == x86.SYSCALL and p.scallnr == EXECNR:
+            self._execing[p.pid] = p
+        if self._execing or not self._asbefore():
+            self._check()
+        self.free = len(self._k.procs.freeprocs)
+        self.quick = self._quickly()
 
     def round(self) -> None:
         """As of Debugger."""
@@ -455,7 +480,7 @@ class Session:
 
     def _asbefore(self) -> bool:
         """Whether nobody was born, and nobody who is looked at has ended: at nearly every switch that is so."""
-        if self._k.procs.pidgen != self._pidgen or self._unborn:
+        if self._k.procs.pidgen != self.pidgen or self._unborn:
             return False
         for pid, p in self.attached.items():  # noqa: SIM110  a generator takes twice as long
             if p.pid != pid or p.state in ENDED:
@@ -467,8 +492,8 @@ class Session:
         if self.client is None:
             return
         k = self.machine.kernel
-        if k.procs.pidgen != self._pidgen:
-            known, self._pidgen = self._pidgen, k.procs.pidgen
+        if k.procs.pidgen != self.pidgen:
+            known, self.pidgen = self.pidgen, k.procs.pidgen
             self._unborn += [p for p in k.procs.proctab if p.pid > known and not p.kp and p.state != Dead]
         if self._unborn:
             self._births()

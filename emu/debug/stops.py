@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from kernel.base.record import constant, record
 
 SIGINT, SIGTRAP, SIGABRT, SIGKILL, SIGSEGV = 2, 5, 6, 9, 11
 
 
-@dataclass(frozen=True)
+@constant
 class Stop:
     """Why the machine stands still. ``what`` is gdb's word for it with a value; ``why`` is for a person."""
 
@@ -17,7 +17,7 @@ class Stop:
     why: str = ""
 
 
-@dataclass(frozen=True)
+@constant
 class End:
     """A process is no more: it has exited with a status, or was ended by a signal (as gdb counts them)."""
 
@@ -27,7 +27,7 @@ class End:
     why: str = ""
 
 
-@dataclass(frozen=True)
+@constant
 class Plan:
     """How to go on: until something happens, or until process ``step`` has left [start, end) by single steps.
 
@@ -41,7 +41,7 @@ class Plan:
     skip: int | None = None  # pc of the instruction that is stepped over, if it is not that where the machine stands
 
 
-@dataclass
+@record
 class Catch:
     """What is to be told besides: system calls (None: no, empty: all), faults of classes, likewise."""
 

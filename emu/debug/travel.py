@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from emu.debug.link import Gone
@@ -12,6 +11,7 @@ from emu.debug.packets import Wrong, thread
 from emu.debug.past import NOBEGIN, Arrived, Lost, Past, Request
 from emu.debug.relay import Aborted, answer, relay
 from emu.debug.stops import SIGINT, Plan, Stop
+from kernel.base.record import constant
 
 if TYPE_CHECKING:
     from emu.debug.files import Files
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RELEASED: Final = "released"  # what a copy says: gdb is not interested any more
 
 
-@dataclass(frozen=True)
+@constant
 class Announced:
     """What a copy says: gdb was told of a file."""
 

@@ -6,12 +6,12 @@ A watch is of a process's address; what is watched is the physical page there, s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emu.debug.memory import Absent, frame, read
 from emu.machine.probe import Area, Touch
 from kernel.base.mem import BY2PG
+from kernel.base.record import record
 
 if TYPE_CHECKING:
     from emu.machine.machine import Machine
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WRITE, READ, ACCESS = "watch", "rwatch", "awatch"
 
 
-@dataclass
+@record
 class Watch:
     """Memory of a process that is watched; ``value`` as it was when last looked at, None where it cannot be read."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from emu.debug.changes import Change, make
 from emu.debug.position import BLOCK, EDGE, KERNEL, SEARCH, STAND, USER, Aim, Found, Position
 from emu.debug.stops import End, Stop
+from kernel.base.record import record
 
 if TYPE_CHECKING:
     from emu.debug.machine import DebugMachine
@@ -37,7 +37,7 @@ class Walker(Protocol):
         """Set hooks for what is wanted."""
 
 
-@dataclass
+@record
 class Stretch:
     """A process in user mode on a processor, since a time."""
 

@@ -10,10 +10,10 @@ import resource
 import socket
 import time
 from array import array
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from emu.machine.sleeper import Channel, Sleeper, fall
+from kernel.base.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ ROOM: Final = 512 << 20  # bytes that all may take together, as far as that can 
 PAGE: Final = resource.getpagesize()
 
 
-@dataclass
+@record
 class Checkpoint:
     """A copy that sleeps at ``at``, however points in a run are counted: later ones are larger."""
 

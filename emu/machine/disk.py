@@ -1,7 +1,6 @@
 """A disk of the machine: a file of the host, or memory."""
 
 import os
-import tempfile
 from mmap import mmap
 
 from emu.machine import svm
@@ -17,6 +16,8 @@ class FileDisk:
 
     def __init__(self, size: int, path: str | None = None) -> None:
         if path is None:
+            import tempfile
+
             self._fd, name = tempfile.mkstemp(prefix="p9emu-")
             os.unlink(name)
         else:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import ctypes
 import functools
 from ctypes import CFUNCTYPE, c_bool, c_int, c_int64, c_size_t, c_uint64, c_void_p
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
 from emu.machine import svm, x86
@@ -29,6 +28,7 @@ from emu.machine.cpu import NOWHERE, Cpu
 from emu.machine.lib import CTL_TB_FLUSH, HOOK_MEM_READ, REG_CR3
 from emu.machine.plaincpu import PlainCpu
 from emu.machine.regs import Regs
+from kernel.base.record import constant
 
 HOOK_CODE: Final = 1 << 2
 HOOK_MEM_WRITE: Final = 1 << 11
@@ -68,7 +68,7 @@ class Touch(NamedTuple):
     place: int
 
 
-@dataclass(frozen=True)
+@constant
 class Wanted:
     """Where a processor is to stop and ask: before the instructions at these addresses, or each one; at accesses."""
 

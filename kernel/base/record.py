@@ -171,7 +171,8 @@ class _Library:
 
 def _comparer(made: Any) -> Callable[[object], Any]:
     """What gets the values of the fields that are compared. The class gets an __eq__ by them."""
-    values = attrgetter(*(m.name for m in made.__members__.values() if m.compare))
+    names = [m.name for m in made.__members__.values() if m.compare]
+    values: Callable[[object], Any] = attrgetter(*names) if names else lambda self: ()
 
     def equal(self: object, other: object) -> bool:
         if other.__class__ is not self.__class__:

@@ -10,9 +10,10 @@ from typing import Any
 import click
 import pytest
 
-from emu.cli import go, goexec, gorun, plain
+from emu.bench.copies import CLIENT
+from emu.cli import address, go, goexec, gorun, plain
 from emu.cli.commands import cli
-from emu.cli.settings import Options
+from emu.cli.settings import LISTEN, Options
 from emu.failure import Failure
 from tests.emu.cli.faked import needs_full
 from tests.emu.program.test_aout import image
@@ -75,6 +76,52 @@ main()
         emu.machine.schedule kernel.base.inject kernel.memory.parent.link kernel.sched.explore kernel.sched.strategy
         kernel.sched.watch dataclasses inspect pathlib urllib.parse tempfile shutil subprocess"""
     assert not modules & set(forsome.split())
+
+
+def test_a_run_under_gdb_imports_only_what_it_needs(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from emu.cli import main
+def leave(status):
+    sys.stdout.write(" ".join(sys.modules))
+    sys.stdout.flush()
+    quit(status)
+quit, os._exit = os._exit, leave
+main()
+"""
+    words = [sys.executable, "-c", CLIENT, str(tmp_path / "gdb"), sys.executable, "-c", code, "true"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    modules = set(done.stdout.split())
+    assert done.returncode == 0
+    assert "emu.debug.server" in modules
+    forsome = """click unicorn capstone rich json emu.cli.commands emu.api.views emu.debug.monitor emu.program.elf
+        kernel.sched.explore kernel.sched.watch dataclasses inspect pathlib tempfile shutil shlex subprocess"""
+    assert not modules & set(forsome.split())
+
+
+def test_gdb_without_options_is_that_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = cli.commands["gdb"].make_context("x", ["hello"]).params
+    params = {k: v for k, v in params.items() if k not in ("program", "args", "source")}
+    assert params.pop("address") == LISTEN
+    assert Options(**params) == Options()
+    monkeypatch.delenv("_P9EMU_COMPLETE", raising=False)
+    for words, split in (
+        (["cow", "-l", "2"], ("cow", ["-l", "2"])),
+        (["-l", "-", "cow", "2"], ("cow", ["2"], "-")),
+        (["-l", ":0", "--", "cow"], None),
+        (["-l", ":0"], None),
+        (["-l"], None),
+        (["--listen", ":0", "cow"], None),
+        (["-m", "8M", "cow"], None),
+        ([], None),
+    ):
+        assert address(words) == split
+    for words in (["gdb", "nosuch"], ["gdb", "--seed", "0", "nosuch"], ["gdb", "-l", "/no/such/place", "hello"]):
+        with spawn(MAIN, *words, stderr=subprocess.PIPE) as p:
+            told = p.communicate()[1]
+        assert p.returncode == (125 if "-l" in words else 127)
+        assert told.startswith("p9emu: ")
+        assert told.count("\n") == 1
 
 
 def test_without_options_a_run_has_those_that_the_commands_have() -> None:

@@ -122,6 +122,22 @@ def test_a_class_of_the_librarys_may_inherit_one_of_ours() -> None:
     assert asdict(Theirs(b=3)) == {"a": 1, "b": 3}
 
 
+def test_a_class_without_fields() -> None:
+    @constant
+    class Nothing:
+        """There is one of it."""
+
+    @constant
+    class Other:
+        """And of this."""
+
+    other: object = Other()
+    assert Nothing() == Nothing()
+    assert Nothing() != other
+    assert hash(Nothing()) == hash(Nothing())
+    assert repr(Nothing()).endswith("Nothing()")
+
+
 def test_what_a_class_has_of_its_own_stays() -> None:
     @record
     class Named:
