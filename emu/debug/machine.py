@@ -95,14 +95,13 @@ class DebugMachine(CopiedMachine):
                 debugger.n = entered = debugger.n + 1
                 if entered & SELDOM:
                     m = machs[n]
-                    p, switches = m.proc, m.cs
+                    p = m.proc
                     regs = dispatch(k, m, no, ecode)
                     if (
                         procs.pidgen != debugger.pidgen
                         or len(procs.freeprocs) != debugger.free
-                        or p.state == Broken  # type: ignore[union-attr]
-                        or m.cs - switches > 1  # else nobody besides p can have been broken
                         or (no == SYSCALL and p.scallnr == EXECNR)  # type: ignore[union-attr]
+                        or procs.broken
                     ):
                         debugger.served(p, no)  # type: ignore[arg-type]
                     return regs  # type: ignore[return-value]
