@@ -11,9 +11,11 @@ last whole block, whatever became of who wrote it.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -122,7 +124,13 @@ class Writer:
                 self._fd = os.open(self.at, flags | os.O_CREAT | os.O_EXCL, os.stat(self.path).st_mode & 0o777)
             else:
                 self._made = False
-                self._fd = os.open(self.path, flags)
+                try:
+                    self._fd = os.open(self.path, flags | os.O_NONBLOCK)  # a pipe would be waited for, for a reader
+                except OSError as e:
+                    if e.errno == errno.ENXIO and stat.S_ISFIFO(os.stat(self.path).st_mode):
+                        raise OSError(e.errno, "it is a pipe that nobody reads") from None
+                    raise
+                os.set_blocking(self._fd, True)
 
     def _bytes(self, x: object) -> dict[str, str]:
         if not isinstance(x, bytes | bytearray | memoryview):

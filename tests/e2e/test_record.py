@@ -9,6 +9,8 @@ import random
 import shutil
 import signal
 import struct
+import subprocess
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -25,7 +27,7 @@ from emu.cli.record import UNSAVED
 from emu.cli.saved import CHECKS
 from emu.cli.settings import Options
 from emu.machine.recording import HASHSIZE, HEAD, WORDS, Reader, RecordingError, Writer
-from tests.e2e.harness import p9emu
+from tests.e2e.harness import ROOT, p9emu
 from tests.e2e.realgdb import gdb
 from tests.e2e.terminal import Emu, Tty
 from tests.standin import plan9
@@ -216,6 +218,35 @@ def test_what_cannot_be_written(tmp_path: Path, where: str, why: str) -> None:
     r = p9emu("record", "-o", where, "./true", cwd=tmp_path)
     assert (r.returncode, r.stderr.decode()) == (125, f"p9emu: {why}\n")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["true"]
+
+
+def test_a_pipe_that_somebody_reads_and_one_that_nobody_does(tmp_path: Path) -> None:
+    pipe, got = tmp_path / "pipe", tmp_path / "got"
+    os.mkfifo(pipe)
+    done = p9emu("record", "-o", "pipe", "hello", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert done.stderr == b"p9emu: cannot write pipe: it is a pipe that nobody reads\n"
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    done = p9emu("record", "-o", "pipe", "hello", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"hello, world\n", b"")
+    got.write_bytes(os.read(reader, 1 << 16))
+    os.close(reader)
+    assert p9emu("replay", str(got)).stdout == b"hello, world\n"
+
+
+def test_a_reader_that_leaves_ends_it_as_it_ends_a_run(tmp_path: Path) -> None:
+    file = tmp_path / "run.rec"
+    for words in (["run"], ["record", "-o", str(file)]):
+        command = [sys.executable, "-m", "emu", *words, "usertests"]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
+            assert p.stdout is not None and p.stderr is not None
+            first = p.stdout.readline()
+            p.stdout.close()
+            assert p.stderr.read() == b""
+        assert (first[:5], p.returncode) == (b"test ", 128 + signal.SIGPIPE)
+    again = p9emu("replay", str(file))
+    assert (again.returncode, again.stderr) == (128 + signal.SIGPIPE, b"")
+    assert again.stdout.startswith(first)
 
 
 @pytest.mark.parametrize("before", [None, b"old"])
