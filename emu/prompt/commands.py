@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -255,7 +255,12 @@ class Debugger:
         return [str(state.image(m, n)).splitlines()[0] for n in state.images(m)] or ["there is no image"]
 
     def _procs(self, words: list[str]) -> Lines:
-        return [str(p) for p in state.processes(self.place.history.model)] or ["there is no process"]
+        rows = state.processes(self.place.history.model)
+        try:  # when it was over, no event tells
+            doing = self.place.ask(questions.doing)
+        except NotHere:
+            doing = {}
+        return [str(replace(p, why=doing.get(p.pid, p.why))) for p in rows] or ["there is no process"]
 
     # Questions to the machine
 

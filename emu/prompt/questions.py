@@ -25,6 +25,11 @@ def process(machine: Machine, pid: int) -> views.ProcessView:
     return views.process(machine.kernel, pid)
 
 
+def doing(machine: Machine) -> dict[int, str]:
+    """What each process is at in the kernel, in the word that ps has for it; "" if at nothing."""
+    return {p.pid: p.psstate or "" for p in machine.kernel.procs.proctab if p.pid}
+
+
 def queue(machine: Machine) -> tuple[looks.Ready, ...]:
     """Who waits for a processor."""
     return looks.queue(machine.kernel)

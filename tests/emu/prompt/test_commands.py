@@ -104,6 +104,16 @@ def test_questions_to_the_machine_are_those_of_the_api(debug: Start) -> None:
     assert not d.broken
 
 
+def test_what_processes_are_at_is_what_ps_would_tell(debug: Start) -> None:
+    d = debug("cow", "2")
+    said(d, "until fault:pid=2,class=remap,segment=bss")
+    assert said(d, "procs")[1].startswith("  2 cow          Running on cpu0, made by 1;")
+    said(d, "back fault:pid=3,class=cow-copy,segment=bss")
+    rows = said(d, "procs")
+    assert rows[1].startswith("  2 cow          Ready (Rfork), made by 1;")
+    assert rows[2].startswith("  3 cow          Running (New) on cpu0, made by 2;")
+
+
 QUESTIONS = "pte", "queue", "locks", "stack", "regs", "disasm", "invariants", "procs", "segs"
 
 
