@@ -210,8 +210,10 @@ compare(char *env)
 	own.found = NULL;
 	code = jump(env);
 	own.asked = NULL;
-	if(own.found != NULL && known >= 0)
-		known = own.found->code == code ? known + 1 : INT_MIN;
+	if(own.found != NULL && own.found->code != code)
+		known = INT_MIN;
+	else if(own.found != NULL)
+		known++;	/* another thread may have found out meanwhile: still less than 0 then */
 	return code;
 }
 

@@ -117,6 +117,10 @@ class UnicornError(Exception):
     """A call of libunicorn failed, or this release of it cannot be used."""
 
 
+class UnusableError(UnicornError):
+    """This release of libunicorn does not do what p9emu needs."""
+
+
 class MSR(ctypes.Structure):
     """Argument of a register access to REG_MSR."""
 
@@ -239,9 +243,9 @@ class Lib:
         if err:
             raise UnicornError(f"{what}: {self._strerror(err).decode()}")
 
-    def unusable(self, why: str) -> UnicornError:
+    def unusable(self, why: str) -> UnusableError:
         """The error to raise when this release does not behave as it must."""
-        return UnicornError(f"this release of Unicorn ({self.release}) is not usable: {why}")
+        return UnusableError(f"this release of Unicorn ({self.release}) is not usable: {why}")
 
 
 @functools.cache

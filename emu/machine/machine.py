@@ -20,6 +20,7 @@ from emu.machine import boot
 from emu.machine.config import Config, LoadError, MachineError, Outcome, Stats, hoststatus
 from emu.machine.console import HostConsole, warn
 from emu.machine.cpu import Cpu
+from emu.machine.lib import UnusableError
 from emu.machine.memory import Memory
 from emu.machine.signals import LONGEST, Signals
 from kernel.base.dat import TSEG
@@ -136,7 +137,9 @@ class Machine:
             try:
                 cpu = self._cpu(n, clock)
             except ImportError as e:
-                raise MachineError(f"--counter native: {e}") from None
+                raise MachineError(f"--counter {config.counter}: {e}") from None
+            except UnusableError as e:
+                raise MachineError(str(e)) from None
             self.cpus.append(cpu)
             m = Mach(n, cpu, machpdb(k, n))
             k.machs.append(m)

@@ -187,7 +187,9 @@ def engine(lib: Lib) -> c_void_p:
     uc = c_void_p()
     lib.check(lib.open(ARCH_X86, MODE_32, ctypes.byref(uc)), "uc_open")
     lib.check(lib.ctl(uc, CTL_CPU_MODEL, c_int(CPU_QEMU64)), "uc_ctl cpu model")
-    lib.check(lib.ctl(uc, CTL_CODE_BUFFER, c_uint32(CODEBUFFER)), "uc_ctl code buffer")
+    if lib.ctl(uc, CTL_CODE_BUFFER, c_uint32(CODEBUFFER)):
+        lib.close(uc)
+        raise lib.unusable("it has no memory for translated code that can be set")
     # Without an "until" address: every address must be the guest's own to run or fault on, 0 included.
     lib.check(lib.ctl(uc, CTL_USE_EXITS, c_int(1)), "uc_ctl use exits")
     return uc

@@ -14,8 +14,10 @@ from unicorn.x86_const import UC_X86_REG_ECX
 
 from emu.cli.commands import cli
 from emu.machine import counter
+from emu.machine.config import Config, MachineError
 from emu.machine.counter import NS_PER_BLOCK, Counter
 from emu.machine.lib import lib
+from emu.machine.machine import Machine
 from emu.machine.regs import Regs
 from tests.emu.bare import Bare, Trap
 
@@ -202,6 +204,12 @@ def test_the_hook_is_chosen_where_unicorn_keeps_its_own_check(monkeypatch: pytes
     for kind in ("inline", "call"):
         with pytest.raises(ImportError, match="does not let its check"):
             Counter(kind)
+
+
+def test_the_way_that_there_is_not_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counter, "works", lambda _lib, _kind: False)
+    with pytest.raises(MachineError, match=r"^--counter call: this Unicorn does not let its check"):
+        Machine(Config(counter="call"))
 
 
 def test_a_call_is_made_where_the_translator_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:

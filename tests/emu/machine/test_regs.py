@@ -6,7 +6,9 @@ from dataclasses import fields
 import pytest
 
 from emu.machine import regs as regsmodule
-from emu.machine.lib import Lib, UnicornError, lib
+from emu.machine.config import Config, MachineError
+from emu.machine.lib import CTL_CODE_BUFFER, Lib, UnicornError, lib
+from emu.machine.machine import Machine
 from emu.machine.regs import Regs, probe, regsclass
 from kernel.base import hw
 from tests.emu.bare import Bare
@@ -45,6 +47,14 @@ def test_another_layout_is_refused_clearly(
         monkeypatch.setattr(regsmodule._Scratch, "__init__", init)
     with pytest.raises(UnicornError, match=rf"this release of Unicorn \(2\.\d+\.\d+\) is not usable: .*{complaint}"):
         probe(lib())
+
+
+def test_a_release_without_a_size_for_translated_code_is_refused_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2.0 is one. It is no error of p9emu's own, and not told as such."""
+    real = lib().ctl
+    monkeypatch.setattr(lib(), "ctl", lambda uc, what, *args: 15 if what == CTL_CODE_BUFFER else real(uc, what, *args))
+    with pytest.raises(MachineError, match=r"^this release of Unicorn \(2\.\d+\.\d+\) is not usable: it has no memory"):
+        Machine(Config())
 
 
 def test_each_register_is_itself() -> None:
