@@ -194,6 +194,8 @@ class Session:
             self.goal = None  # there is nothing beyond
         if self.goal is None:
             self.stand(why, at)
+        if self.way is not None:
+            self.way.changed(at)
 
     def stand(self, why: Stop | End, at: Position, before: int = 0) -> None:
         """Stand still, in user mode ``before`` an instruction of that process."""

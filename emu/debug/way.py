@@ -98,7 +98,8 @@ class Way:
                 self._over(why if at == aim.at else None)
             self.changed(at)
             return True
-        self.changed(at)
+        if self.quiet or why is None:  # else it may stand still first
+            self.changed(at)
         if aim.do == SEARCH and not aim.step and isinstance(why, Stop):
             # what the kernel itself has changed, was not changed yet when it was entered
             changed = why.what is not None and why.what[0] in ("watch", "awatch", "rwatch")
@@ -119,7 +120,10 @@ class Way:
         was = len(self._changes)
         while self._changes and self._changes[0].at <= at:
             make(self._session.machine, self._changes.popleft())
-        return len(self._changes) != was
+        if len(self._changes) == was:
+            return False
+        self._session.watches.refresh()
+        return True
 
     def leaves(self) -> None:
         """The kernel is entered: whoever was in user mode is not any more."""
