@@ -8,8 +8,9 @@
  * the original when there is something to see. One call instead of two. It gets there as any symbol of a
  * shared library can be replaced: this one is loaded first, and globally.
  *
- * tcg_gen_callN, by which the translator emits a call of that function, is replaced too: before the call
- * it emits a countdown that jumps over it. No call at all, but where the countdown is over.
+ * tcg_gen_callN, by which the translator emits a call of that function, is replaced too: it emits a countdown
+ * in place of the call. When it is over the block goes to its end, where it has, always, an exit for a block that
+ * was not to begin; tcg_gen_exit_tb, which emits that, has it call the function first.
  *
  * Nothing here is linked with libunicorn; addresses of its functions come from Python.
  */
@@ -33,7 +34,8 @@ struct counter {
 /* Numbers of operations, types and conditions in Unicorn 2.0 and 2.1 (qemu/include/tcg/tcg-opc.h, tcg.h). */
 enum {SETLABEL = 1, LD = 73, ST = 77};
 enum {I64 = 1};
-enum {GE = 3};
+enum {LT = 2};
+enum {REQUESTED = 3};
 
 /* The first bit of a label that has its place. */
 #define PRESENT 1u
@@ -56,6 +58,7 @@ typedef void Addi(Context *ctx, Value r, Value a, int64_t b);
 typedef void Branch(Context *ctx, int cond, Value a, int64_t b, Label *l);
 typedef void Call(Context *ctx, void *func, Temp *ret, int nargs, Temp **args);
 typedef void Begin(Context *ctx);
+typedef void Exit(Context *ctx, void *block, unsigned how);
 
 static Start *emustart;
 static Check *original;
@@ -65,6 +68,7 @@ static struct {
 	Const *const64;
 	Call *call;
 	Begin *begin;
+	Exit *exit;
 	Newtemp *newtemp;
 	Newlabel *newlabel;
 	Emit1 *emit1;
@@ -111,10 +115,22 @@ over(void *uc)
 	c->countdown -= leaving;
 }
 
+/* A block has counted down by itself, and the countdown is over. If somebody else runs this engine it is never over. */
+static __attribute__((noinline)) void
+ended(struct counter *c)
+{
+	if(current == c)
+		over(c->uc);
+	else
+		c->countdown = LEAVING;
+}
+
 /*
  * Translated code calls this at the start of each block: the less it does the better. The original
  * finds the block by its return address, so it is jumped to, not called: setup.py asks for the
  * optimization that does so, and emu/machine/counter.py tries it out.
+ *
+ * Or it calls it, with a counter and 1, where it has counted down by itself. No processor here has delay slots.
  */
 void helper_check_exit_request_x86_64(void *uc, uint32_t delayslot);
 
@@ -123,20 +139,24 @@ helper_check_exit_request_x86_64(void *uc, uint32_t delayslot)
 {
 	struct counter *c = current;
 
-	if(__builtin_expect(delayslot == 0 && c->uc == uc && --c->countdown >= 0, 1))
+	if(delayslot){
+		ended(uc);
+		return;
+	}
+	if(__builtin_expect(c->uc == uc && --c->countdown >= 0, 1))
 		return;
 	over(uc);
 	original(uc, 0);
 }
 
-/* The constant that the translator has made last in this thread. */
+/* What the translator has begun in this thread. */
 static __thread struct {
-	Temp *temp;
+	Temp *temp;		/* the constant that it has made last */
 	uint64_t value;
-} constant __attribute__((tls_model("initial-exec")));
-
-/* Nothing has been emitted of a block yet. */
-static __thread bool beginning __attribute__((tls_model("initial-exec")));
+	bool beginning;		/* nothing has been emitted of a block yet */
+	Label *over;		/* where the block goes when the countdown is over */
+	struct counter *counter;
+} begun __attribute__((tls_model("initial-exec")));
 
 static Temp *
 temp(Context *ctx, Value v)
@@ -151,8 +171,8 @@ tcg_const_i64_x86_64(Context *ctx, int64_t v)
 {
 	Value r = tcg.const64(ctx, v);
 
-	constant.temp = temp(ctx, r);
-	constant.value = (uint64_t)v;
+	begun.temp = temp(ctx, r);
+	begun.value = (uint64_t)v;
 	return r;
 }
 
@@ -161,7 +181,8 @@ void tcg_func_start_x86_64(Context *ctx);
 void
 tcg_func_start_x86_64(Context *ctx)
 {
-	beginning = true;
+	begun.beginning = true;
+	begun.over = NULL;
 	tcg.begin(ctx);
 }
 
@@ -169,36 +190,51 @@ void tcg_gen_callN_x86_64(Context *ctx, void *func, Temp *ret, int nargs, Temp *
 
 /*
  * A branch ends what TCG calls a basic block, and with it the life of temporaries: at the start of a block there are
- * none but the arguments of this call, which are made anew.
+ * none but the arguments of this call.
  */
 void
 tcg_gen_callN_x86_64(Context *ctx, void *func, Temp *ret, int nargs, Temp **args)
 {
 	struct counter *c = current;
 	Value p, v;
-	Label *l;
 
-	if(func != (void *)helper_check_exit_request_x86_64 || !beginning || nargs != 2){
+	if(func != (void *)helper_check_exit_request_x86_64 || !begun.beginning || nargs != 2){
 		tcg.call(ctx, func, ret, nargs, args);
 		return;
 	}
-	beginning = false;
-	if(c->uc == NULL || !c->jump || args[0] != constant.temp || constant.value != (uint64_t)(uintptr_t)c->uc){
+	begun.beginning = false;
+	if(c->uc == NULL || !c->jump || args[0] != begun.temp || begun.value != (uint64_t)(uintptr_t)c->uc){
 		tcg.call(ctx, func, ret, nargs, args);
 		return;
 	}
 	p = tcg.const64(ctx, (int64_t)(intptr_t)&c->countdown);
 	v = (Value)((char *)tcg.newtemp(ctx, I64, false) - (char *)ctx);
-	l = tcg.newlabel(ctx);
+	begun.over = tcg.newlabel(ctx);
+	begun.counter = c;
 	tcg.emit3(ctx, LD, (uintptr_t)temp(ctx, v), (uintptr_t)temp(ctx, p), 0);
 	tcg.addi(ctx, v, v, -1);
 	tcg.emit3(ctx, ST, (uintptr_t)temp(ctx, v), (uintptr_t)temp(ctx, p), 0);
-	tcg.branch(ctx, GE, v, 0, l);
-	args[0] = temp(ctx, tcg.const64(ctx, (int64_t)(intptr_t)c->uc));
-	args[1] = temp(ctx, tcg.const64(ctx, 1));
-	tcg.call(ctx, func, ret, nargs, args);
-	*l |= PRESENT;
-	tcg.emit1(ctx, SETLABEL, (uintptr_t)l);
+	tcg.branch(ctx, LT, v, 0, begun.over);
+}
+
+void tcg_gen_exit_tb_x86_64(Context *ctx, void *block, unsigned how);
+
+/* At its end a block has, always, the exit of one that was not to begin: Unicorn goes on as if it had not. */
+void
+tcg_gen_exit_tb_x86_64(Context *ctx, void *block, unsigned how)
+{
+	Label *l = begun.over;
+	Temp *args[2];
+
+	if(how == REQUESTED && l != NULL){
+		begun.over = NULL;
+		*l |= PRESENT;
+		tcg.emit1(ctx, SETLABEL, (uintptr_t)l);
+		args[0] = temp(ctx, tcg.const64(ctx, (int64_t)(intptr_t)begun.counter));
+		args[1] = temp(ctx, tcg.const64(ctx, 1));
+		tcg.call(ctx, (void *)helper_check_exit_request_x86_64, NULL, 2, args);
+	}
+	tcg.exit(ctx, block, how);
 }
 
 /* uc_emu_start with a counter. */

@@ -95,6 +95,7 @@ EMITTERS: Final = (
     "tcg_const_i64",
     "tcg_gen_callN",
     "tcg_func_start",
+    "tcg_gen_exit_tb",
     "tcg_temp_new_internal",
     "gen_new_label",
     "tcg_gen_op1",

@@ -221,9 +221,12 @@ def test_a_call_is_made_where_the_translator_is_not_known(monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("level", "works"), [("-O0", "False"), ("-O2", "True")])
+@pytest.mark.parametrize(("level", "works"), [("-O0", "True False"), ("-O2", "True True")])
 def test_a_library_that_does_not_find_its_way_back_is_refused(tmp_path: Path, level: str, works: str) -> None:
-    """Without optimization the original is called, not jumped to, and cannot tell in which block it is."""
+    """Without optimization the original is called, not jumped to, and cannot tell in which block it is.
+
+    A block that counts down by itself is left by its own exit, which knows.
+    """
     library = str(tmp_path / "_blockcount.so")
     source = Path(counter.__file__).with_name("_blockcount.c")
     flags = [level, "-shared", "-fPIC", "-fno-sanitize=undefined", "-I", sysconfig.get_path("include")]
@@ -238,7 +241,7 @@ def test_a_library_that_does_not_find_its_way_back_is_refused(tmp_path: Path, le
         "print(*(works(lib(), way) for way in ('inline', 'call')), blockcount().__file__)"
     )
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert out == f"{works} {works} {library}\n"
+    assert out == f"{works} {library}\n"
 
 
 def test_an_engine_that_is_not_ours_counts_nothing_and_stops_as_ever() -> None:
