@@ -12,6 +12,10 @@
  * in place of the call. When it is over the block goes to its end, where it has, always, an exit for a block that
  * was not to begin; tcg_gen_exit_tb, which emits that, has it call the function first.
  *
+ * That countdown lies in eight bytes in front of the processor's state, which Unicorn leaves free: translated code has
+ * the state's address in a register, and today's processors pass on what is stored at a fixed distance from one and
+ * loaded again without going through memory. At any other address each block waits for the one before it.
+ *
  * Nothing here is linked with libunicorn; addresses of its functions come from Python.
  */
 #include "_module.h"
@@ -20,12 +24,13 @@
 
 /* As in emu/machine/counter.py. */
 struct counter {
-	int64_t countdown;	/* blocks that may still run */
+	int64_t *countdown;	/* blocks that may still run */
 	volatile int32_t stop;	/* to be stopped early; set at any time, by another thread too */
 	int32_t stopped;	/* the counter has asked for a stop */
 	int (*emustop)(void *uc);
 	void *uc;		/* whose blocks are counted without a hook */
-	int64_t jump;		/* and, but where the countdown is over, without a call */
+	int64_t jump;		/* and, but where the countdown is over, without a call: it is in front of the state */
+	int64_t own;		/* the countdown, if it is not */
 };
 
 /* Subtracted from the countdown while emulation is being left, so that block boundaries are looked at. */
@@ -59,6 +64,7 @@ typedef void Branch(Context *ctx, int cond, Value a, int64_t b, Label *l);
 typedef void Call(Context *ctx, void *func, Temp *ret, int nargs, Temp **args);
 typedef void Begin(Context *ctx);
 typedef void Exit(Context *ctx, void *block, unsigned how);
+typedef void Jump(Context *ctx);
 
 static Start *emustart;
 static Check *original;
@@ -69,6 +75,7 @@ static struct {
 	Call *call;
 	Begin *begin;
 	Exit *exit;
+	Jump *jump;
 	Newtemp *newtemp;
 	Newlabel *newlabel;
 	Emit1 *emit1;
@@ -78,7 +85,7 @@ static struct {
 } tcg;
 
 /* Stands for none. */
-static struct counter none;
+static struct counter none = {.countdown = &none.own};
 
 /* What counts in this thread. An engine that is not p9emu's may run there too. */
 static __thread struct counter *current __attribute__((tls_model("initial-exec"))) = &none;
@@ -91,8 +98,8 @@ block(void *uc, uint64_t address, uint32_t size, void *data)
 
 	(void)address;
 	(void)size;
-	if(c->countdown > 0 && !c->stop){
-		c->countdown--;
+	if(*c->countdown > 0 && !c->stop){
+		(*c->countdown)--;
 		return;
 	}
 	c->stopped = 1;
@@ -108,11 +115,11 @@ over(void *uc)
 
 	if(c->uc != uc)
 		return;
-	c->countdown++;
-	leaving = c->countdown < 0 ? LEAVING : 0;
-	c->countdown += leaving;
+	(*c->countdown)++;
+	leaving = *c->countdown < 0 ? LEAVING : 0;
+	*c->countdown += leaving;
 	block(uc, 0, 0, c);
-	c->countdown -= leaving;
+	*c->countdown -= leaving;
 }
 
 /* A block has counted down by itself, and the countdown is over. If somebody else runs this engine it is never over. */
@@ -122,7 +129,7 @@ ended(struct counter *c)
 	if(current == c)
 		over(c->uc);
 	else
-		c->countdown = LEAVING;
+		*c->countdown = LEAVING;
 }
 
 /*
@@ -143,7 +150,7 @@ helper_check_exit_request_x86_64(void *uc, uint32_t delayslot)
 		ended(uc);
 		return;
 	}
-	if(__builtin_expect(c->uc == uc && --c->countdown >= 0, 1))
+	if(__builtin_expect(c->uc == uc && --*c->countdown >= 0, 1))
 		return;
 	over(uc);
 	original(uc, 0);
@@ -154,9 +161,16 @@ static __thread struct {
 	Temp *temp;		/* the constant that it has made last */
 	uint64_t value;
 	bool beginning;		/* nothing has been emitted of a block yet */
+	bool jump;		/* it is at an indirect jump */
 	Label *over;		/* where the block goes when the countdown is over */
 	struct counter *counter;
 } begun __attribute__((tls_model("initial-exec")));
+
+/* The translator's value for the address of the processor's state, once that is known: the same in every context. */
+static _Atomic Value state;
+
+/* Where the countdown lies from there. */
+#define INFRONT ((uintptr_t)-8)
 
 static Temp *
 temp(Context *ctx, Value v)
@@ -186,6 +200,17 @@ tcg_func_start_x86_64(Context *ctx)
 	tcg.begin(ctx);
 }
 
+void tcg_gen_lookup_and_goto_ptr_x86_64(Context *ctx);
+
+/* The function that an indirect jump calls is given the processor's state. */
+void
+tcg_gen_lookup_and_goto_ptr_x86_64(Context *ctx)
+{
+	begun.jump = true;
+	tcg.jump(ctx);
+	begun.jump = false;
+}
+
 void tcg_gen_callN_x86_64(Context *ctx, void *func, Temp *ret, int nargs, Temp **args);
 
 /*
@@ -196,24 +221,25 @@ void
 tcg_gen_callN_x86_64(Context *ctx, void *func, Temp *ret, int nargs, Temp **args)
 {
 	struct counter *c = current;
-	Value p, v;
+	Value v;
 
+	if(begun.jump && nargs == 1 && state == 0)
+		state = (Value)((char *)args[0] - (char *)ctx);
 	if(func != (void *)helper_check_exit_request_x86_64 || !begun.beginning || nargs != 2){
 		tcg.call(ctx, func, ret, nargs, args);
 		return;
 	}
 	begun.beginning = false;
-	if(c->uc == NULL || !c->jump || args[0] != begun.temp || begun.value != (uint64_t)(uintptr_t)c->uc){
+	if(c->uc == NULL || !c->jump || state == 0 || args[0] != begun.temp || begun.value != (uint64_t)(uintptr_t)c->uc){
 		tcg.call(ctx, func, ret, nargs, args);
 		return;
 	}
-	p = tcg.const64(ctx, (int64_t)(intptr_t)&c->countdown);
 	v = (Value)((char *)tcg.newtemp(ctx, I64, false) - (char *)ctx);
 	begun.over = tcg.newlabel(ctx);
 	begun.counter = c;
-	tcg.emit3(ctx, LD, (uintptr_t)temp(ctx, v), (uintptr_t)temp(ctx, p), 0);
+	tcg.emit3(ctx, LD, (uintptr_t)temp(ctx, v), (uintptr_t)temp(ctx, state), INFRONT);
 	tcg.addi(ctx, v, v, -1);
-	tcg.emit3(ctx, ST, (uintptr_t)temp(ctx, v), (uintptr_t)temp(ctx, p), 0);
+	tcg.emit3(ctx, ST, (uintptr_t)temp(ctx, v), (uintptr_t)temp(ctx, state), INFRONT);
 	tcg.branch(ctx, LT, v, 0, begun.over);
 }
 
@@ -277,6 +303,8 @@ fill(PyObject *m)
 	if(addaddress(m, "hook", (void *)block) < 0 || addaddress(m, "bind", (void *)bind) < 0)
 		return -1;
 	if(addaddress(m, "get", (void *)get) < 0 || addaddress(m, "set", (void *)set) < 0)
+		return -1;
+	if(addaddress(m, "state", (void *)&state) < 0)
 		return -1;
 	return addaddress(m, "start", (void *)start);
 }

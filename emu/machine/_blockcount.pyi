@@ -1,3 +1,4 @@
 hook: int
 get: int
 set: int
+state: int

@@ -10,6 +10,8 @@ There are four ways, which count alike:
 
 import ctypes
 import functools
+import os
+import sys
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, c_char, c_int, c_size_t, c_uint64, c_void_p
 from typing import Any, Final, Literal
@@ -33,18 +35,30 @@ Kind = Literal["auto", "native", "inline", "call", "hook", "python"]
 
 # struct counter of _blockcount.c:
 #
-#  | countdown int64 | stop int32 | stopped int32 | uc_emu_stop's address, 64 bits | the engine's | inline int64 |
-SIZE: Final = 40
+#  | address of the countdown, 64 bits | stop int32 | stopped int32 | uc_emu_stop's address, 64 bits | the engine's |
+#  | inline int64 | a countdown, int64 |
+SIZE: Final = 48
 STOP, STOPPED = 2, 3  # indices as int32
-EMUSTOP, ENGINE, INLINE = 2, 3, 4  # indices as int64
-TRANSLATORS: Final = ("2.0.", "2.1.")  # releases of Unicorn whose translator _blockcount.c knows
+COUNTDOWN, EMUSTOP, ENGINE, INLINE, OWN = 0, 2, 3, 4, 5  # indices as int64
 LEAVING: Final = 1 << 62  # subtracted from the countdown while emulation is being left
+
+# Where things lie in the releases of Unicorn whose translator _blockcount.c knows: the processor's address in an engine,
+# in the processor that of its state, and the state itself. It is in 16 bytes' alignment, behind a field that ends 12
+# before it.
+RELEASES: Final = ("2.0.", "2.1.")
+PROCESSOR: Final = 0x1B8
+STATEAT: Final = 0x128
+STATE: Final = 0x8A50
+INFRONT: Final = STATE - 8
 
 START: Final = CFUNCTYPE(c_int, c_void_p, c_void_p, c_uint64)
 # Two blocks by turns, the second at TURN: inc ecx; jmp TURN; cmp ecx, 5; jne to the first; hlt
 PROBE: Final = b"\x41\xeb\x00\x83\xf9\x05\x75\xf8\xf4"
 PROBEPC: Final = 16
 TURN: Final = PROBEPC + 3
+# mov eax, LEARNPC + 7; jmp eax; hlt
+LEARNPC: Final = 64
+LEARN: Final = b"\xb8" + (LEARNPC + 7).to_bytes(4, "little") + b"\xff\xe0\xf4"
 
 
 class Counter:
@@ -53,7 +67,9 @@ class Counter:
     def __init__(self, kind: Kind = "auto") -> None:
         self._buf = bytearray(SIZE)
         self._pin: Any = (c_char * SIZE).from_buffer(self._buf)
-        self.blocks: memoryview[int] = memoryview(self._buf).cast("q")
+        self._words: memoryview[int] = memoryview(self._buf).cast("q")
+        self._words[COUNTDOWN] = ctypes.addressof(self._pin) + 8 * OWN
+        self.blocks: memoryview[int] = self._words[OWN:]
         self._flags: memoryview[int] = memoryview(self._buf).cast("i")
         self._hook: Any = None
         self.kind = choose(kind)
@@ -66,14 +82,21 @@ class Counter:
         return self.kind != "python"
 
     def install(self, lib: Lib, uc: c_void_p) -> None:
-        """Have it count for a processor, which is from then on started by ``start(pc)`` and stopped by ``leave()``."""
-        blocks, flags, stop = self.blocks, self._flags, lib.stop
+        """Have it count for a processor, which is from then on started by ``start(pc)`` and stopped by ``leave()``.
+
+        ``blocks`` may be another one after that, and after ``release()``.
+        """
+        words, flags, stop = self._words, self._flags, lib.stop
         data = c_void_p(ctypes.addressof(self._pin))
-        blocks[EMUSTOP] = lib.stopaddress
-        blocks[ENGINE] = uc.value or 0
+        words[EMUSTOP] = lib.stopaddress
+        words[ENGINE] = uc.value or 0
         native = blockcount()
+        if self.kind == "inline":
+            words[INLINE] = 1
+            words[COUNTDOWN] = c_uint64.from_address(words[ENGINE] + PROCESSOR).value + INFRONT
+            self.blocks = memoryview((c_char * 8).from_address(words[COUNTDOWN])).cast("B").cast("q")
+        blocks = self.blocks
         if self.kind in ("inline", "call"):
-            blocks[INLINE] = self.kind == "inline"
             begin = START(native.start)
 
             def start(pc: int) -> int:
@@ -103,6 +126,12 @@ class Counter:
         lib.check(lib.hook(uc, ctypes.byref(c_size_t()), HOOK_BLOCK, self._hook, data, 1, 0), "uc_hook_add")
         self.start = lambda pc: lib.start(uc, pc, 0, 0, 0)
         self.leave = functools.partial(stop, uc)
+
+    def release(self) -> None:
+        """The engine is about to be closed: keep the countdown."""
+        self._words[OWN] = self.blocks[0]
+        self._words[COUNTDOWN] = ctypes.addressof(self._pin) + 8 * OWN
+        self.blocks = self._words[OWN:]
 
     def request(self) -> None:
         """Stop early, now or when the processor runs next; a signal handler or another thread may call it.
@@ -141,18 +170,27 @@ def choose(kind: Kind) -> Kind:
 @functools.cache
 def works(lib: Lib, kind: Kind) -> bool:
     """Whether one of the ways without a hook does on this Unicorn: tried out on a scratch engine."""
-    if kind == "inline" and not lib.release.startswith(TRANSLATORS):
+    if kind == "inline" and not lib.release.startswith(RELEASES):
         return False
     ram = ctypes.create_string_buffer(2 * 4096)
     address = ctypes.addressof(ram) + 4095 & ~4095
     ctypes.memmove(address + PROBEPC, PROBE, len(PROBE))
+    ctypes.memmove(address + LEARNPC, LEARN, len(LEARN))
     counter = Counter("hook")
     counter.kind = kind  # which is what is in question
     uc = c_void_p()
     lib.check(lib.open(ARCH_X86, MODE_32, ctypes.byref(uc)), "uc_open")
     try:
         lib.check(lib.map(uc, 0, 4096, PROT_ALL, address), "uc_mem_map_ptr")
+        if kind == "inline" and not _asknown(uc):
+            return False
         counter.install(lib, uc)
+        if kind == "inline":
+            # What the translator is to use is seen at an indirect jump.
+            counter.blocks[0] = 10
+            lib.check(counter.start(LEARNPC), "uc_emu_start")
+            if not c_uint64.from_address(blockcount().state).value:
+                return False
         # The third block goes to the fourth without telling: EIP is right only if Unicorn finds out where it is.
         counter.blocks[0] = 3
         lib.check(counter.start(PROBEPC), "uc_emu_start")
@@ -164,3 +202,23 @@ def works(lib: Lib, kind: Kind) -> bool:
         return got == [2, TURN] and counter.take() and counter.blocks[0] == 0
     finally:
         lib.close(uc)
+
+
+def _asknown(uc: c_void_p) -> bool:
+    """Whether an engine has its processor, and the processor its state, where they are looked for.
+
+    Read as a file: an address that is none fails, and does no harm.
+    """
+    try:
+        fd = os.open("/proc/self/mem", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+
+            def word(address: int) -> int:
+                return int.from_bytes(os.pread(fd, 8, address), sys.byteorder)
+
+            cpu = word((uc.value or 0) + PROCESSOR)
+            return word(cpu + STATEAT) == cpu + STATE and word(cpu + INFRONT) == 0
+        finally:
+            os.close(fd)
+    except (OSError, OverflowError):
+        return False

@@ -109,6 +109,8 @@ class Cpu:
         """Give back what the processor holds; not to be called from the service. It cannot be used any more."""
         if self._closer.alive:
             self.memory.detach(self)
+            self.counter.release()
+            self._blocks = self.counter.blocks
             self._closer()
 
     # kernel.base.hw.Cpu
@@ -292,6 +294,7 @@ class Cpu:
         self._insnhook(OUTHOOK(undefined), INS_SYSCALL)
         self._insnhook(OUTHOOK(undefined), INS_SYSENTER)
         self.counter.install(self._lib, self._uc)
+        self._blocks = self.counter.blocks
 
     # Running
 

@@ -96,6 +96,7 @@ EMITTERS: Final = (
     "tcg_gen_callN",
     "tcg_func_start",
     "tcg_gen_exit_tb",
+    "tcg_gen_lookup_and_goto_ptr",
     "tcg_temp_new_internal",
     "gen_new_label",
     "tcg_gen_op1",

@@ -212,12 +212,30 @@ def test_the_way_that_there_is_not_is_told_by_its_name(monkeypatch: pytest.Monke
         Machine(Config(counter="call"))
 
 
-def test_a_call_is_made_where_the_translator_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("what", "name", "value"),
+    [(lib(), "release", "3.0.0.0"), (counter, "PROCESSOR", 0x1C0), (counter, "STATEAT", 8), (counter, "STATE", 0)],
+)
+def test_a_call_is_made_where_the_engine_is_another_one(
+    monkeypatch: pytest.MonkeyPatch, what: object, name: str, value: object
+) -> None:
     monkeypatch.setattr(counter, "works", counter.works.__wrapped__)
-    monkeypatch.setattr(lib(), "release", "3.0.0.0")
+    monkeypatch.setattr(what, name, value)
     assert Counter().kind == Counter("native").kind == "call"
     with pytest.raises(ImportError, match="does not let its check"):
         Counter("inline")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_counted_is_known_after_the_end(kind: counter.Kind) -> None:
+    bare, regs = machine(kind)
+    with bare:
+        bare.run(regs)
+        ns = bare.cpu.now()
+    assert bare.cpu.now() == ns > 0
+    with Bare(counter=kind) as other:
+        other.run(machine(kind)[1], ns=20)
+    assert bare.cpu.now() == ns
 
 
 @pytest.mark.slow
