@@ -42,9 +42,9 @@ STOP, STOPPED = 2, 3  # indices as int32
 COUNTDOWN, EMUSTOP, ENGINE, INLINE, OWN = 0, 2, 3, 4, 5  # indices as int64
 LEAVING: Final = 1 << 62  # subtracted from the countdown while emulation is being left
 
-# Where things lie in the releases of Unicorn whose translator _blockcount.c knows: the processor's address in an engine,
-# in the processor that of its state, and the state itself. It is in 16 bytes' alignment, behind a field that ends 12
-# before it.
+# Where things lie in the releases of Unicorn whose translator _blockcount.c knows: the processor's address in an
+# engine, its state's in the processor, and the state itself. That is aligned to 16 bytes, and a field before it ends 12
+# bytes earlier: 8 of them are free.
 RELEASES: Final = ("2.0.", "2.1.")
 PROCESSOR: Final = 0x1B8
 STATEAT: Final = 0x128
