@@ -169,8 +169,9 @@ static __thread struct {
 /* The translator's value for the address of the processor's state, once that is known: the same in every context. */
 static _Atomic Value state;
 
-/* Where the countdown lies from there. */
+/* Where the countdown and EIP lie from there. */
 #define INFRONT ((uintptr_t)-8)
+#define EIP 0x80
 
 static Temp *
 temp(Context *ctx, Value v)
@@ -245,17 +246,25 @@ tcg_gen_callN_x86_64(Context *ctx, void *func, Temp *ret, int nargs, Temp **args
 
 void tcg_gen_exit_tb_x86_64(Context *ctx, void *block, unsigned how);
 
-/* At its end a block has, always, the exit of one that was not to begin: Unicorn goes on as if it had not. */
+/*
+ * At its end a block has, always, the exit of one that was not to begin: Unicorn goes on as if it had not. It sets EIP
+ * itself then, but not if there are hooks for instructions, or if one of them has set it.
+ */
 void
 tcg_gen_exit_tb_x86_64(Context *ctx, void *block, unsigned how)
 {
+	uint64_t *address = block;	/* linear, and where CS begins */
+
 	Label *l = begun.over;
 	Temp *args[2];
+	Value eip;
 
 	if(how == REQUESTED && l != NULL){
 		begun.over = NULL;
 		*l |= PRESENT;
 		tcg.emit1(ctx, SETLABEL, (uintptr_t)l);
+		eip = tcg.const64(ctx, (int64_t)(address[0] - address[1]));
+		tcg.emit3(ctx, ST, (uintptr_t)temp(ctx, eip), (uintptr_t)temp(ctx, state), EIP);
 		args[0] = temp(ctx, tcg.const64(ctx, (int64_t)(intptr_t)begun.counter));
 		args[1] = temp(ctx, tcg.const64(ctx, 1));
 		tcg.call(ctx, (void *)helper_check_exit_request_x86_64, NULL, 2, args);

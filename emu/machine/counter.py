@@ -50,6 +50,7 @@ PROCESSOR: Final = 0x1B8
 STATEAT: Final = 0x128
 STATE: Final = 0x8A50
 INFRONT: Final = STATE - 8
+EIP: Final = STATE + 0x80
 
 START: Final = CFUNCTYPE(c_int, c_void_p, c_void_p, c_uint64)
 # Two blocks by turns, the second at TURN: inc ecx; jmp TURN; cmp ecx, 5; jne to the first; hlt
@@ -199,6 +200,10 @@ def works(lib: Lib, kind: Kind) -> bool:
             value = c_uint64()
             lib.check(lib.regread(uc, reg, ctypes.byref(value)), "uc_reg_read")
             got.append(value.value)
+        if kind == "inline":
+            cpu = c_uint64.from_address((uc.value or 0) + PROCESSOR).value
+            if c_uint64.from_address(cpu + EIP).value != TURN:
+                return False
         return got == [2, TURN] and counter.take() and counter.blocks[0] == 0
     finally:
         lib.close(uc)

@@ -214,7 +214,13 @@ def test_the_way_that_there_is_not_is_told_by_its_name(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(
     ("what", "name", "value"),
-    [(lib(), "release", "3.0.0.0"), (counter, "PROCESSOR", 0x1C0), (counter, "STATEAT", 8), (counter, "STATE", 0)],
+    [
+        (lib(), "release", "3.0.0.0"),
+        (counter, "PROCESSOR", 0x1C0),
+        (counter, "STATEAT", 8),
+        (counter, "STATE", 0),
+        (counter, "EIP", counter.EIP + 8),
+    ],
 )
 def test_a_call_is_made_where_the_engine_is_another_one(
     monkeypatch: pytest.MonkeyPatch, what: object, name: str, value: object
