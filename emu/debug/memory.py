@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from emu.machine.boot import hostpath
 from kernel.base.dat import SG_PHYSICAL, SG_SHARED, SG_TEXT, SG_TYPE, Page, Segment
-from kernel.base.mem import BY2PG, PTEPERTAB
+from kernel.base.mem import BY2PG, PTEPERTAB, USTKTOP
 from kernel.memory.segment import segname
 from kernel.memory.swapmap import swapaddr
 
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from emu.machine.machine import Machine
     from kernel.base.procdat import Proc
 
+MAP: Final = (
+    '<?xml version="1.0"?><!DOCTYPE memory-map PUBLIC "+//IDN gnu.org//DTD GDB Memory Map V1.0//EN" '
+    '"http://sourceware.org/gdb/gdb-memory-map.dtd"><memory-map>'
+    f'<memory type="ram" start="0x0" length="0x{USTKTOP:x}"/></memory-map>'
+).encode()
 ZERO: Final = bytes(BY2PG)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from emu.api import views
 from emu.debug import memory
+from emu.debug.naming import callname
 from emu.debug.position import Goal
-from emu.debug.session import callname
 from emu.plain import plain
 
 if TYPE_CHECKING:
@@ -80,6 +80,15 @@ class Monitor:
         """A process in a few words."""
         state = views.process(self._k, p.pid).state
         return "".join(c for c in f"{p.text} {p.pid}: {state}" if c.isprintable() and c not in "<>&\"'")
+
+    def threads(self, named: Callable[[int], str]) -> bytes:
+        """The list of those that are looked at, as gdb reads it."""
+        rows = []
+        for pid, p in self._session.attached.items():
+            name = re.sub(r"[^\w.+-]", "?", p.text)
+            core = p.mach.machno if p.mach is not None else 0
+            rows.append(f'<thread id="{named(pid)}" core="{core}" name="{name}">{self.thread(p)}</thread>')
+        return f'<?xml version="1.0"?><threads>{"".join(rows)}</threads>'.encode()
 
     def _pid(self, args: list[str], at: int = 0) -> int:
         if len(args) > at:

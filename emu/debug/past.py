@@ -66,7 +66,7 @@ class Lost(Exception):
 
 
 class Past:
-    """Implements emu.debug.session.Keeper. ``became`` is called in a copy, with the way to who has woken it, and
+    """Implements emu.debug.client.Keeper. ``became`` is called in a copy, with the way to who has woken it, and
     ``settings`` when it has come to the edge.
 
     Where a ``journal`` gives the whole run back, copies have that too, and need no other.

@@ -7,7 +7,6 @@ one process alone would wait for the others for ever. Source: gdb's manual, appe
 from __future__ import annotations
 
 import os
-import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from emu.debug import files, memory, registers
 from emu.debug.changes import ALL, KILL, MEMORY, REGISTER, Change, make
 from emu.debug.link import Gone, Link
+from emu.debug.naming import filename
 from emu.debug.packets import Wrong, dotted, number, resumption, thread, unhex
 from emu.debug.past import Arrived, Request
 from emu.debug.relay import Relay
@@ -45,11 +45,6 @@ EINVAL, EFAULT, ESRCH = b"E16", b"E0e", b"E03"
 KINDS: Final = {0: "swbreak", 1: "hwbreak", 2: WRITE, 3: READ, 4: ACCESS}
 LONGEST: Final = MAXPACKET // 2 - 16  # bytes of memory in one answer
 MAXWATCH: Final = 4096  # bytes that are watched at once
-MEMORYMAP: Final = (
-    '<?xml version="1.0"?><!DOCTYPE memory-map PUBLIC "+//IDN gnu.org//DTD GDB Memory Map V1.0//EN" '
-    '"http://sourceware.org/gdb/gdb-memory-map.dtd"><memory-map>'
-    f'<memory type="ram" start="0x0" length="0x{USTKTOP:x}"/></memory-map>'
-).encode()
 SUPPORTED: Final = (
     f"PacketSize={MAXPACKET:x};QStartNoAckMode+;multiprocess+;swbreak+;hwbreak+;vContSupported+;QCatchSyscalls+;"
     "qXfer:features:read+;qXfer:threads:read+;qXfer:exec-file:read+;qXfer:memory-map:read+"
@@ -59,7 +54,7 @@ PAST: Final = b"E.the past cannot be changed"
 
 
 class Server:
-    """Implements emu.debug.session.Client for a gdb at the other end of ``link``."""
+    """Implements emu.debug.client.Client for a gdb at the other end of ``link``."""
 
     def __init__(self, machine: DebugMachine, connect: Callable[[], Link], past: Past | None = None) -> None:
         self.forks = self.execs = False
@@ -110,7 +105,7 @@ class Server:
 
         return Monitor(self.machine, self.session)
 
-    # emu.debug.session.Client
+    # emu.debug.client.Client
 
     def stopped(self, why: Stop | End) -> Plan | None:
         """As of Client: tell gdb, and answer until it goes on."""
@@ -142,7 +137,7 @@ class Server:
             return
         if isinstance(why, Stop) and why.what is not None and why.what[0] == "exec":
             p = self._proc(why.pid)
-            self._announce(p, self.session.name(p))
+            self._announce(p, filename(self.machine, p))
         if why.why:
             self.output(f"p9emu: {why.why}\n".encode())
         self.link.send(self._reply(why))
@@ -558,29 +553,19 @@ class Server:
         if what == b"features" and annex == b"target.xml":
             data = registers.DESCRIPTION
         elif what == b"memory-map":
-            data = MEMORYMAP
+            data = memory.MAP
         elif what == b"threads":
-            data = self._threads()
+            self.session.known |= self.session.attached.keys()
+            data = self.monitor.threads(self._named)
         elif what == b"exec-file":
             p = self._proc(number(annex) if annex else self._pid)
-            name = self.session.name(p)
+            name = filename(self.machine, p)
             self._announce(p, name)
             data = name.encode()
         else:
             return UNKNOWN if what != b"features" else b"E00"
         part = data[offset : offset + min(n, LONGEST)]
         return (b"m" if offset + len(part) < len(data) else b"l") + part
-
-    def _threads(self) -> bytes:
-        rows = []
-        self.session.known |= self.session.attached.keys()
-        for pid in self.session.attached:
-            p = self._proc(pid)
-            name = re.sub(r"[^\w.+-]", "?", p.text)
-            core = p.mach.machno if p.mach is not None else 0
-            told = self.monitor.thread(p)
-            rows.append(f'<thread id="{self._named(pid)}" core="{core}" name="{name}">{told}</thread>')
-        return f'<?xml version="1.0"?><threads>{"".join(rows)}</threads>'.encode()
 
     def close(self) -> None:
         """Hang up."""

@@ -7,9 +7,11 @@ returns. No virtual time passes, and a run that was looked at is the run that it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
+from emu.debug.client import Client, Keeper, nothing
 from emu.debug.machine import ENDED, EXECNR, SELDOM
+from emu.debug.naming import callname, filename, status
 from emu.debug.position import (
     BIRTH,
     BLOCK,
@@ -25,15 +27,12 @@ from emu.debug.position import (
     Position,
     Settings,
 )
-from emu.debug.stops import SIGABRT, SIGINT, SIGKILL, SIGSEGV, Catch, End, Plan, Stop
+from emu.debug.stops import SIGABRT, SIGINT, SIGKILL, SIGSEGV, Catch, End, Plan, Step, Stop
 from emu.debug.watches import Watch, Watches
 from emu.machine import x86
-from emu.machine.boot import hostpath
-from emu.machine.config import hoststatus
 from emu.machine.probe import NOTHING, Wanted
 from kernel.base.event import FaultEvent
 from kernel.base.procdat import Broken, Dead, Moribund, Scheding
-from kernel.base.record import field, record
 
 if TYPE_CHECKING:
     from emu.debug.machine import DebugMachine
@@ -46,39 +45,6 @@ if TYPE_CHECKING:
 
 FAILED: Final = 0xFFFFFFFF
 LAST: Final = 1 << 32  # behind all that is told of processes
-
-
-class Client(Protocol):
-    """Who is told."""
-
-    forks: bool
-    execs: bool
-
-    def stopped(self, why: Stop | End) -> Plan | None:
-        """The machine stands still; how to go on. None: nobody is interested any more. May raise to end the run."""
-
-    def interrupted(self) -> bool:
-        """Whether the client wants the machine to stop. To be asked often."""
-
-
-class Keeper(Protocol):
-    """Who leaves copies of the machine behind."""
-
-    def due(self) -> bool:
-        """Whether there should be one."""
-
-    def leave(self, session: Session) -> None:
-        """Leave one; in a copy this returns when it is to go on, with the session's ``way``."""
-
-    def close(self) -> None:
-        """Nobody wants them any more."""
-
-
-@record
-class _Step:
-    plan: Plan
-    skip: int  # pc of the instruction that is to be stepped over, -1 if the process is at it, or in a system call
-    done: bool = field(default=False)
 
 
 class Session:
@@ -94,7 +60,7 @@ class Session:
         self.started = False
         self.quick = False
         self._near = False  # the time of a goal has come
-        self._step: _Step | None = None
+        self._step: Step | None = None
         self._why: Stop | None = None  # found by stops(), told by still()
         self.pidgen = 0
         self.free = 0
@@ -223,7 +189,7 @@ class Session:
             if p is not None and p.regs is not None:
                 began = p.pid == before or (inside and isinstance(why, Stop) and why.pid == p.pid)
                 skip = -1 if began else p.regs.pc
-                self._step = _Step(plan, skip if plan.skip is None else plan.skip)
+                self._step = Step(plan, skip if plan.skip is None else plan.skip)
         self.resume()
         if self.keeper is not None and at.phase == KERNEL and self.keeper.due():
             self.keeper.leave(self)
@@ -503,7 +469,7 @@ class Session:
             return
         for pid, p in list(self.attached.items()):
             if p.pid != pid or p.state in (Dead, Moribund):
-                self._gone(pid, End(pid, self._status(pid, p)))
+                self._gone(pid, End(pid, status(self.machine, pid, p)))
             elif p.state == Broken and pid not in self._broken:
                 self._broken.add(pid)
                 why = f"{p.text} {pid} was ended by the kernel, and is kept"
@@ -550,7 +516,8 @@ class Session:
                 self._forget(up.pid)
             self.look()
             if up.pid in self.attached and self.client is not None and self.client.execs:
-                self._tell(Stop(up.pid, what=("exec", self.name(up).encode().hex())), self._kernel(EXEC, up.pid))
+                file = filename(self.machine, up).encode().hex()
+                self._tell(Stop(up.pid, what=("exec", file)), self._kernel(EXEC, up.pid))
                 return
         if nr is not None and up.pid in self.attached:
             self._tell(Stop(up.pid, what=("syscall_return", f"{nr:x}")), self._kernel(RETURN, up.pid))
@@ -562,12 +529,6 @@ class Session:
             self.attached.pop(pid, None)
         self._broken.discard(pid)
         self._tell(end, self._kernel(GONE, pid))
-
-    def _status(self, pid: int, p: Proc) -> int:
-        first = self.machine.first
-        told = [first.wait] if first is not None and first.wait is not None else []
-        told += p.parent.waitq if p.parent is not None else []
-        return next((hoststatus(w.exits) for w in told if w.pid == pid), 0)
 
     def broke(self, why: str) -> None:
         """The run cannot go on: stand still once more, to be looked at, and gone back from."""
@@ -591,11 +552,7 @@ class Session:
             if pid in self.attached:
                 first = self.machine.first
                 own = first is not None and first.wait is not None and first.wait.pid == pid
-                self._gone(pid, End(pid, self._status(pid, p)) if own else End(pid, signal=SIGKILL))
-
-    def name(self, p: Proc) -> str:
-        """What gdb is told to be the file that p executes; "" if it is no file of the host's."""
-        return f"/bin/{p.text}" if hostpath(self.machine, p) is not None else ""
+                self._gone(pid, End(pid, status(self.machine, pid, p)) if own else End(pid, signal=SIGKILL))
 
     # Events
 
@@ -612,7 +569,7 @@ class Session:
         if self._listens:
             self._k.sink, self._heard = self._sink, self.started
         elif self._heard:
-            self._k.sink = _nothing  # a system call that somebody is in was begun with a sink, and tells of its end
+            self._k.sink = nothing  # a system call that somebody is in was begun with a sink, and tells of its end
         else:
             self._k.sink = None
 
@@ -640,15 +597,3 @@ class Session:
                 self._tell(Stop(ev.pid, why=why), self._kernel(ENTRY))
             elif self.way is not None:
                 self.way.passes(self._kernel(ENTRY), None)
-
-
-def _nothing(ev: Event) -> None:
-    """Takes events that nobody wants."""
-
-
-def callname(nr: int) -> str:
-    """The name of a system call."""
-    from kernel.syscalls.systab import SYSTAB
-
-    call = SYSTAB.get(nr)
-    return call.name if call is not None else f"number {nr}"

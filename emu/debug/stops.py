@@ -48,3 +48,12 @@ class Catch:
     calls: frozenset[int] | None = None
     faults: frozenset[str] | None = None
     named: frozenset[str] | None = None  # system calls by their names, for a person
+
+
+@record
+class Step:
+    """A step that is not over."""
+
+    plan: Plan
+    skip: int  # pc of the instruction that is to be stepped over, -1 if the process is at it, or in a system call
+    done: bool = False
