@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import site
 import subprocess
 import sys
 import zipfile
@@ -45,16 +46,37 @@ def command(*args: str | Path, cwd: Path, path: str = "") -> str:
     return done.stdout
 
 
-@pytest.mark.slow
-def test_a_project_elsewhere(tmp_path: Path) -> None:
+PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
+
+
+def copied(tmp_path: Path) -> Path:
+    """What of this tree an installation needs."""
     tree = tmp_path / "tree"
     tree.mkdir()
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, tree)
     for name in ("emu", "kernel", "guest"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
-    pip = ("-m", "pip", "--quiet", "--disable-pip-version-check")
-    command(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, tree, cwd=tmp_path)
+    return tree
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["with space", "long" * 62])
+def test_scripts_run_where_no_first_line_can_name_the_interpreter(tmp_path: Path, name: str) -> None:
+    place = tmp_path / name
+    command("-m", "venv", "--without-pip", place, cwd=tmp_path)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(site.getsitepackages())}
+    install = (*PIP, "install", "--no-deps", "--no-index", "--no-build-isolation", copied(tmp_path))
+    subprocess.run([place / "bin/python", *install], cwd=tmp_path, env=env, check=True)
+    for script in ("p9emu", "go_plan9_386_exec"):
+        told = subprocess.check_output([place / "bin" / script, "--help"], cwd=tmp_path, env=env)
+        assert told.startswith(b"Usage: ")
+
+
+@pytest.mark.slow
+def test_a_project_elsewhere(tmp_path: Path) -> None:
+    tree = copied(tmp_path)
+    command(*PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, tree, cwd=tmp_path)
     (wheel,) = tmp_path.glob("p9emu-*.whl")
     with zipfile.ZipFile(wheel) as z:
         names = z.namelist()
@@ -68,12 +90,12 @@ def test_a_project_elsewhere(tmp_path: Path) -> None:
     assert "emu/py.typed" in names
     page = "emu/observe/report/page"
     assert {n for n in names if n.startswith(page)} == {f"{page}/{p.name}" for p in (ROOT / page).iterdir()}
-    site = tmp_path / "site"
-    command(*pip, "install", "--no-deps", "--no-index", "--target", site, wheel, cwd=tmp_path)
+    target = tmp_path / "site"
+    command(*PIP, "install", "--no-deps", "--no-index", "--target", target, wheel, cwd=tmp_path)
     project = tmp_path / "project"
     project.mkdir()
     (project / "mine.c").write_text(SOURCE)
     (project / "test_mine.py").write_text(TEST)
-    out = command("-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", cwd=project, path=str(site))
-    assert f"from {site}/emu/__init__.py" in out
+    out = command("-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", cwd=project, path=str(target))
+    assert f"from {target}/emu/__init__.py" in out
     assert "1 passed" in out
