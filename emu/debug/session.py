@@ -111,8 +111,7 @@ class Session:
         if self.keeper is not None:
             self.keeper.close()
             self.keeper = None
-        self.goal = None
-        self.quick = False
+        self.goal, self.quick = None, False
         self.attached.clear()
         self.breaks.clear()
         self.watches.all.clear()
@@ -553,6 +552,8 @@ class Session:
                 first = self.machine.first
                 own = first is not None and first.wait is not None and first.wait.pid == pid
                 self._gone(pid, End(pid, status(self.machine, pid, p)) if own else End(pid, signal=SIGKILL))
+        if self.way is not None:
+            self.way.passes(self._kernel(CHANGED, LAST), None)  # of those whom the machine itself told of, if not here
 
     # Events
 
