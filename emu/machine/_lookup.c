@@ -100,6 +100,7 @@ static pthread_key_t key;
 static __thread struct {
 	void *cpu;
 	Place *places;	/* the processor's that ran last */
+	char *env;	/* its state, once that is known to be read right */
 	Table *all;
 	Key *asked;	/* what keyof() says, while the original is asked */
 	Block *found;	/* the original's answer */
@@ -140,7 +141,14 @@ placesof(void *cpu)
 	pthread_setspecific(key, t);
 	own.cpu = cpu;
 	own.places = t->places;
+	own.env = NULL;
 	return t->places;
+}
+
+static inline uint32_t
+hash(uint32_t pc)
+{
+	return pc * 2654435761u >> (32 - BITS);
 }
 
 static inline Place *
@@ -148,7 +156,7 @@ placeof(void *cpu, uint32_t pc)
 {
 	Place *all = own.cpu == cpu ? own.places : placesof(cpu);
 
-	return all != NULL ? &all[pc * 2654435761u >> (32 - BITS)] : NULL;
+	return all != NULL ? &all[hash(pc)] : NULL;
 }
 
 /* What of a processor says which block comes, as Unicorn 2.1's helper_lookup_tb_ptr reads it. */
@@ -217,6 +225,21 @@ compare(char *env)
 	return code;
 }
 
+/* The rest of what follows. */
+static __attribute__((noinline)) void *
+find(char *env)
+{
+	Block *b;
+	Key k;
+
+	if(known < SURE)
+		return compare(env);
+	k = keyof(env);
+	b = tb_htable_lookup_x86_64(k.cpu, k.pc, k.csbase, k.flags, k.mask);
+	own.env = own.cpu == k.cpu ? env : NULL;
+	return b != NULL ? b->code : jump(env);
+}
+
 /* Translated code calls this for the code of the block to jump to. */
 void *helper_lookup_tb_ptr_x86_64(char *env);
 
@@ -224,22 +247,18 @@ void *
 helper_lookup_tb_ptr_x86_64(char *env)
 {
 	Place *p;
-	Block *b;
 	Key k;
 
-	if(__builtin_expect(known < SURE, 0))
-		return compare(env);
-	k = keyof(env);
-	if(__builtin_expect(k.csbase == 0 && own.cpu == k.cpu, 1)){
-		p = placeof(k.cpu, (uint32_t)k.pc);
-		if(__builtin_expect(p->pc == k.pc && p->flags == k.flags && p->generation == generation
+	if(__builtin_expect(own.env == env, 1)){
+		k = keyof(env);
+		p = &own.places[hash((uint32_t)k.pc)];
+		if(__builtin_expect(k.csbase == 0 && p->pc == k.pc && p->flags == k.flags && p->generation == generation
 		    && !(p->block->cflags & INVALID), 1)){
 			counts.lookups++;
 			return p->code;
 		}
 	}
-	b = tb_htable_lookup_x86_64(k.cpu, k.pc, k.csbase, k.flags, k.mask);
-	return b != NULL ? b->code : jump(env);
+	return find(env);
 }
 
 bool x86_cpu_tlb_fill_x86_64(void *cpu, uint64_t addr, int size, int access, int mode, bool probe, uintptr_t pc);
