@@ -13,6 +13,12 @@
 #include <Python.h>
 #include <stdint.h>
 
+/*
+ * Counts up when what Python passes to an extension becomes another: as VERSION in emu/machine/lib.py. A module that was
+ * built before must not be called.
+ */
+#define VERSION 1
+
 /* The type that spec describes. Like the next one: 0, or -1 with an exception set. */
 static inline int
 addtype(PyObject *m, PyType_Spec *spec)
@@ -43,8 +49,13 @@ addaddress(PyObject *m, const char *name, void *address)
 #endif
 
 #define MODULE(name, doc, fill) \
+	static int \
+	fillall(PyObject *m) \
+	{ \
+		return PyModule_AddIntConstant(m, "VERSION", VERSION) < 0 ? -1 : fill(m); \
+	} \
 	static PyModuleDef_Slot moduleslots[] = { \
-		{Py_mod_exec, (void *)fill}, \
+		{Py_mod_exec, (void *)fillall}, \
 		ONEINTERPRETER \
 		{0, NULL}, \
 	}; \

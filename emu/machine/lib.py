@@ -12,6 +12,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
 
+VERSION: Final = 1  # of what is passed to the extensions: as VERSION in _module.h
+
 ARCH_X86: Final = 4
 MODE_32: Final = 1 << 2
 PROT_ALL: Final = 7
@@ -153,6 +155,8 @@ def _ahead(name: str) -> Any:
         extension: Any = import_module(name)
     except ImportError:
         return None
+    if getattr(extension, "VERSION", 0) != VERSION:
+        raise UnusableError(f"the extension {name} was built from another version of p9emu: install p9emu again")
     ctypes.PyDLL(extension.__file__, ctypes.RTLD_GLOBAL)
     return extension
 

@@ -4,11 +4,18 @@ import pytest
 from unicorn import x86_const
 
 import emu.machine.lib
-from emu.machine.lib import UnicornError, lib
+from emu.machine.lib import UnicornError, UnusableError, lib
 
 
 def test_release_is_named() -> None:
     assert lib().release.startswith("2.")
+
+
+def test_an_extension_that_was_built_before_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An editable installation of new Python has the old C until it is installed again."""
+    monkeypatch.setattr(emu.machine.lib, "VERSION", 0)
+    with pytest.raises(UnusableError, match=r"^the extension emu.machine._\w+ was built from another version"):
+        emu.machine.lib.Lib()
 
 
 def test_errors_say_what_failed() -> None:
