@@ -32,6 +32,7 @@ COMPUTED = {
     ("devcs", "'request too long' if c.qid.path == Qcs else 'dns: request too long'"): "too long for cs or dns",
     ("devcs", "Ednsresource if ips else Ednsname"): "one of its constants",
     ("devcs", "err"): "one of its constants",
+    ("devhost", "str(why)"): "one of hostfile's constants",
     ("devip", "p"): "what a protocol says of a request",
     ("devmnt", "cut(f'incompatible 9P versions {kstr(m.version)} {kstr(v)}', ERRMAX)"): "the server's",
     ("devmnt", "kstrcpy(r.ename, ERRMAX)"): "the server's",
