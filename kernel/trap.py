@@ -259,9 +259,12 @@ def traced(k: Kernel, up: Proc, nr: int, call: Syscall, args: tuple[int, ...]) -
 
 def kexit(k: Kernel, up: Proc) -> None:
     """Return to user mode: bring the clocks in the Tos up to date. Source: pc/trap.c:kexit."""
-    pa = uframe(k, KCYCLES, True, "kexit")  # one read-modify-write: a missing page is a write fault
-    t = k.m.cpu.now()
     mem = k.mem
+    # As uframe(), without a call: each trap ends here.
+    pa = mem.translate(up.mmupdb.pa, KCYCLES, True) if up.mmupdb is not None and k.watch is None else -1
+    if pa < 0:
+        pa = uframe(k, KCYCLES, True, "kexit")  # one read-modify-write: a missing page is a write fault
+    t = k.m.cpu.now()
     mem.changing(pa)
     buf = mem.buf
     (kcycles,) = CYCLES.unpack_from(buf, pa)
