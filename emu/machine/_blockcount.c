@@ -247,14 +247,13 @@ tcg_gen_callN_x86_64(Context *ctx, void *func, Temp *ret, int nargs, Temp **args
 void tcg_gen_exit_tb_x86_64(Context *ctx, void *block, unsigned how);
 
 /*
- * At its end a block has, always, the exit of one that was not to begin: Unicorn goes on as if it had not. It sets EIP
- * itself then, but not if there are hooks for instructions, or if one of them has set it.
+ * At its end a block has, always, the exit of one that was not to begin: Unicorn goes on as if it had not. EIP is set
+ * here, as Unicorn does so only if there are no hooks for instructions and none of any kind has set it.
  */
 void
 tcg_gen_exit_tb_x86_64(Context *ctx, void *block, unsigned how)
 {
 	uint64_t *address = block;	/* linear, and where CS begins */
-
 	Label *l = begun.over;
 	Temp *args[2];
 	Value eip;
