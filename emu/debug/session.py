@@ -30,7 +30,7 @@ from emu.debug.position import (
 from emu.debug.stops import SIGABRT, SIGINT, SIGKILL, SIGSEGV, Catch, End, Plan, Step, Stop
 from emu.debug.watches import Watch, Watches
 from emu.machine import x86
-from emu.machine.probe import NOTHING, Wanted
+from emu.machine.probe import AGAIN, NOTHING, Wanted
 from kernel.base.event import FaultEvent
 from kernel.base.procdat import Broken, Dead, Moribund, Scheding
 
@@ -118,7 +118,8 @@ class Session:
         self._calling.clear()
         self.catch = Catch()
         self._catching = False
-        self._apply(NOTHING)
+        for cpu in self.machine.probes:
+            cpu.look(NOTHING)
         self.listen()
         self.machine.onturn = None
         self.machine.signals.also = -1
@@ -130,12 +131,10 @@ class Session:
 
     def take(self, settings: Settings) -> None:
         """Let that be set."""
-        self.breaks, self.catch = settings.breaks, settings.catch
-        self.left, self.known = settings.left, settings.known
+        self.catch, self.left, self.known = settings.catch, settings.left, settings.known
         for pid in self.left & self.attached.keys():
             self._drop(pid)
-        self.breaks = settings.breaks
-        self._step = None
+        self.breaks, self._step = settings.breaks, None
         self.watches.all.clear()
         for watch in settings.watches:
             self.watches.add(*watch)
@@ -188,7 +187,7 @@ class Session:
             if p is not None and p.regs is not None:
                 began = p.pid == before or (inside and isinstance(why, Stop) and why.pid == p.pid)
                 skip = -1 if began else p.regs.pc
-                self._step = Step(plan, skip if plan.skip is None else plan.skip)
+                self._step = Step(plan, skip if plan.skip is None else plan.skip, plan.again)
         self.resume()
         if self.keeper is not None and at.phase == KERNEL and self.keeper.due():
             self.keeper.leave(self)
@@ -213,29 +212,33 @@ class Session:
 
     def _quickly(self) -> bool:
         """As of Debugger."""
-        wanted = self.way or self.goal or self._catching or self.watches.all or self._execing or self._calling
+        wanted = self.way or self.goal or self._step or self._catching or self.watches.all
+        pending = self._execing or self._calling or self._unborn
         sink = self._k.sink is not None and not self._heard
-        return self.client is not None and self.started and not (wanted or self._unborn or sink)
+        return self.client is not None and self.started and not (wanted or pending or sink)
 
     @property
     def plan(self) -> Plan:
         """How the machine goes on."""
-        if self._step is None:
-            return Plan()
-        plan = self._step.plan
-        return Plan(plan.step, plan.start, plan.end, plan.alone, self._step.skip)
+        return self._step.rest if self._step is not None else Plan()
 
     def look(self) -> None:
         """Set hooks for what is wanted."""
+        for cpu in self.machine.probes:
+            self._look(cpu)
+
+    def _look(self, cpu: Probed) -> None:
+        """For a step each instruction is hooked, on the processor that the process is on, and as long as it is."""
         quiet = self.goal is not None or (self.way is not None and self.way.blind)
         addresses = frozenset() if quiet else frozenset(addr for _, addr in self.breaks)
         near = self._near or (self.way is not None and self.way.near)
-        every = near or (self._step is not None and not quiet)
-        self._apply(Wanted(addresses, every, () if quiet else self.watches.areas))
+        every = near or (not quiet and self._steps(self._k.machs[cpu.machno].proc) is not None)
+        cpu.look(Wanted(addresses, every, () if quiet else self.watches.areas))
 
-    def _apply(self, wanted: Wanted) -> None:
-        for cpu in self.machine.probes:
-            cpu.look(wanted)
+    def _steps(self, p: Proc | None) -> Step | None:
+        """The step, if it is of that process."""
+        step = self._step
+        return step if step is not None and p is not None and p.pid == step.plan.step else None
 
     def _forget(self, pid: int) -> None:
         """Breakpoints and watchpoints of a process that is no more, or has become another program."""
@@ -263,7 +266,10 @@ class Session:
 
     def wants(self, cpu: Probed, p: Proc, pc: int, again: bool) -> Stop | None:
         """Why to stand still before an instruction."""
-        return (cpu.touched and self._accessed(cpu, p)) or self._stepped(p, pc, again) or self._broke(p, pc, again)
+        step = self._steps(p)
+        again = again or (step is not None and step.begun(pc))
+        over = step.over(pc, again) if step is not None else None
+        return (cpu.touched and self._accessed(cpu, p)) or over or self._broke(p, pc, again)
 
     def still(self, cpu: Probed, pc: int) -> None:
         """As of Observer."""
@@ -285,14 +291,14 @@ class Session:
         if self.way is None and self.goal is None and self.n & SELDOM:
             self.n += 1
             self._check()
-            self.quick = self._quickly()
-            return
-        self._enter()
-        self._check()
+        else:
+            self._enter()
+            self._check()
+            if self.way is not None:
+                self.way.passes(self._kernel(CHANGED, LAST), None)
         self.quick = self._quickly()
-        if self.way is not None:
-            self.way.passes(self._kernel(CHANGED, LAST), None)
-        self._user(cpu)
+        if self.way or self.goal or self._step:
+            self._user(cpu)
 
     def reached(self, cpu: Probed) -> None:
         """As of Observer."""
@@ -317,6 +323,8 @@ class Session:
 
     def _user(self, cpu: Probed, inblock: bool = False) -> None:
         """A process goes to user mode, or goes on within a block: see to it that it is stopped in time."""
+        if self._step is not None:
+            self._look(cpu)
         places = [self.way.until(cpu) if self.way is not None else None]
         if self.goal is not None and self.goal.ns is not None:
             places.append(cpu.placeof(self.goal.ns - BLOCK))
@@ -350,15 +358,6 @@ class Session:
         why = f"0x{w.addr:08x} of {w.pid} was {what} by {p.text} {p.pid}, {where}" if p and p.pid != w.pid else ""
         return Stop(w.pid, what=(w.kind, f"{w.addr:x}"), why=why)
 
-    def _stepped(self, p: Proc, pc: int, again: bool) -> Stop | None:
-        step = self._step
-        if step is None or p.pid != step.plan.step:
-            return None
-        skip, step.skip = step.skip, -1
-        if again or pc == skip or step.plan.start <= pc < step.plan.end:
-            return None
-        return Stop(p.pid)
-
     def _broke(self, p: Proc, pc: int, again: bool) -> Stop | None:
         kinds = self.breaks.get((p.pid, pc))
         if not kinds or again or p.pid not in self.attached:
@@ -385,6 +384,9 @@ class Session:
         if self.way is not None:
             self.way.passes(self._kernel(ENTRY, p.pid if p is not None else 0), None)
             self.listen()
+        step = self._steps(p)
+        if step is not None and trapno in AGAIN and p is not None and p.regs is not None:
+            step.faults(p.regs.pc)
         regs = service(trapno, ecode)
         if trapno == x86.SYSCALL and p is not None and p.scallnr == EXECNR:
             self._execing[p.pid] = p
@@ -395,11 +397,9 @@ class Session:
             for w in self.watches.changed() if watching else ():
                 self._tell(self._watched(w, p, "in the kernel", "written"), self._kernel(CHANGED, w.addr))
         self.quick = self._quickly()
-        if self.way is None and self.goal is None:
-            return regs
         if self.way is not None:
             self.way.passes(self._kernel(CHANGED, LAST), None)
-        if regs is not None:
+        if regs is not None and (self.way or self.goal or self._step):
             self._user(self.machine.probes[machno])
         return regs
 

@@ -39,6 +39,7 @@ class Plan:
     end: int = 0
     alone: bool = False
     skip: int | None = None  # pc of the instruction that is stepped over, if it is not that where the machine stands
+    again: bool = False  # and it has faulted
 
 
 @record
@@ -56,4 +57,25 @@ class Step:
 
     plan: Plan
     skip: int  # pc of the instruction that is to be stepped over, -1 if the process is at it, or in a system call
-    done: bool = False
+    again: bool = False  # that one has faulted
+
+    @property
+    def rest(self) -> Plan:
+        """How it goes on elsewhere."""
+        plan = self.plan
+        return Plan(plan.step, plan.start, plan.end, plan.alone, self.skip, self.again)
+
+    def faults(self, pc: int) -> None:
+        """The instruction at pc is begun once more when its fault is served, whoever runs until then, and wherever."""
+        self.skip, self.again = pc, True
+
+    def begun(self, pc: int) -> bool:
+        """Whether the process, which is at pc, was there before."""
+        return self.again and pc == self.skip
+
+    def over(self, pc: int, again: bool) -> Stop | None:
+        """The stop, if it is over before the instruction at pc; to be asked at each of the process's."""
+        skip, self.skip, self.again = self.skip, -1, False
+        if again or pc == skip or self.plan.start <= pc < self.plan.end:
+            return None
+        return Stop(self.plan.step)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,9 +51,11 @@ class Client:
 
 
 @contextmanager
-def server(*args: str, path: Path | None = None) -> Iterator[tuple[subprocess.Popen[str], Client]]:
+def server(
+    *args: str, path: Path | None = None, python: Sequence[str] = ("-m", "emu")
+) -> Iterator[tuple[subprocess.Popen[str], Client]]:
     """A server and its client."""
-    words = [sys.executable, "-m", "emu", "gdb", *(("-l", str(path)) if path is not None else ()), *args]
+    words = [sys.executable, *python, "gdb", *(("-l", str(path)) if path is not None else ()), *args]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
     with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,8 +55,8 @@ class Debugger:
 
 
 @contextmanager
-def debugged(tmp_path: Path, *words: str) -> Iterator[Debugger]:
-    with server(*words, path=tmp_path / "gdb") as (_, client):
+def debugged(tmp_path: Path, *words: str, python: Sequence[str] = ("-m", "emu")) -> Iterator[Debugger]:
+    with server(*words, path=tmp_path / "gdb", python=python) as (_, client):
         yield Debugger(client)
 
 
@@ -85,6 +85,39 @@ def test_steps_back_are_the_steps_on(skip: int, words: list[str], tmp_path: Path
         for was in states[1:]:
             assert d.go(STEP).startswith(b"T05")
             assert d.state() == was
+
+
+# p9emu that writes a byte into a file for each instruction before which a hook in Python is called, in copies too
+COUNTING = """
+import os, runpy, sys
+from emu.machine.probe import Probed
+fd = os.open(sys.argv.pop(1), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+instruction = Probed._instruction
+def counted(self, pc):
+    os.write(fd, b".")
+    instruction(self, pc)
+Probed._instruction = counted
+runpy.run_module("emu", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("words", [[], ["--cpus", "2"]])
+def test_a_step_back_over_a_call_that_blocks_hooks_nobody_else(words: list[str], tmp_path: Path) -> None:
+    entry = symbol("fp", "await")
+    counted = tmp_path / "counted"
+    with debugged(tmp_path, *words, "fp", python=("-c", COUNTING, str(counted))) as d:
+        d.ask(b"Z0,%x,1" % entry)
+        assert pc(d.go(b"vCont;c")) == entry
+        d.ask(b"z0,%x,1" % entry)
+        d.go(STEP)
+        d.go(STEP)
+        behind = d.state()
+        assert 0 < counted.stat().st_size < 10
+        for _ in range(2):
+            assert pc(d.go(b"bs")) == entry + 5
+            assert d.go(STEP).startswith(b"T05")
+            assert d.state() == behind
+        assert counted.stat().st_size < 100
 
 
 def test_at_the_beginning_there_is_no_way_back(tmp_path: Path) -> None:

@@ -148,6 +148,68 @@ def test_each_step_is_one_instruction_through_faults_and_system_calls() -> None:
     assert any(next(code.disasm(text.bytes_at(pc, 15), pc)).mnemonic == "int" for pc in pcs)
 
 
+def hooked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The instructions before which a hook in Python is called from now on."""
+    pcs: list[int] = []
+    instruction = probe.Probed._instruction
+
+    def counted(self: probe.Probed, pc: int) -> None:
+        pcs.append(pc)
+        instruction(self, pc)
+
+    monkeypatch.setattr(probe.Probed, "_instruction", counted)
+    return pcs
+
+
+@pytest.mark.parametrize("options", [{}, {"cpus": 2}, {"cpus": 2, "sched": "random", "seed": 5}], ids=str)
+def test_a_step_over_a_call_that_blocks_hooks_nobody_else(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = hooked(monkeypatch)
+    entry = symbol("fp", "await")
+
+    def talk(server: Server) -> Talk:
+        yield b"Z0,%x,1" % entry
+        assert pc((yield from ask(b"vCont;c"))) == entry
+        yield b"z0,%x,1" % entry
+        seen.clear()
+        for at in (entry + 5, entry + 7):  # mov, int $0x40
+            assert pc((yield from ask(b"vCont;s:p2.2"))) == at
+        assert seen == [entry, entry + 5, entry + 7]
+        for _ in range(1000):
+            assert (yield from ask(b"vCont;s:p2.2")).startswith(b"T05")
+        assert len(seen) <= 3 + 1000 * 2
+        yield b"vCont;c"
+
+    hello = b"qSupported:multiprocess+;swbreak+"
+    assert same(debug("fp", talk=talk, hello=hello, **options), plain("fp", **options))
+
+
+@pytest.mark.parametrize("options", [{}, {"cpus": 2}, {"cpus": 2, "sched": "random", "seed": 3}], ids=str)
+def test_a_step_through_a_fault_that_waits_for_the_disk_is_one_instruction(options: dict[str, Any]) -> None:
+    options |= {"memory": 4 << 20, "swap": 8 << 20}
+    entry = symbol("swapfork", "rfork")
+    pcs: list[int] = []
+    switches = 0
+
+    def talk(server: Server) -> Talk:
+        nonlocal switches
+        yield b"Z0,%x,1" % entry
+        yield b"vCont;c"
+        assert pc((yield from ask(b"vCont;c"))) == entry  # the second
+        yield b"z0,%x,1" % entry
+        began = server.session.n
+        for _ in range(2000):
+            pcs.append(pc((yield from ask(b"vCont;s:p2.2"))))
+        switches = server.session.n - began
+        yield b"vCont;c"
+
+    result = debug("swapfork", talk=talk, hello=b"qSupported:multiprocess+;swbreak+", **options)
+    assert not [a for a, b in pairwise(pcs) if a == b]
+    assert switches > 50  # other processes' faults: they ran meanwhile
+    assert same(result, plain("swapfork", **options))
+
+
 def test_a_breakpoint_is_one_process_s() -> None:
     rfork = symbol("cow", "exits")
     hits: list[str] = []
