@@ -84,18 +84,18 @@ def _forgotten(machine: "Machine", modules: list[str], show: frozenset[str]) -> 
 
 @contextmanager
 def _temporary() -> Iterator[str]:
-    """A temporary directory, removed at the end with whatever is in it."""
+    """A temporary directory, removed at the end with whatever is in it; by the next run, if this one is killed."""
     from emu.machine import temporary
-    from emu.machine.changes import remove
 
     try:
-        path = temporary.make("p9emu-", temporary.place())
+        path, lock = temporary.claim("p9emu-go-", temporary.place())
     except OSError as e:
         raise Failure(f"temporary directory: {e.strerror}", BROKEN) from None
     try:
         yield path
     finally:
-        remove(path)
+        temporary.remove(path)
+        os.close(lock)
 
 
 def goenv(env: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:

@@ -1,12 +1,10 @@
 """Where the changes of a tree go that is shown copied on write: a temporary directory, or one that is kept."""
 
 import errno
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from emu.failure import BROKEN, USAGE
@@ -33,25 +31,10 @@ def forgotten() -> Changes:
 
     Raises OSError, Error.
     """
-    where = place()
-    for path in leftovers(where):
-        remove(path)
-    while True:
-        path = temporary.make(PREFIX, where)
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # taken for a leftover before it was locked
-            os.close(lock)
-            continue
-        except OSError:  # a file system without locks
-            pass
-        if os.path.isdir(path):
-            break
-        os.close(lock)
+    path, lock = temporary.claim(PREFIX, place())
 
     def done() -> None:
-        remove(path)
+        temporary.remove(path)
         os.close(lock)
 
     tree = os.path.join(path, TREE)
@@ -72,77 +55,6 @@ def place() -> str:
     except OSError:
         pass
     return temporary.place()
-
-
-def leftovers(where: str) -> Iterator[str]:
-    """Temporary directories of ours that nobody has locked."""
-    try:
-        names = os.listdir(where)
-    except OSError:
-        return
-    for name in names:
-        path = os.path.join(where, name)
-        if not name.startswith(PREFIX):
-            continue
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            if os.fstat(fd).st_uid == os.geteuid():
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield path
-        except OSError:
-            pass
-        finally:
-            os.close(fd)
-
-
-def remove(path: str) -> None:
-    """Remove a directory, however deep and whatever its permissions; what cannot be removed stays."""
-    try:
-        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return
-    names = (b"p9emu.%d" % n for n in count())
-    todo = [b"."]
-    try:
-        while todo:  # each directory is moved to the top before it is looked into
-            name = todo.pop()
-            with suppress(OSError):
-                os.chmod(name, 0o700, dir_fd=top)
-                fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
-                try:
-                    _empty(fd, top, names, todo)
-                finally:
-                    os.close(fd)
-                if name != b".":
-                    os.rmdir(name, dir_fd=top)
-        with suppress(OSError):
-            os.rmdir(path)
-    finally:
-        os.close(top)
-
-
-def _empty(fd: int, top: int, names: Iterator[bytes], todo: list[bytes]) -> None:
-    """Remove the files in a directory, and move its directories to the top, under names that are free there."""
-    for sub in map(os.fsencode, os.listdir(fd)):
-        try:
-            if not stat.S_ISDIR(os.stat(sub, dir_fd=fd, follow_symlinks=False).st_mode):
-                os.unlink(sub, dir_fd=fd)
-                continue
-            os.chmod(sub, 0o700, dir_fd=fd)  # one that cannot be written cannot be moved either
-        except OSError:
-            continue
-        for new in names:
-            try:
-                os.rename(sub, new, src_dir_fd=fd, dst_dir_fd=top)
-            except OSError as e:
-                if e.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-                    continue
-            else:
-                todo.append(new)
-            break
 
 
 def lost(k: "Kernel") -> Iterator[tuple[str, str]]:

@@ -101,7 +101,8 @@ class Go:
     def __call__(self, code: str, *words: str, env: Mapping[str, str] | None = None, left: int = 0) -> Any:
         """What the code tells, as go test ./..., unless with other words.
 
-        Nothing is left of it then, but for the temporary directories of so many runs that were killed.
+        Nothing is left of it then, but for the temporary directories of so many runs that were killed, after which
+        there was no other.
         """
         command = [sys.executable, "-c", GO + code, *(words or ("test", "./..."))]
         done = subprocess.run(
@@ -215,7 +216,7 @@ p.kill()
 within(30, lambda: not runs())
 tell([p.wait(), run("true")[::3]])
 """
-    assert go(code, left=1) == [-9, [0, True]]
+    assert go(code) == [-9, [0, True]]
 
 
 def test_the_server_is_killed(go: Go) -> None:
@@ -258,7 +259,7 @@ def killed(number):
     return ended(p)
 tell([killed(number) for number in (signal.SIGKILL, signal.SIGSEGV)])
 """
-    assert go(code, left=2) == [[-9, "", "", True], [-11, "", "", True]]
+    assert go(code, left=1) == [[-9, "", "", True], [-11, "", "", True]]
 
 
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])

@@ -103,6 +103,22 @@ def goexec(options: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.guest
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), "GOROOT": str(tmp_path)}
+    words = [sys.executable, "-c", "from emu.cli.go import main; main()"]
+    waits = [*words, str(ROOT / "guest/bin/tinyrc"), "-c", "echo waits; cat"]
+    with subprocess.Popen(waits, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as p:
+        assert p.stdout is not None and p.stdout.readline() == b"waits\n"
+        (left,) = os.listdir(tmp_path)
+        subprocess.run([*words, str(ROOT / "guest/bin/true")], cwd=ROOT, env=env, check=True)
+        assert os.listdir(tmp_path) == [left]  # it is in use
+        p.kill()
+    assert os.listdir(tmp_path) == [left]
+    subprocess.run([*words, str(ROOT / "guest/bin/true")], cwd=ROOT, env=env, check=True)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.guest
 def test_seeds_are_tried_until_one_fails() -> None:
     mhead = str(ROOT / "guest" / "bin" / "mhead")
     done = goexec("--show none --seeds=40 --cpus 2 --sched fifo --seed 1", mhead, "20")
