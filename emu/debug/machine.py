@@ -74,8 +74,9 @@ class DebugMachine(CopiedMachine):
         self.debugger = debugger
         debugger.listen()
         self.onturn = debugger.round
+        restart: dict[int, int] = {}
         for cpu in self.probes:
-            cpu.observer = debugger
+            cpu.observer, cpu.restart = debugger, restart
 
     def _cpu(self, n: int, clock: Clock | None) -> Cpu:
         counter = self.config.counter

@@ -233,7 +233,7 @@ class Session:
         addresses = frozenset() if quiet else frozenset(addr for _, addr in self.breaks)
         near = self._near or (self.way is not None and self.way.near)
         every = near or (not quiet and self._steps(self._k.machs[cpu.machno].proc) is not None)
-        cpu.look(Wanted(addresses, every, () if quiet else self.watches.areas))
+        cpu.look(Wanted(addresses, every, () if quiet else self.watches.areas, self._step is not None))
 
     def _steps(self, p: Proc | None) -> Step | None:
         """The step, if it is of that process."""

@@ -70,11 +70,15 @@ class Touch(NamedTuple):
 
 @constant
 class Wanted:
-    """Where a processor is to stop and ask: before the instructions at these addresses, or each one; at accesses."""
+    """Where a processor is to stop and ask: before the instructions at these addresses, or each one; at accesses.
+
+    ``again``: each one will be wanted when a process is back that was in user mode while each was.
+    """
 
     addresses: frozenset[int] = frozenset()
     every: bool = False
     areas: tuple[Area, ...] = ()
+    again: bool = False
 
 
 NOTHING: Final = Wanted()
@@ -113,7 +117,8 @@ class Probed(Cpu):
         self._late = False  # hooks are to be set before emulation goes on
         self._recount: int | None = None  # the counter as it is to be for a block that was left, and is begun anew
         self._begun: tuple[int, int] | None = None  # pc and time at which it was left
-        self._restart: dict[int, int] = {}  # with EACH, by the Regs of a process: pc of an instruction that has faulted
+        # with EACH, by the Regs of a process: pc of an instruction that has faulted; for all processors of a machine
+        self.restart: dict[int, int] = {}
         self.touched: list[Touch] = []
         self.remember = False  # instructions that have faulted, whatever hooks there are
         self._whole = 0  # until when run() was told to go on
@@ -131,6 +136,8 @@ class Probed(Cpu):
         """From now on stop and ask there. To be called while the machine stands still, or the kernel is at work."""
         self._wanted = wanted
         needed = self._needed()
+        if not (self.remember or wanted.again or EACH in needed):
+            self.restart.clear()
         if needed <= self._placed.keys() and not {EACH, NOTED} & (self._placed.keys() - needed):
             return
         if self._inblock:
@@ -152,8 +159,6 @@ class Probed(Cpu):
         """Set the hooks that are wanted, outside translated code; forget that."""
         self._late = False
         self._unwanted = 0
-        if not self.remember:
-            self._restart.clear()
         needed = self._needed()
         for gone in self._placed.keys() - needed:
             handle = self._placed.pop(gone)
@@ -235,7 +240,7 @@ class Probed(Cpu):
 
     def _instruction(self, pc: int) -> None:
         regs = self.hook.current
-        again = self._restart.pop(id(regs), None) == pc if self._restart else False
+        again = self.restart.pop(id(regs), None) == pc if self.restart else False
         if NOTED not in self._placed:
             self._noted[0] = pc
         if self._begun == (pc, self._zero - self._blocks[0]):
@@ -324,7 +329,7 @@ class Probed(Cpu):
             self._untouched()
             if self.remember or EACH in self._placed:
                 regs = self.hook.current
-                self._restart[id(regs)] = regs.pc
+                self.restart[id(regs)] = regs.pc
         return super().trapped(intno, isint)
 
     def _emulate(self) -> None:

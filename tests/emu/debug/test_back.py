@@ -120,6 +120,29 @@ def test_a_step_back_over_a_call_that_blocks_hooks_nobody_else(words: list[str],
         assert counted.stat().st_size < 100
 
 
+@pytest.mark.parametrize("words", [[], ["--cpus", "2", "--sched", "random", "--seed", "3"]])
+def test_a_step_back_over_a_fault_that_waits_for_the_disk(words: list[str], tmp_path: Path) -> None:
+    entry = symbol("swapfork", "rfork")
+    waited = 0
+    with debugged(tmp_path, "-m", "4M", "--swap", "8M", *words, "swapfork") as d:
+        d.ask(b"Z0,%x,1" % entry)
+        d.go(b"vCont;c")
+        assert pc(d.go(b"vCont;c")) == entry  # the second
+        d.ask(b"z0,%x,1" % entry)
+        for _ in range(60):
+            was = d.state()
+            d.go(STEP)
+            state = d.state()
+            if float(state[1].split()[0]) - float(was[1].split()[0]) < 0.00001:
+                continue
+            waited += 1
+            d.go(b"bs")
+            assert d.state() == was
+            d.go(STEP)
+            assert d.state() == state
+    assert waited
+
+
 def test_at_the_beginning_there_is_no_way_back(tmp_path: Path) -> None:
     with debugged(tmp_path, "hello") as d:
         for packet in (b"bs", b"bc"):
