@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 USER: Final = (PDX(USTKTOP) + 1) * 4  # bytes of a page directory that are about user addresses
 NOTHING: Final = bytes(BY2PG)
-PART: Final = 128  # bytes of a page table that are compared word by word
+PART: Final = 1024  # bytes of a page table that are compared at once
+PIECE: Final = 128  # and, if they differ, as one number
 
 
 class Suspicion(Exception):
@@ -191,16 +192,17 @@ class Mappings:
 def differing(was: bytes, now: bytes) -> list[int]:
     """Where words of two page tables differ, in bytes from the beginning."""
     found: list[int] = []
-    todo = [(0, len(now))]
-    while todo:
-        at, end = todo.pop()
-        if end - at <= PART:
-            old, new = memoryview(was)[at:end].cast("I"), memoryview(now)[at:end].cast("I")
-            found += [at + 4 * n for n, (a, b) in enumerate(zip(old, new, strict=True)) if a != b]
+    for at in range(0, len(now), PART):
+        old, new = was[at : at + PART], now[at : at + PART]
+        if old == new:
             continue
-        middle = (at + end) // 2
-        if was[at:middle] != now[at:middle]:
-            todo.append((at, middle))
-        if was[middle:end] != now[middle:end]:
-            todo.append((middle, end))
+        for n in range(0, PART, PIECE):
+            one, other = old[n : n + PIECE], new[n : n + PIECE]
+            if one == other:
+                continue
+            differ = int.from_bytes(one, "little") ^ int.from_bytes(other, "little")
+            while differ:
+                word = (differ & -differ).bit_length() - 1 >> 5
+                found.append(at + n + 4 * word)
+                differ &= -1 << 32 * (word + 1)
     return found
