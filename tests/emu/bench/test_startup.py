@@ -34,7 +34,7 @@ def test_pairs_are_compared() -> None:
 def test_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     assert [" ".join(argv) for argv in (*startup.CHECKED, *startup.RECORDED)] == [
-        "cow 2000", "-m 8M --swap 32M thrash 3000 2", "usertests", "syscalls 100000", "sieve 4000000 3", "usertests",
+        "cow 2000", "-m 8M --swap 32M thrash 3000 2", "usertests", "syscalls 100000", "sieve 4000000 10", "usertests",
     ]  # fmt: skip
     monkeypatch.setattr(startup, "CHECKED", (("cow", "20"), ("-m", "8M", "true")))
     monkeypatch.setattr(startup, "RECORDED", (("syscalls", "200"),))
