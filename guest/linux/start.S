@@ -39,56 +39,27 @@ brk_:	pushl %ebx
 1:	popl %ebx
 	ret
 
-	.section .text.pwrite, "ax", @progbits
-	.globl pwrite
-pwrite:	pushl %ebx		/* write(): the offset is always -1 */
-	movl 8(%esp), %ebx
-	movl 12(%esp), %ecx
-	movl 16(%esp), %edx
-	movl $4, %eax
-	int $0x80
-	popl %ebx
+/*
+ * The rest have up to three arguments, the first ones of Plan 9's: reads and writes are at no offset, modes of open are
+ * the same as far as they are used, and what stat() writes is stat64's.
+ */
+#define SYSCALL(name, number) \
+	.section .text.name, "ax", @progbits; \
+	.globl name; \
+name:	pushl %ebx; \
+	movl 8(%esp), %ebx; \
+	movl 12(%esp), %ecx; \
+	movl 16(%esp), %edx; \
+	movl $number, %eax; \
+	int $0x80; \
+	popl %ebx; \
 	ret
 
-	.section .text.open, "ax", @progbits
-	.globl open
-open:	pushl %ebx		/* open(): the modes that a benchmark uses are the same */
-	movl 8(%esp), %ebx
-	movl 12(%esp), %ecx
-	movl $5, %eax
-	int $0x80
-	popl %ebx
-	ret
-
-	.section .text.close, "ax", @progbits
-	.globl close
-close:	pushl %ebx
-	movl 8(%esp), %ebx
-	movl $6, %eax
-	int $0x80
-	popl %ebx
-	ret
-
-	.section .text.pread, "ax", @progbits
-	.globl pread
-pread:	pushl %ebx		/* read(): the offset is always -1 */
-	movl 8(%esp), %ebx
-	movl 12(%esp), %ecx
-	movl 16(%esp), %edx
-	movl $3, %eax
-	int $0x80
-	popl %ebx
-	ret
-
-	.section .text.stat, "ax", @progbits
-	.globl stat
-stat:	pushl %ebx		/* stat64() */
-	movl 8(%esp), %ebx
-	movl 12(%esp), %ecx
-	movl $195, %eax
-	int $0x80
-	popl %ebx
-	ret
+	SYSCALL(open, 5)
+	SYSCALL(close, 6)
+	SYSCALL(pread, 3)
+	SYSCALL(pwrite, 4)
+	SYSCALL(stat, 195)
 
 	.section .text.errstr, "ax", @progbits
 	.globl errstr
