@@ -93,8 +93,9 @@ class DebugMachine(CopiedMachine):
         def service(no: int, ecode: int) -> Regs | None:
             debugger = self.debugger
             if debugger.quick:
-                debugger.n = entered = debugger.n + 1
+                entered = debugger.n + 1
                 if entered & SELDOM:
+                    debugger.n = entered
                     m = machs[n]
                     p = m.proc
                     regs = dispatch(k, m, no, ecode)
@@ -106,7 +107,6 @@ class DebugMachine(CopiedMachine):
                     ):
                         debugger.served(p, no)  # type: ignore[arg-type]
                     return regs  # type: ignore[return-value]
-                debugger.n -= 1
             return debugger.serve(n, inner, no, ecode)
 
         return service

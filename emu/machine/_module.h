@@ -14,8 +14,8 @@
 #include <stdint.h>
 
 /*
- * Counts up when what Python passes to an extension becomes another: as VERSION in emu/machine/lib.py. A module that was
- * built before must not be called.
+ * Counts up when what Python passes to an extension becomes another: as VERSION in emu/machine/lib.py, which looks at it
+ * in those that are loaded before libunicorn, and so before any other is called. All are built together.
  */
 #define VERSION 1
 
