@@ -129,7 +129,11 @@ class Counter:
         self.leave = functools.partial(stop, uc)
 
     def release(self) -> None:
-        """The engine is about to be closed: keep the countdown."""
+        """The engine is about to be closed: keep the countdown, and count for no other at its address.
+
+        A stack that was left in the middle of emulation may still name this counter (``Lib.renote``).
+        """
+        self._words[ENGINE] = 0
         self._words[OWN] = self.blocks[0]
         self._words[COUNTDOWN] = ctypes.addressof(self._pin) + 8 * OWN
         self.blocks = self._words[OWN:]

@@ -32,6 +32,7 @@ from emu.machine.lib import (
     INVALIDHOOK,
     OUTHOOK,
     REG_CR3,
+    Lib,
     UnicornError,
     lib,
 )
@@ -52,6 +53,11 @@ LASTGROWTH: Final = FIRSTGROWTH << 6
 GROWING: Final = 60_000_000
 SELDOM: Final = 200_000_000
 NOWHERE: Final = 0xFFFFF000  # a page directory outside RAM
+
+
+def _close(lib: Lib, uc: c_void_p, counter: Counter) -> None:
+    counter.release()
+    lib.close(uc)
 
 
 class Cpu:
@@ -91,7 +97,7 @@ class Cpu:
         self._layout = self._regs.layout
         self._region = svm.Region()
         self._uc = self._open()
-        self._closer = weakref.finalize(self, self._lib.close, self._uc)
+        self._closer = weakref.finalize(self, _close, self._lib, self._uc, self.counter)
         exitcheck.leaveout(self._lib, self._uc)
         self.hook = traphook(counter, self, self._lib, self._uc, self._layout)
         self._blank = self._boot()
@@ -109,9 +115,8 @@ class Cpu:
         """Give back what the processor holds; not to be called from the service. It cannot be used any more."""
         if self._closer.alive:
             self.memory.detach(self)
-            self.counter.release()
-            self._blocks = self.counter.blocks
             self._closer()
+            self._blocks = self.counter.blocks
 
     # kernel.base.hw.Cpu
 

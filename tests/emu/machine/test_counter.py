@@ -1,5 +1,6 @@
 """The clock: stops are exact, the same with either hook, and leave no trace in the guest."""
 
+import gc
 import struct
 import subprocess
 import sys
@@ -242,6 +243,25 @@ def test_what_was_counted_is_known_after_the_end(kind: counter.Kind) -> None:
     with Bare(counter=kind) as other:
         other.run(machine(kind)[1], ns=20)
     assert bare.cpu.now() == ns
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_counter_outlives_its_engine_and_counts_for_no_other_at_that_address(closed: bool) -> None:
+    """Some stack may name it yet, and another engine come to lie there."""
+    bare, regs = machine("inline")
+    bare.run(regs)
+    counted, ns = bare.cpu.counter, bare.cpu.now()
+    engine = counted._words[counter.ENGINE]
+    assert engine == bare.cpu._uc.value
+    left = counted.blocks[0]
+    if closed:
+        bare.close()
+        assert bare.cpu.now() == ns
+    else:
+        del bare, regs
+        gc.collect()
+    assert counted._words[counter.ENGINE] == 0
+    assert counted.blocks[0] == left
 
 
 @pytest.mark.slow
