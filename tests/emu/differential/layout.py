@@ -132,9 +132,9 @@ class Case:
         return b"".join(insn.code for insn in self.insns) + self.end
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Result:
-    """The state at the trap that ended a sequence."""
+    """The state at the trap that ended a sequence. Recorded ones are shared."""
 
     trapno: int
     ecode: int

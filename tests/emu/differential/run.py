@@ -4,7 +4,7 @@ import functools
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -116,8 +116,7 @@ def recorded() -> Processor:
     before = contents()
     results: dict[tuple[str, int], Result] = {}
     for case, r in zip(cases, host.parse(zlib.decompress(RECORDED.read_bytes())), strict=True):
-        r.fx = _xor(r.fx, case.fx[:FXUSED])
-        r.memory = {va: _xor(page, before[va]) for va, page in r.memory.items()}
-        assert all(len(page) == PAGE for page in r.memory.values())
-        results[case.number, len(case.insns)] = r
+        memory = {va: _xor(page, before[va]) for va, page in r.memory.items()}
+        assert all(len(page) == PAGE for page in memory.values())
+        results[case.number, len(case.insns)] = replace(r, fx=_xor(r.fx, case.fx[:FXUSED]), memory=memory)
     return lambda wanted: [results[case.number, len(case.insns)] for case in wanted]

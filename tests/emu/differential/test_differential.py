@@ -87,6 +87,6 @@ def test_flags_without_a_value_do_not_count() -> None:
     case = sequence("recorded:0")
     case = replace(case, insns=(Insn("MUL", b"\xf7\xe3", 0, 0xD4),), undefined=0xD4)
     (result,) = recorded()([sequence("recorded:0")])
-    result.pc = case.pc + 3
+    result = replace(result, pc=case.pc + 3)
     assert differences(case, result, replace(result, flags=result.flags ^ 0xD4)) == ()
     assert differences(case, result, replace(result, flags=result.flags ^ 1)) == ("flags",)
