@@ -216,7 +216,7 @@ class Palloc(Lock):
     highest address first, behind the pages reached from ``head``.
     """
 
-    __slots__ = ("base", "fresh", "freecount", "head", "nmach", "pages", "pwait", "r", "user")
+    __slots__ = ("base", "fresh", "freecount", "head", "nmach", "noflush", "pages", "pwait", "r", "user")
 
     def __init__(self, base: int, npage: int, nmach: int) -> None:
         super().__init__()
@@ -224,6 +224,7 @@ class Palloc(Lock):
         self.user = npage
         self.fresh = npage
         self.nmach = nmach
+        self.noflush = bytes([PG_NOFLUSH]) * nmach  # what cachectl of a page is that was just taken
         self.head: Page | None = None
         self.freecount = npage
         self.pages: dict[int, Page] = {}  # by page number; only those ever taken

@@ -50,12 +50,19 @@ def kmap(k: Kernel, page: Page) -> int:
     if up.kmaptable is None:
         raise Panic("no kmaptable")
     kpt = up.kmaptable.pa >> 2
-    o = up.lastkmap + 1
+    n = up.lastkmap + 1
+    if n >= NKPT or w[kpt + n]:  # seldom
+        n = _freeslot(w, kpt, n)
+    w[kpt + n] = page.pa | PTEWRITE | PTEVALID
+    up.lastkmap = n
+    return KMAP + n * BY2PG
+
+
+def _freeslot(w: memoryview[int], kpt: int, o: int) -> int:
+    """The first entry of the table at kpt that is free, from o on and then from the start."""
     for n in chain(range(o, NKPT), range(min(o, NKPT))):
         if w[kpt + n] == 0:
-            w[kpt + n] = page.pa | PTEWRITE | PTEVALID
-            up.lastkmap = n
-            return KMAP + n * BY2PG
+            return n
     raise Panic("out of kmap")
 
 

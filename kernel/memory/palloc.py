@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kernel.base.dat import PG_NOFLUSH, Page
+from kernel.base.dat import Page
 from kernel.base.error import Error, Panic
 from kernel.base.event import PageEvent
 from kernel.base.mem import BY2PG
@@ -158,9 +158,7 @@ def takepage(k: Kernel, va: int, s: Segment | None = None) -> Page | None:
     p.ref = 1
     p.va = va
     p.modref = 0
-    ctl = p.cachectl
-    for i in range(len(ctl)):
-        ctl[i] = PG_NOFLUSH
+    p.cachectl[:] = pa.noflush
     if k.sink is not None:
         pageevent(k, "alloc", p)
     return p
