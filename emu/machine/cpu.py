@@ -239,8 +239,11 @@ class Cpu:
 
     def grant(self, frame: int, execute: bool, write: bool) -> None:
         """From the next instruction on, let the frame be used like this."""
+        was = self._region.entry(frame) ^ x86.NPT_NX
         self.settable(frame, execute, write)
-        self.hook.flush = True
+        # What only gained permission is missing in the TLB, as far as it goes, and so is looked for again.
+        if was & ~(self._region.entry(frame) ^ x86.NPT_NX) & (x86.NPT_NX | x86.NPT_WRITE):
+            self.hook.flush = True
 
     def settable(self, frame: int, execute: bool, write: bool = True) -> None:
         """The same for a frame that no user address is mapped to: no TLB entry is involved."""

@@ -80,6 +80,14 @@ def test_walks_and_flushes_are_counted() -> None:
     assert walks == 3  # code, functions, stack
 
 
+def test_a_frame_that_is_executed_for_the_first_time_needs_no_flush() -> None:
+    with Bare() as bare:
+        program(bare, 1, 2)
+        before = counted()
+        assert result(bare) == 3 * ROUNDS
+        assert counted()[FLUSHES] - before[FLUSHES] == 1, "of the page directory, and not of three frames too"
+
+
 @pytest.mark.parametrize("plain", [False, True])
 def test_another_address_space_has_blocks_of_its_own(plain: bool) -> None:
     with Bare(plain=plain) as bare:
