@@ -19,7 +19,6 @@ from hashlib import blake2b
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 import guest
 from emu.cli.commands import cli
@@ -30,6 +29,7 @@ from emu.machine.recording import HASHSIZE, HEAD, WORDS, Reader, RecordingError,
 from tests.e2e.harness import ROOT, p9emu
 from tests.e2e.realgdb import gdb
 from tests.e2e.terminal import Emu, Tty
+from tests.emu.cli.faked import invoke
 from tests.standin import plan9
 
 pytestmark = pytest.mark.guest
@@ -309,7 +309,7 @@ def test_what_is_more_than_the_reader_takes_is_refused(
 def _replay(data: bytes, tmp_path: Path) -> tuple[int, str]:
     """In this process; standard error's one line."""
     (tmp_path / "x").write_bytes(data)
-    r = CliRunner().invoke(cli, ["replay", str(tmp_path / "x")])
+    r = invoke(["replay", str(tmp_path / "x")])
     assert r.exception is None or isinstance(r.exception, SystemExit), r.exception
     lines = r.stderr.splitlines()
     assert len(lines) <= 1, lines
@@ -487,8 +487,8 @@ def test_traces_are_those_of_the_run(tmp_path: Path, cat: Path) -> None:
     rec = tmp_path / "cow.rec"
     p9emu("record", "-m", "8M", "-o", str(rec), "cow", "4")
     for more in (["-e", "%all", "--format", "json"], ["-k"], ["-c"], ["--format", "csv"]):
-        CliRunner().invoke(cli, ["trace", *more, "-o", str(tmp_path / "a"), "-m", "8M", "cow", "4"])
-        r = CliRunner().invoke(cli, ["trace", *more, "-o", str(tmp_path / "b"), "--from", str(rec)])
+        invoke(["trace", *more, "-o", str(tmp_path / "a"), "-m", "8M", "cow", "4"])
+        r = invoke(["trace", *more, "-o", str(tmp_path / "b"), "--from", str(rec)])
         assert (r.exit_code, r.stderr) == (0, "")
         assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     shown = p9emu("trace", "-e", "syscall", "--from", str(cat))
@@ -519,7 +519,7 @@ def test_nothing_is_said_of_how_it_is_run(cat: Path, command: str) -> None:
         (["--from", str(cat), "hello"], "--from and PROGRAM exclude each other"),
         ([], "Missing argument 'PROGRAM'"),
     ):
-        r = CliRunner().invoke(cli, [command, *args])
+        r = invoke([command, *args])
         assert r.exit_code == 2
         assert why in r.stderr
 

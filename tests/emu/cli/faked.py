@@ -4,9 +4,10 @@ The tests that use it say what the front ends promise, not what the kernel does.
 """
 
 import dataclasses
+import gc
 import os
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import pytest
@@ -155,9 +156,19 @@ def fake() -> types.ModuleType:
     return module
 
 
+def invoke(args: Sequence[str], env: Mapping[str, str | None] | None = None) -> Result:
+    """Type a command in this process, and leave the collector as it was: a command's end takes the process's for it."""
+    threshold = gc.get_threshold()
+    try:
+        return CliRunner().invoke(cli, args, env=env)
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*threshold)
+
+
 def p9emu(*args: str, **env: str) -> Result:
     """Type a command. Whatever happens, it exits, and shows no traceback."""
-    result = CliRunner().invoke(cli, args, env=env)
+    result = invoke(args, env)
     assert result.exception is None or isinstance(result.exception, SystemExit)
     assert "Traceback" not in result.stderr
     return result

@@ -6,10 +6,9 @@ import os
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from emu.cli.commands import cli
 from emu.cli.settings import Options
+from tests.emu.cli.faked import p9emu
 
 RC = "/386/bin/rc"
 
@@ -37,7 +36,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: str, tty: bool = False) -> Ty
 
     monkeypatch.setattr("emu.cli.run.run", run)
     monkeypatch.setattr(os, "isatty", isatty)
-    result = CliRunner().invoke(cli, ["shell", *words])
+    result = p9emu("shell", *words)
     t.status, t.stderr = result.exit_code, result.stderr
     return t
 
