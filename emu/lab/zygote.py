@@ -159,6 +159,7 @@ class Zygote:
         self._runner: greenlet | None = None
         self._outcome: Outcome | None = None
         self._error: BaseException | None = None
+        self._froze = False
         try:
             self._prctl: Any = ctypes.CDLL(None).prctl
         except (OSError, AttributeError):
@@ -168,7 +169,8 @@ class Zygote:
             if warm:
                 _warm(machine)
             gc.collect()
-            gc.freeze()  # a copy that looks for garbage would write to all that is shared
+            self._froze = gc.get_freeze_count() == 0  # else it is another's to undo
+            gc.freeze()  # who looks for garbage would write to all that is shared
 
     def _boot(self) -> Machine:
         """Raises LoadError, MachineError."""
@@ -279,6 +281,9 @@ class Zygote:
         if self._machine is not None:
             self._machine.close()
             self._machine = None
+        if self._froze:
+            gc.unfreeze()
+            self._froze = False
 
     def one(self, task: Task) -> Result:
         """One schedule, waited for."""

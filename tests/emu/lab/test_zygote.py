@@ -216,3 +216,20 @@ def test_a_copy_of_a_machine_after_another_run_imports_nothing() -> None:
         found[how] = done.stdout.split()
     assert found["warm"] == []
     assert "kernel.sched.watch" in found["cold"]
+
+
+FREEZING = """
+import gc
+from emu.lab.zygote import Zygote
+from emu.machine.config import Config
+first, second = (Zygote(Config(), "true", []) for _ in range(2))
+for done in second, first:
+    print(gc.get_freeze_count() > 1000)
+    done.close()
+print(gc.get_freeze_count())
+"""
+
+
+def test_the_collector_is_as_before_when_all_are_closed() -> None:
+    done = subprocess.run([sys.executable, "-c", FREEZING], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True", "0"]
