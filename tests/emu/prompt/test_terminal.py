@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -48,7 +47,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, *lines: str | type[BaseException]) ->
         raise line
 
     monkeypatch.setattr("builtins.input", ask)
-    monkeypatch.setattr("shutil.get_terminal_size", lambda *_: os.terminal_size((80, 24)))
+    monkeypatch.setenv("COLUMNS", "80")  # and not the function that tells it: pytest asks that too, meanwhile
     return prompts
 
 
