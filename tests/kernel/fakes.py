@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 
+from greenlet import GreenletExit
+
 from kernel.base.chandat import MCREATE, MREPL, OREAD, Abind, Amount, Atodir, Chan
 from kernel.base.dat import BSEG, SG_BSS, Conf
 from kernel.base.error import Error, Exited
@@ -33,7 +35,7 @@ from kernel.memory.segment import newseg
 from kernel.memory.uaccess import ufetch, ustore
 from kernel.memory.vmap import machpdb
 from kernel.sched.dispatch import dispatch
-from kernel.sched.newproc import kproc
+from kernel.sched.newproc import kproc, unwind
 from kernel.syscalls import sysfile
 from tests.kernel.plain import PlainCpu, PlainMemory
 
@@ -70,8 +72,7 @@ def newrig() -> Iterator[Rig]:
     """Body of a fixture: a rig, shut down after the test."""
     r = Rig()
     yield r
-    for d in r.k.devtab:
-        d.shutdown()
+    r.shutdown()
 
 
 def err(f: Callable[..., object], *args: object) -> str:
@@ -103,6 +104,12 @@ class Rig:
         devs: list[Dev] = [self.root, Consdev(k), Dupdev(k), Envdev(k), Pipedev(k), Mntdev(k), self.host]
         k.devtab += devs
         self.scratch = UBASE
+
+    def shutdown(self) -> None:
+        """Give everything back. Of a kernel with stacks that are left nothing is ever garbage."""
+        unwind(self.k)
+        for d in self.k.devtab:
+            d.shutdown()
 
     # Processes
 
@@ -159,7 +166,7 @@ class Rig:
             try:
                 body()
                 done.append(None)
-            except Exited:
+            except (Exited, GreenletExit):
                 raise
             except BaseException as e:  # noqa: BLE001 - pytest's own too
                 done.append(e)

@@ -26,8 +26,7 @@ def newprocrig() -> Iterator[ProcRig]:
     """Body of a fixture."""
     r = ProcRig()
     yield r
-    for d in r.k.devtab:
-        d.shutdown()
+    r.shutdown()
 
 
 class ProcRig(Rig):

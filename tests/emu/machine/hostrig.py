@@ -71,8 +71,7 @@ def maker() -> Iterator[Callable[..., Hostrig]]:
     yield new
     for rig in made:
         rig.outer.close()
-        for d in rig.k.devtab:
-            d.shutdown()
+        rig.shutdown()
 
 
 Make = Callable[..., Hostrig]

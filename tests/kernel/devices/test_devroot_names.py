@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,10 +14,11 @@ from tests.kernel.fakes import Rig
 
 
 @pytest.fixture
-def rig() -> Rig:
+def rig() -> Iterator[Rig]:
     r = Rig()
     r.root.anyname("/n")
-    return r
+    yield r
+    r.shutdown()
 
 
 def names(rig: Rig) -> list[str]:

@@ -194,8 +194,7 @@ def rigged() -> Iterator[Rig]:
     try:
         yield rig
     finally:
-        for d in rig.k.devtab:
-            d.shutdown()
+        rig.shutdown()
 
 
 def show(rig: Rig, path: Path, at: str, changes: Changes | None) -> None:

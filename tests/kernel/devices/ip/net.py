@@ -12,7 +12,7 @@ from kernel.devices.ip.wire import Faults
 from kernel.files.chan import namec
 from kernel.sched.clock import runtimers
 from kernel.sched.sched import yield_
-from tests.kernel.fakes import Rig, newrig
+from tests.kernel.fakes import Rig
 
 LOCAL = (
     b"sys=here ip=127.0.0.1\nip=127.0.0.1 sys=localhost dom=localhost\n"
@@ -90,8 +90,6 @@ def wait(rig: Netrig, ms: int) -> None:
 
 def newnet() -> Iterator[Netrig]:
     """Body of a fixture."""
-    for _ in newrig():
-        r = Netrig()
-        yield r
-        for d in r.k.devtab:
-            d.shutdown()
+    r = Netrig()
+    yield r
+    r.shutdown()
