@@ -180,7 +180,7 @@ MUTANTS = (
         V,
     ),
     _m("newpage does not clear", "memory.page:newpage", [("        k.mem.zero(VA(k, kk))\n", "")], V, W),
-    _m("newpage keeps cachectl", "memory.palloc:takepage", [("        ctl[i] = PG_NOFLUSH\n", "        pass\n")], V),
+    _m("newpage keeps cachectl", "memory.palloc:takepage", [("    p.cachectl[:] = pa.noflush\n", "")], V),
     _m(
         "copypage copies backwards",
         "memory.page:copypage",
