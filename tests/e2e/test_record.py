@@ -14,6 +14,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import fields
 from hashlib import blake2b
 from pathlib import Path
@@ -59,9 +60,8 @@ def packed(kind: bytes, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("opts", [[], ["--clock", "real"], ["--cpus", "4", "--clock", "real"], ["--sched", "random"]])
-def test_what_was_typed_is_typed_again(tmp_path: Path, opts: list[str]) -> None:
+def test_what_was_typed_is_typed_again(tmp_path: Path, tty: Tty, opts: list[str]) -> None:
     rec = tmp_path / "cat.rec"
-    tty = Tty()
     emu = Emu("record", *opts, "-o", str(rec), "cat", stdin=tty.slave, tty=True)
     for line in (b"one\n", b"two\n", b"\xff\x01three\n"):
         tty.type(line)
@@ -83,11 +83,10 @@ def test_a_pipe_that_pauses(tmp_path: Path) -> None:
     assert again(rec) == (0, b"first\nsecond\n", b"")
 
 
-def test_a_session_of_a_shell_over_a_tree(tmp_path: Path) -> None:
+def test_a_session_of_a_shell_over_a_tree(tmp_path: Path, tty: Tty) -> None:
     """Typed at rc, with changes that are forgotten; the tree is gone when it is done again."""
     tree = plan9(tmp_path / "tree")
     rec = tmp_path / "shell.rec"
-    tty = Tty()
     emu = tty.shell("--record", str(rec), str(tree))
     for line, answer in (
         (b"echo mine > /lib/words\n", b""),
@@ -274,8 +273,10 @@ def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, be
     with pytest.raises(RecordingError) as e:
         writer.flush()
     assert str(e.value) == f"cannot write {writer.at}: No space left on device"
-    assert Reader(writer.at).header == {"a": "b"}
+    with closing(Reader(writer.at)) as reader:
+        assert reader.header == {"a": "b"}
     assert before is None or (tmp_path / "x").read_bytes() == before
+    writer.drop()
 
 
 @pytest.mark.parametrize("many", [b"short", b"long" * 40, "\u00e9".encode() * 60])
@@ -300,10 +301,10 @@ def test_what_is_more_than_the_reader_takes_is_refused(
         grow()
     assert str(e.value) == f"cannot write {path}: the host tells more at once than a recording holds"
     assert len(taken) > 2
-    reader = Reader(path)
-    assert [list(entry) for entry in reader] == taken
-    assert reader.trouble == ""
-    reader.close()
+    with closing(Reader(path)) as reader:
+        assert [list(entry) for entry in reader] == taken
+        assert reader.trouble == ""
+    writer.drop()
 
 
 def _replay(data: bytes, tmp_path: Path) -> tuple[int, str]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from emu.cli.commands import cli
 from emu.machine.config import Bind, Config, MachineError, Root
 from emu.machine.machine import Machine
 from emu.machine.repeat import commandline
@@ -22,6 +21,7 @@ from kernel.memory import fault, page
 from kernel.memory.mmu import putmmu
 from kernel.process.proc import pexit
 from tests.e2e.harness import machinecode, run
+from tests.emu.cli.faked import invoke
 from tests.linking import linked
 
 M = 1 << 20
@@ -84,12 +84,11 @@ def test_one_that_breaks_at_a_switch_tells_the_functions(monkeypatch: pytest.Mon
     assert at.endswith(" > qread > _qwait > sleep, last lock rlock of pipe 3, free")
 
 
-def test_the_command_prints_the_line(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     leak(monkeypatch)
-    with pytest.raises(SystemExit) as e:
-        cli.main(["run", "--check", "--sched", "random", "--seed", "3", "cow", "4"])
-    assert e.value.code == 125
-    err = capfd.readouterr().err.splitlines()
+    result = invoke(["run", "--check", "--sched", "random", "--seed", "3", "cow", "4"])
+    assert result.exit_code == 125
+    err = result.stderr.splitlines()
     assert err[0].startswith("p9emu: panic: check: ")
     again = "p9emu: again: p9emu run --check --seed 3 --sched random cow 4"
     assert err[1:] == [f"{again}  # p9emu {version('p9emu')}; not in docs/errata.md"]
@@ -116,8 +115,7 @@ def test_the_command_line_of_a_configuration(monkeypatch: pytest.MonkeyPatch, tm
     for config in configs:
         line = shlex.split(commandline(config, "echo", ["a b", "-x"]))
         assert line[:3] == ["p9emu", "run", "--check"] and line[-3:] == ["echo", "a b", "-x"]
-        with pytest.raises(SystemExit):
-            cli.main([w for w in line[1:] if w != "--check"])
+        assert isinstance(invoke([w for w in line[1:] if w != "--check"]).exception, SystemExit)
         assert there.pop() == config
 
 
