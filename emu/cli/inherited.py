@@ -13,6 +13,8 @@ STATUS: Final = (
 )  # fmt: skip
 FILES: Final = ("limits", "cgroup", "oom_score_adj", "personality", "attr/current")
 SPACES: Final = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
+# Signals 32 and 33 are the C library's own: what it spawns has them ignored, and what is forked has not.
+OWN: Final = 1 << 31 | 1 << 32
 # What the interpreter, the loader and the C library look at as they start
 VARIABLES: Final = (b"PYTHON", b"LC_", b"LANG", b"LD_", b"MALLOC_", b"GLIBC_", b"TZ=", b"HOME=")
 
@@ -21,7 +23,7 @@ def state(pid: int) -> list[bytes | int]:
     """All that of a process. Raises OSError."""
     proc = f"/proc/{pid}"
     found: list[bytes | int] = []
-    found += (line for line in contents(f"{proc}/status").splitlines() if line.startswith(STATUS))
+    found += map(_plain, (line for line in contents(f"{proc}/status").splitlines() if line.startswith(STATUS)))
     for name in FILES:
         try:
             found.append(contents(f"{proc}/{name}"))
@@ -34,6 +36,12 @@ def state(pid: int) -> list[bytes | int]:
             found.append(e.errno or 0)
     root = os.stat(f"{proc}/root")
     return [*found, root.st_dev, root.st_ino, os.getpriority(os.PRIO_PROCESS, pid), os.sched_getscheduler(pid)]
+
+
+def _plain(line: bytes) -> bytes:
+    """A line of a process's status, without what differs and means nothing."""
+    name, colon, value = line.partition(b":")
+    return b"%s: %x" % (name, int(value, 16) & ~OWN) if colon and name.startswith(b"Sig") else line
 
 
 def variables(env: list[bytes]) -> list[bytes]:
