@@ -3,7 +3,7 @@
 # make quick   the tests of single parts, in well under a minute: no guest programs, nothing long
 # make guests  rebuild the guest programs (byte for byte the same)
 # make bench   the benchmarks, as ratios to a bare Unicorn (two or three minutes)
-# make bench-docs  all of them, into docs/performance.md and docs/pictures (half an hour)
+# make bench-docs  all of them, into docs/performance.md and docs/pictures (up to half an hour)
 # make pictures  the pictures of terminals and of a browser in docs/pictures, from real runs (needs chromium)
 # make go-test Go's own tests, by go test (P9EMU_OPTS are p9emu's options)
 # make go-soak some of them with --check, with little memory and swap, and many times over (many minutes)

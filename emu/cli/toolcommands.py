@@ -146,14 +146,16 @@ def changes(directory: str, tree: str | None, fmt: str) -> None:
 
 @click.command(cls=Headed, context_settings=HELP, short_help="Measure the emulator on this computer.")
 @click.option("--quick", is_flag=True, help="One round of each measurement instead of three.")
-@click.option("--full", is_flag=True, help="Everything, in seven rounds and more: half an hour.")
+@click.option("--full", is_flag=True, help="Everything, in seven rounds and more: up to half an hour.")
 @click.option("--format", "fmt", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
-@click.option("--json", "fmt", flag_value="json", help="The same as --format json.")
+@click.option("--json", "asjson", is_flag=True, help="The same as --format json.")
 @click.option("--curves", is_flag=True, help="Also how costs grow, from place to place.")
 @click.option("--plot", type=click.Path(file_okay=False), metavar="DIR", help="Draw the curves, as SVG files in DIR.")
 @click.option("--go", is_flag=True, help="Also tests of Go's standard library.")
 @click.option("--pagecache", is_flag=True, help="Only the page caches and page-out policies beside each other.")
-def bench(quick: bool, full: bool, fmt: str, curves: bool, plot: str | None, go: bool, pagecache: bool) -> None:
+def bench(
+    quick: bool, full: bool, fmt: str, asjson: bool, curves: bool, plot: str | None, go: bool, pagecache: bool
+) -> None:
     """Measure the emulator on this computer, beside a bare Unicorn and, if installed, Qiling and qemu-i386.
 
     Takes two or three minutes; a bar on a terminal shows how far it is.
@@ -167,6 +169,8 @@ def bench(quick: bool, full: bool, fmt: str, curves: bool, plot: str | None, go:
     \b
     Exit status: 1 if --plot finds no matplotlib, or --go or --full no go command.
     """
+    if asjson:
+        fmt = "json"
     if pagecache:
         from emu.bench.pagecaches import main as caches
 
