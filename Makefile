@@ -1,6 +1,6 @@
 # make demo    trace a guest that forks, page by page
 # make test    everything that CI checks
-# make quick   the tests of single parts, in well under a minute: no guest programs, nothing long
+# make quick   the tests of single parts, in a minute or two: no guest programs, nothing long
 # make guests  rebuild the guest programs (byte for byte the same)
 # make bench   the benchmarks, as ratios to a bare Unicorn (two or three minutes)
 # make bench-docs  all of them, into docs/performance.md and docs/pictures (up to half an hour)
