@@ -241,7 +241,7 @@ class Cpu:
         """From the next instruction on, let the frame be used like this."""
         was = self._region.entry(frame) ^ x86.NPT_NX
         self.settable(frame, execute, write)
-        # What only gained permission is missing in the TLB, as far as it goes, and so is looked for again.
+        # An entry of the TLB that forbids is looked for again; one that allows what is forbidden now must go.
         if was & ~(self._region.entry(frame) ^ x86.NPT_NX) & (x86.NPT_NX | x86.NPT_WRITE):
             self.hook.flush = True
 
