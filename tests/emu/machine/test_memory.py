@@ -249,6 +249,26 @@ def test_a_store_between_two_executions_in_one_slice_each() -> None:
         assert ax(bare, CODE, 0) == 3
 
 
+def test_what_may_no_longer_be_stored_to_is_forgotten_without_a_load_of_cr3() -> None:
+    """The same, but that the storing processor goes on from its trap, with the TLB that it has."""
+    first = store(CODE + 1, 2) + STOP
+    with Bare(ncpu=2) as bare:
+        bare.load(CODE, mov(1))
+        bare.load(OTHER, first + store(CODE + 1, 3) + STOP)
+        writer = bare.regs(OTHER)
+
+        def policy(b: Bare, trap: Trap) -> Regs | None:
+            if trap.pc != OTHER + len(first):
+                return None
+            assert ax(b, CODE, 0) == 2
+            return writer
+
+        bare.policy = policy
+        bare.run(writer, cpu=1)
+        assert [trap.pc for trap in bare.traps][-1] == OTHER + 2 * len(first)
+        assert ax(bare, CODE, 0) == 3
+
+
 def test_table_frame_was_code_before_and_is_code_again_later() -> None:
     with Bare(ncpu=2) as bare:
         bare.load(CODE, mov(1))
